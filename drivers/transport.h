@@ -1,0 +1,54 @@
+/* One Modbus master on one line: RTU on a serial port, Modbus TCP, or RTU frames over TCP.
+ *
+ * libmodbus 3.1.6 inside. Blocks for at most the line's timeout (a connect too), belongs to one thread. Unit, function, length,
+ * CRC and transaction id of an answer are checked before a register is handed out; after a timeout
+ * the next answer cannot be the late one (see transport.c). Never writes to a sensor. */
+#ifndef LIFELINE_TRANSPORT_H
+#define LIFELINE_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/settings.h"
+
+/* How a request ended. All but LINK are the unit's own failures: the line goes on. */
+enum outcome {
+    OUTCOME_OK = 0,
+    OUTCOME_TIMEOUT,   /* nothing came */
+    OUTCOME_EXCEPTION, /* the unit refused; the code is in *exception */
+    OUTCOME_GARBLED,   /* something came that is not the answer: CRC, length, unit, function */
+    OUTCOME_LINK,      /* the port or connection is gone: reopen */
+};
+
+struct transport_request {
+    uint8_t unit;
+    enum function function;
+    uint16_t address, count;
+};
+
+struct transport;
+
+/* Does not open. NULL when there is no memory. */
+struct transport *transport_new(const struct settings_line *line);
+void transport_free(struct transport *transport);
+
+/* OUTCOME_OK or OUTCOME_LINK with a human reason. */
+enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
+    __attribute__((warn_unused_result));
+void transport_close(struct transport *transport);
+bool transport_is_open(const struct transport *transport);
+
+/* One request, one try. registers has room for request->count words (a bit each for coils and
+ * discrete inputs). *exception is the Modbus exception code after OUTCOME_EXCEPTION; why (for a log
+ * line) is filled for everything but OK. */
+enum outcome transport_read(struct transport *transport, const struct transport_request *request,
+                            uint16_t *registers, uint8_t *exception, char *why, size_t why_size)
+    __attribute__((warn_unused_result));
+
+/* Makes a read that blocks in another thread return soon (SIGTERM). Async-signal safe. */
+void transport_interrupt(struct transport *transport);
+
+/* "timeout", "exception", ... */
+const char *transport_outcome_name(enum outcome outcome);
+
+#endif
