@@ -59,8 +59,9 @@ enum gap_reason {
     GAP_REASON_DISK = 7,
 };
 
-/* The lower-case name as it stands in topics, configuration and JSON ("waterlogging", "out_of_range",
- * "synced", "crash"); "unspecified" or "unknown" for a number without one. Never NULL. */
+/* The lower-case name as it stands in topics, configuration and JSON ("waterlogging",
+ * "out_of_range", "synced", "crash"); "unspecified" or "unknown" for a number without one. Never
+ * NULL. */
 const char *names_sector(enum sector sector);
 const char *names_quality(enum quality quality);
 const char *names_clock_state(enum clock_state state);

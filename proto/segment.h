@@ -2,9 +2,10 @@
  *
  * Each Block keeps a byte buffer of dt_ms, each Column one of packed steps (or floats) and one of
  * quality runs; a reading appends one varint. segment_encode() writes headers and copies buffers.
- * What it writes is the body of a Segment message without its seq: the seq is given when the segment
- * closes, and segment_row() then makes the row that the store keeps and the wire carries.
- * Buffers grow during the first segments and are kept over segment_reset(): later nothing is allocated. */
+ * What it writes is the body of a Segment message without its seq: the seq is given when the
+ * segment closes, and segment_row() then makes the row that the store keeps and the wire carries.
+ * Buffers grow during the first segments and are kept over segment_reset(): later nothing is
+ * allocated. */
 #ifndef LIFELINE_SEGMENT_H
 #define LIFELINE_SEGMENT_H
 
