@@ -20,12 +20,27 @@ struct plan_block {
 };
 
 struct plan {
-    struct plan_block *blocks; /* ordered by device, then function and address */
+    struct plan_block *blocks; /* ordered by device, then function, address and period */
     size_t block_count;
+    uint16_t *points; /* what the blocks' points lie in */
 };
 
-/* NULL when there is no memory. (A point whose registers do not fit one request was refused when the profile was loaded.) */
+/* NULL when there is no memory. (A point whose registers do not fit one request was refused when
+ * the profile was loaded.) */
 struct plan *plan_new(const struct settings *settings);
 void plan_free(struct plan *plan);
+
+/* First register that a point needs and how many from there, its selectors included; without the
+ * device's base. */
+struct plan_span {
+    uint16_t address;
+    uint32_t count;
+};
+struct plan_span plan_point_span(const struct profile_point *point);
+
+static inline bool plan_is_bits(enum function function)
+{
+    return function == FUNCTION_COIL || function == FUNCTION_DISCRETE;
+}
 
 #endif

@@ -1,0 +1,30 @@
+/* Sensor classes: what each sector measures, in which unit, and which values can be true.
+ *
+ * One file a sector, each ending in its const table. What every sensor may say about itself
+ * (battery, signal) and `raw` belong to all of them. */
+#ifndef LIFELINE_CLASS_H
+#define LIFELINE_CLASS_H
+
+#include <stddef.h>
+
+#include "config/profile.h"
+
+struct sensor_class {
+    enum sector sector;
+    const char *title_zh;
+    const struct quantity *quantities;
+    size_t count;
+};
+
+extern const struct sensor_class class_gas, class_water, class_drainage, class_heat, class_manhole,
+    class_waterlogging, class_sponge, class_bridge, class_tunnel, class_corridor;
+
+/* NULL for SECTOR_UNSPECIFIED and numbers without a sector. */
+const struct sensor_class *class_of(enum sector sector);
+
+/* A quantity_lookup (config/profile.h): NULL when the sector's class has none of that name. */
+const struct quantity *class_quantity(enum sector sector, const char *name);
+
+#define CLASS_COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+#endif

@@ -1,0 +1,29 @@
+/* Sensor class manhole 窨井盖: covers that tilt, move or are gone, and the well below.
+ *
+ * Const data, read by any thread; the numbers' sources stand beside them ("domain" is the project's
+ * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
+ * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
+#include "drivers/class.h"
+
+static const struct quantity quantities[] = {
+    {"tilt", "倾角", "tilt", "°", -180,
+     180}, /* domain 2.1 says 0..180; a transmitter signs it by direction */
+    {"moved", "位移", "moved", "1", 0, 1},                        /* state */
+    {"open", "开合", "open", "1", 0, 1},                          /* state */
+    {"level", "液位", "level", "m", 0, 100},                      /* as drainage */
+    {"distance", "空高", "distance to the surface", "m", 0, 100}, /* as level [eng] */
+    {"ch4", "甲烷", "methane", "%VOL", 0, 100},                   /* 0..100 %VOL, domain 2.1 */
+    {"lel", "可燃气体", "combustible gas", "%LEL", 0, 100},       /* domain 2.1 */
+    {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 150},      /* domain 2.1 */
+    {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0, 1000},      /* domain 2.1 */
+    {"o2", "氧气", "oxygen", "%VOL", 0, 30},                      /* domain 2.1 */
+    {"temperature", "温度", "temperature", "°C", -40, 85}, /* [eng], what the sensors survive */
+    {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
+};
+
+const struct sensor_class class_manhole = {
+    .sector = SECTOR_MANHOLE,
+    .title_zh = "窨井盖",
+    .quantities = quantities,
+    .count = CLASS_COUNT(quantities),
+};

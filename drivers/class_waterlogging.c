@@ -1,0 +1,27 @@
+/* Sensor class waterlogging 内涝积水: water on the road, and river or channel stage.
+ *
+ * Const data, read by any thread; the numbers' sources stand beside them ("domain" is the project's
+ * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
+ * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
+#include "drivers/class.h"
+
+static const struct quantity quantities[] = {
+    {"depth", "积水深度", "water depth", "mm", 0, 2500}, /* gauges of 0.5 to 2.5 m, domain 2.1 */
+    {"level", "液位", "level", "m", 0, 100},             /* as drainage */
+    {"distance", "空高", "distance to the surface", "m", 0, 100}, /* as level [eng] */
+    {"velocity", "流速", "velocity", "m/s", -3, 6},               /* as drainage */
+    {"v_surface", "表面流速", "surface velocity", "m/s", 0, 15},  /* domain 2.1 [S27] */
+    {"discharge", "断面流量", "discharge", "m³/s", 0, 0},         /* the site's own */
+    {"rain", "累计降雨量", "rain, cumulative", "mm", 0, 0},       /* a counter */
+    {"rain_rate", "雨强", "rain rate", "mm/min", 0,
+     8}, /* 0..4, at most 8 mm/min, domain 2.1 [S16] */
+    {"temperature", "温度", "temperature", "°C", -40, 85}, /* [eng], what the sensors survive */
+    {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
+};
+
+const struct sensor_class class_waterlogging = {
+    .sector = SECTOR_WATERLOGGING,
+    .title_zh = "内涝积水",
+    .quantities = quantities,
+    .count = CLASS_COUNT(quantities),
+};
