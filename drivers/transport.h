@@ -1,8 +1,12 @@
 /* One Modbus master on one line: RTU on a serial port, Modbus TCP, or RTU frames over TCP.
  *
- * libmodbus 3.1.6 inside. Blocks for at most the line's timeout (a connect too), belongs to one thread. Unit, function, length,
- * CRC and transaction id of an answer are checked before a register is handed out; after a timeout
- * the next answer cannot be the late one (see transport.c). Never writes to a sensor. */
+ * libmodbus 3.1.6 inside. Belongs to one thread. Unit, function, length, CRC and transaction id of
+ * an answer are checked before a register is handed out, and no late answer is taken for the next
+ * one (see transport.c). Never writes to a sensor, never retries. The process ignores SIGPIPE.
+ *
+ * A call blocks for about the line's timeout: a connect one more, the rest of a frame that has
+ * begun its time on the line; only a unit that owes late answers is asked up to three times in one
+ * call. */
 #ifndef LIFELINE_TRANSPORT_H
 #define LIFELINE_TRANSPORT_H
 
@@ -32,7 +36,7 @@ struct transport;
 struct transport *transport_new(const struct settings_line *line);
 void transport_free(struct transport *transport);
 
-/* OUTCOME_OK or OUTCOME_LINK with a human reason. */
+/* OUTCOME_OK (also when it is open) or OUTCOME_LINK with a human reason. */
 enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 void transport_close(struct transport *transport);
@@ -40,12 +44,18 @@ bool transport_is_open(const struct transport *transport);
 
 /* One request, one try. registers has room for request->count words (a bit each for coils and
  * discrete inputs). *exception is the Modbus exception code after OUTCOME_EXCEPTION; why (for a log
- * line) is filled for everything but OK. */
+ * line) is filled for everything but OK.
+ *
+ * After OUTCOME_LINK the line is closed. Modbus TCP also closes after a timeout or garbage. The
+ * next read opens it again; to wait before that is the caller's business. An RTU unit that failed
+ * three times within two seconds is not asked until its late answers can no longer come:
+ * OUTCOME_TIMEOUT at once. */
 enum outcome transport_read(struct transport *transport, const struct transport_request *request,
                             uint16_t *registers, uint8_t *exception, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 
-/* Makes a read that blocks in another thread return soon (SIGTERM). Async-signal safe. */
+/* Ends a read or open that blocks in another thread, and every later one, with OUTCOME_LINK: for
+ * the end of the line's thread, there is no way back. Async-signal safe. */
 void transport_interrupt(struct transport *transport);
 
 /* "timeout", "exception", ... */

@@ -1,0 +1,415 @@
+/* One Modbus master: asks, waits, and hands out no register that might answer another question.
+ *
+ * Runs in the line's thread; owns the link and what is known of each unit. Never retries, never
+ * writes to a sensor.
+ *
+ * Modbus TCP numbers its questions: an answer with another number is skipped, and after a timeout
+ * or garbage the connection is closed, so that the stream cannot stay out of step.
+ *
+ * RTU (over TCP too) numbers nothing: a late answer of the same unit, function and length is the
+ * right one, to every check there is. So we count. A request without a valid answer leaves its unit
+ * owing one, which may come up to late_max_ms after it. A unit that owes n answers is asked the
+ * same n + 1 times and only the last answer counts: units answer in order, so what it owed has come
+ * before, or what comes answers the same question asked a moment ago. At OWED_MAX it is not asked
+ * at all. It owes nothing any more when it was not asked for late_max_ms, or when SETTLED_READS
+ * reads in a row went well and a whole timeout of silence followed.
+ *
+ * Between RTU frames we keep the 3.5 characters of silence ourselves; libmodbus does not. */
+#include "drivers/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "drivers/transport_frame.h"
+#include "drivers/transport_link.h"
+
+enum {
+    LATE_MIN_MS = 2000,
+    OWED_MAX = 3,
+    SETTLED_READS = 16,
+    IDLE_CHECK_MS = 1000, /* a connection this long unused may have been closed by the other side */
+    CRC_LENGTH = 2,
+    BODY_MIN_MS = 100, /* for the pauses inside a frame: USB adapters 16 ms, networks more */
+    BODY_MAX_MS = 500,
+};
+
+struct unit_state {
+    mono_time asked;
+    uint16_t slowest_ms; /* reply so far */
+    uint8_t owed;        /* answers that may still come */
+    uint8_t settled;     /* reads in a row that went well while it owed */
+};
+
+struct transport {
+    struct transport_link link;
+    int64_t character_ns, silence_ns;
+    mono_time quiet_since; /* the line carries nothing from here on, as far as we know */
+    uint16_t transaction;
+    struct unit_state units[256];
+};
+
+/* One request under way: what the functions below hand to each other. */
+struct exchange {
+    const struct transport_request *request;
+    uint8_t frame[FRAME_MAX_LENGTH];
+    const uint8_t *answer; /* into frame, from the unit on; NULL when none came from this unit */
+    char *why;
+    size_t why_size;
+};
+
+struct transport *transport_new(const struct settings_line *line)
+{
+    struct transport *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        return NULL;
+    }
+    if (!transport_link_init(&t->link, line)) {
+        transport_free(t);
+        return NULL;
+    }
+    const struct serial *serial = &line->serial;
+    int bits = 1 + serial->data_bits + (serial->parity != 'N') + serial->stop_bits;
+    int64_t baud = serial->baud ? serial->baud : 9600;
+    t->character_ns = bits * INT64_C(1000000000) / baud;
+    t->silence_ns = baud > 19200 ? 1750000 : t->character_ns * 7 / 2;
+    return t;
+}
+
+void transport_free(struct transport *transport)
+{
+    if (transport != NULL) {
+        transport_link_destroy(&transport->link);
+        free(transport);
+    }
+}
+
+enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
+{
+    return transport_link_open(&transport->link, why, why_size);
+}
+
+void transport_close(struct transport *transport)
+{
+    transport_link_close(&transport->link);
+}
+
+bool transport_is_open(const struct transport *transport)
+{
+    return transport->link.modbus != NULL;
+}
+
+void transport_interrupt(struct transport *transport)
+{
+    transport_link_interrupt(&transport->link);
+}
+
+const char *transport_outcome_name(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+        return "ok";
+    case OUTCOME_TIMEOUT:
+        return "timeout";
+    case OUTCOME_EXCEPTION:
+        return "exception";
+    case OUTCOME_GARBLED:
+        return "garbled";
+    case OUTCOME_LINK:
+        return "link";
+    }
+    return "unknown";
+}
+
+static mono_time after_ns(mono_time t, int64_t ns)
+{
+    return (mono_time){t.ns + ns};
+}
+
+static int64_t late_max_ms(const struct transport *t)
+{
+    int64_t twice_ms = 2 * (int64_t)t->link.timeout_ms;
+    return twice_ms > LATE_MIN_MS ? twice_ms : LATE_MIN_MS;
+}
+
+/* Reads and discards until nothing has come for quiet_ns, at most for a timeout. False when the
+ * link is gone. */
+static bool drain(struct transport *t, int64_t quiet_ns)
+{
+    mono_time limit = clock_after_ms(clock_mono(), t->link.timeout_ms);
+    for (;;) {
+        mono_time until = after_ns(t->quiet_since, quiet_ns);
+        until = until.ns < limit.ns ? until : limit;
+        switch (transport_link_wait(&t->link, until)) {
+        case LINK_EVENT_READY:
+            if (transport_link_discard(&t->link) < 0) {
+                return false;
+            }
+            t->quiet_since = clock_mono();
+            if (t->quiet_since.ns >= limit.ns) {
+                return true;
+            }
+            break;
+        case LINK_EVENT_EXPIRED:
+        case LINK_EVENT_INTERRUPTED: /* whatever follows finds that out */
+            return true;
+        case LINK_EVENT_FAILED:
+            return false;
+        }
+    }
+}
+
+/* Keeps the silence and throws away what came in uninvited. False when the link is gone. */
+static bool make_quiet(struct transport *t)
+{
+    mono_time start = after_ns(t->quiet_since, t->silence_ns);
+    if (start.ns > clock_mono().ns) {
+        struct timespec moment = {.tv_sec = start.ns / 1000000000,
+                                  .tv_nsec = start.ns % 1000000000};
+        while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &moment, NULL) == EINTR) {
+        }
+    }
+    ssize_t got = transport_link_discard(&t->link);
+    if (got > 0) {
+        t->quiet_since = clock_mono();
+        return drain(t, t->silence_ns);
+    }
+    return got == 0;
+}
+
+static enum outcome fail(struct exchange *x, enum outcome outcome, const char *reason)
+{
+    snprintf(x->why, x->why_size, "%s", reason);
+    return outcome;
+}
+
+/* What a failed libmodbus receive means; some of a frame had come. */
+static enum outcome receive_error(struct exchange *x, int error)
+{
+    uint8_t sent[FRAME_REQUEST_LENGTH];
+    transport_frame_request(x->request, sent);
+    /* libmodbus takes the echo of a request for an answer, and stops after five bytes. */
+    if (memcmp(x->frame, sent, 5) == 0) {
+        return fail(x, OUTCOME_GARBLED, "our own request came back (echo)");
+    }
+    if (error == ETIMEDOUT) {
+        return fail(x, OUTCOME_GARBLED, "the answer broke off");
+    }
+    if (error == EMBBADCRC) {
+        return fail(x, OUTCOME_GARBLED, "wrong CRC");
+    }
+    if (error >= MODBUS_ENOBASE) {
+        return fail(x, OUTCOME_GARBLED, "not a Modbus answer");
+    }
+    return fail(x, OUTCOME_LINK, strerror(error));
+}
+
+static enum frame_verdict judge(struct transport *t, struct exchange *x, int length)
+{
+    if (t->link.kind == TRANSPORT_TCP) {
+        x->answer = x->frame + FRAME_MBAP_LENGTH;
+        return transport_frame_tcp_check(x->request, t->transaction, x->frame, (size_t)length,
+                                         x->why, x->why_size);
+    }
+    x->answer = x->frame;
+    if (length > CRC_LENGTH) {
+        return transport_frame_check(x->request, x->frame, (size_t)length - CRC_LENGTH, x->why,
+                                     x->why_size);
+    }
+    /* libmodbus drops a frame of another unit, its CRC unread. */
+    snprintf(x->why, x->why_size, "unit %u answered instead of %u", x->frame[0], x->request->unit);
+    return FRAME_FOREIGN;
+}
+
+/* Waits until `until` for the first byte of the answer; frames for others do not end the wait. */
+static enum outcome await_answer(struct transport *t, struct exchange *x, mono_time until)
+{
+    fail(x, OUTCOME_TIMEOUT, "no answer");
+    x->answer = NULL;
+    enum outcome at_end = OUTCOME_TIMEOUT;
+    for (;;) {
+        switch (transport_link_wait(&t->link, until)) {
+        case LINK_EVENT_READY:
+            break;
+        case LINK_EVENT_EXPIRED:
+            return at_end;
+        case LINK_EVENT_INTERRUPTED:
+            return fail(x, OUTCOME_LINK, "interrupted");
+        case LINK_EVENT_FAILED:
+            return fail(x, OUTCOME_LINK, strerror(errno));
+        }
+        memset(x->frame, 0, FRAME_REQUEST_LENGTH);
+        int length = modbus_receive_confirmation(t->link.modbus, x->frame);
+        int error = errno;
+        t->quiet_since = clock_mono();
+        if (length < 0 && error == EAGAIN) {
+            continue;
+        }
+        if (length < 0) {
+            return receive_error(x, error);
+        }
+        switch (judge(t, x, length)) {
+        case FRAME_ANSWER:
+            return OUTCOME_OK;
+        case FRAME_EXCEPTION:
+            snprintf(x->why, x->why_size, "exception %u", x->answer[2]);
+            return OUTCOME_EXCEPTION;
+        case FRAME_WRONG:
+            return OUTCOME_GARBLED;
+        case FRAME_FOREIGN:
+            x->answer = NULL;
+            at_end = OUTCOME_GARBLED;
+            break;
+        }
+    }
+}
+
+/* The rest of a frame, once it has begun, gets its own time on the line and some for pauses: the
+ * answer to 125 registers at 4800 baud takes longer than most timeouts. */
+static void set_body_timeout(struct transport *t, const struct transport_request *request)
+{
+    int64_t ms = t->link.timeout_ms;
+    ms = ms < BODY_MIN_MS ? BODY_MIN_MS : ms > BODY_MAX_MS ? BODY_MAX_MS : ms;
+    if (t->link.kind != TRANSPORT_TCP) {
+        int64_t characters = (int64_t)transport_frame_answer_length(request) + CRC_LENGTH;
+        ms += characters * t->character_ns / 1000000;
+    }
+    modbus_set_response_timeout(t->link.modbus, (uint32_t)(ms / 1000),
+                                (uint32_t)(ms % 1000 * 1000));
+}
+
+static enum outcome send_error(struct exchange *x)
+{
+    if (errno == EAGAIN) {
+        return fail(x, OUTCOME_TIMEOUT, "the line does not take the request");
+    }
+    return fail(x, OUTCOME_LINK, modbus_strerror(errno));
+}
+
+static enum outcome read_tcp(struct transport *t, struct exchange *x)
+{
+    uint8_t sent[FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH];
+    transport_frame_tcp_request(x->request, ++t->transaction, sent);
+    /* Not modbus_send_raw_request: in 3.1.6 every request of it has the transaction 0. */
+    enum outcome outcome = OUTCOME_OK;
+    if (send(t->link.fd, sent, sizeof sent, MSG_NOSIGNAL) != (ssize_t)sizeof sent) {
+        outcome = send_error(x);
+    } else {
+        mono_time until = clock_after_ms(clock_mono(), t->link.timeout_ms);
+        outcome = await_answer(t, x, until);
+    }
+    if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED) {
+        transport_close(t);
+    }
+    return outcome;
+}
+
+static enum outcome ask_rtu(struct transport *t, struct exchange *x, struct unit_state *unit)
+{
+    if (!make_quiet(t)) {
+        return fail(x, OUTCOME_LINK, strerror(errno));
+    }
+    uint8_t sent[FRAME_REQUEST_LENGTH];
+    transport_frame_request(x->request, sent);
+    unit->asked = clock_mono();
+    if (modbus_send_raw_request(t->link.modbus, sent, sizeof sent) < 0) {
+        return send_error(x);
+    }
+    /* The write returns at once; the last character leaves only now. */
+    t->quiet_since = after_ns(unit->asked, (FRAME_REQUEST_LENGTH + CRC_LENGTH) * t->character_ns);
+    return await_answer(t, x, clock_after_ms(t->quiet_since, t->link.timeout_ms));
+}
+
+static void forgive(struct transport *t, struct unit_state *unit)
+{
+    int64_t idle_ms = clock_ms_between(unit->asked, clock_mono());
+    if (unit->owed == 0) {
+        return;
+    }
+    if (unit->settled >= SETTLED_READS && idle_ms < t->link.timeout_ms) {
+        (void)drain(t, t->link.timeout_ms * INT64_C(1000000)); /* a lost link shows when we ask */
+        idle_ms = t->link.timeout_ms;
+    }
+    if (idle_ms >= late_max_ms(t) ||
+        (unit->settled >= SETTLED_READS && idle_ms >= t->link.timeout_ms)) {
+        unit->owed = 0;
+        unit->settled = 0;
+    }
+}
+
+static enum outcome read_rtu(struct transport *t, struct exchange *x)
+{
+    struct unit_state *unit = &t->units[x->request->unit];
+    forgive(t, unit);
+    if (unit->owed >= OWED_MAX) {
+        return fail(x, OUTCOME_TIMEOUT, "not asked: its late answers may still come");
+    }
+    modbus_set_slave(t->link.modbus, x->request->unit);
+    unsigned owed = unit->owed;
+    enum outcome outcome = OUTCOME_OK;
+    for (unsigned i = 0; i <= owed; i++) {
+        outcome = ask_rtu(t, x, unit);
+        /* A whole frame of this unit that does not fit this request answers an earlier one. */
+        bool stale = i < owed && outcome == OUTCOME_GARBLED && x->answer != NULL;
+        if (outcome != OUTCOME_OK && outcome != OUTCOME_EXCEPTION && !stale) {
+            break;
+        }
+    }
+    if (outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION) {
+        int64_t reply_ms = clock_ms_between(unit->asked, t->quiet_since);
+        if (reply_ms > unit->slowest_ms) {
+            unit->slowest_ms = (uint16_t)(reply_ms < UINT16_MAX ? reply_ms : UINT16_MAX);
+        }
+        unit->settled =
+            (uint8_t)(unit->settled < SETTLED_READS ? unit->settled + 1 : SETTLED_READS);
+        return outcome;
+    }
+    unit->settled = 0;
+    unit->owed = (uint8_t)(unit->owed < OWED_MAX ? unit->owed + 1 : OWED_MAX);
+    if (outcome != OUTCOME_LINK) {
+        int64_t quiet_ns = unit->slowest_ms * INT64_C(1000000);
+        (void)drain(t, quiet_ns > t->silence_ns ? quiet_ns : t->silence_ns);
+    }
+    return outcome;
+}
+
+/* A server that closes idle connections is not a failure: it is called again. */
+static void drop_closed(struct transport *t)
+{
+    bool idle = clock_ms_between(t->quiet_since, clock_mono()) >= IDLE_CHECK_MS;
+    if (t->link.kind != TRANSPORT_RTU && transport_is_open(t) && idle &&
+        transport_link_discard(&t->link) < 0) {
+        transport_close(t);
+    }
+}
+
+enum outcome transport_read(struct transport *transport, const struct transport_request *request,
+                            uint16_t *registers, uint8_t *exception, char *why, size_t why_size)
+{
+    struct transport *t = transport;
+    struct exchange x = {.request = request, .why = why, .why_size = why_size};
+    drop_closed(t);
+    if (transport_open(t, why, why_size) != OUTCOME_OK) {
+        return OUTCOME_LINK;
+    }
+    set_body_timeout(t, request);
+    enum outcome outcome = t->link.kind == TRANSPORT_TCP ? read_tcp(t, &x) : read_rtu(t, &x);
+    switch (outcome) {
+    case OUTCOME_OK:
+        transport_frame_words(request, x.answer, registers);
+        break;
+    case OUTCOME_EXCEPTION:
+        *exception = x.answer[2];
+        break;
+    case OUTCOME_LINK:
+        transport_close(t);
+        break;
+    case OUTCOME_TIMEOUT:
+    case OUTCOME_GARBLED:
+        break;
+    }
+    return outcome;
+}

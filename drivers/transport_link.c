@@ -1,0 +1,305 @@
+/* Opens, watches and closes what a transport speaks over: a serial port, or a TCP connection.
+ *
+ * Runs in the line's thread, only transport_link_interrupt in any. Owns the descriptors and the
+ * libmodbus context. The TCP connect is our own because libmodbus's cannot be interrupted and knows
+ * no name resolution; every wait is our own because libmodbus restarts its select on a signal.
+ * Never sends anything, never reopens by itself, never waits longer than the line's timeout (the
+ * resolver aside: give addresses, not names). */
+#include "drivers/transport_link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum {
+    KEEPALIVE_IDLE_S = 30,
+    KEEPALIVE_INTERVAL_S = 10,
+    KEEPALIVE_PROBES = 3,
+    UNACKNOWLEDGED_MIN_MS = 10000, /* a peer that acknowledges nothing for so long is gone */
+};
+
+bool transport_link_init(struct transport_link *link, const struct settings_line *line)
+{
+    *link = (struct transport_link){
+        .kind = line->transport,
+        .port = line->port,
+        .serial = line->serial,
+        .timeout_ms = line->timeout_ms,
+        .fd = -1,
+        .lock_fd = -1,
+    };
+    link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    link->device = line->device ? strdup(line->device) : NULL;
+    link->host = line->host ? strdup(line->host) : NULL;
+    return link->wake_fd >= 0 && (link->device || !line->device) && (link->host || !line->host);
+}
+
+void transport_link_destroy(struct transport_link *link)
+{
+    transport_link_close(link);
+    if (link->wake_fd >= 0) {
+        close(link->wake_fd);
+    }
+    free(link->device);
+    free(link->host);
+}
+
+void transport_link_close(struct transport_link *link)
+{
+    if (link->fd >= 0) {
+        tcflush(link->fd, TCIOFLUSH); /* or closing a serial port waits for a stuck line */
+        modbus_close(link->modbus);
+    }
+    modbus_free(link->modbus);
+    link->modbus = NULL;
+    link->fd = -1;
+    if (link->lock_fd >= 0) {
+        close(link->lock_fd);
+    }
+    link->lock_fd = -1;
+}
+
+static enum link_event wait_for(const struct transport_link *link, int fd, short events,
+                                mono_time until)
+{
+    for (;;) {
+        int64_t left_ns = until.ns - clock_mono().ns;
+        left_ns = left_ns > 0 ? left_ns : 0;
+        struct timespec left = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+        struct pollfd fds[] = {{.fd = fd, .events = events},
+                               {.fd = link->wake_fd, .events = POLLIN}};
+        int ready = ppoll(fds, 2, &left, NULL);
+        if (ready < 0 && errno != EINTR) {
+            return LINK_EVENT_FAILED;
+        }
+        if (ready == 0) {
+            return LINK_EVENT_EXPIRED;
+        }
+        if (ready > 0 && fds[1].revents) {
+            return LINK_EVENT_INTERRUPTED;
+        }
+        if (ready > 0 && fds[0].revents & events) {
+            return LINK_EVENT_READY;
+        }
+        if (ready > 0) {
+            int error = 0;
+            socklen_t size = sizeof error;
+            bool known = getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error;
+            errno = known ? error : EIO;
+            return LINK_EVENT_FAILED;
+        }
+    }
+}
+
+enum link_event transport_link_wait(const struct transport_link *link, mono_time until)
+{
+    return wait_for(link, link->fd, POLLIN, until);
+}
+
+ssize_t transport_link_discard(const struct transport_link *link)
+{
+    ssize_t total = 0;
+    /* Bounded, for a peer that sends faster than we read. */
+    for (int i = 0; i < 64; i++) {
+        uint8_t bytes[512];
+        ssize_t got = read(link->fd, bytes, sizeof bytes);
+        if (got > 0) {
+            total += got;
+        } else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            break;
+        } else {
+            errno = got == 0 ? ECONNRESET : errno;
+            return -1;
+        }
+    }
+    return total;
+}
+
+void transport_link_interrupt(const struct transport_link *link)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t ignored = write(link->wake_fd, &one, sizeof one);
+    (void)ignored; /* a full counter is readable too */
+    errno = saved;
+}
+
+/* flock and not TIOCEXCL: it holds against root too (a probe beside the daemon) and ends with the
+ * process, which TIOCEXCL on a pty does not. Before libmodbus opens, or it would change another
+ * program's line settings. */
+static bool lock_device(struct transport_link *link, char *why, size_t why_size)
+{
+    link->lock_fd = open(link->device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (link->lock_fd < 0) {
+        snprintf(why, why_size, "%s: %s", link->device, strerror(errno));
+        return false;
+    }
+    if (flock(link->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(why, why_size, "%s: in use by another program", link->device);
+        return false;
+    }
+    return true;
+}
+
+static enum outcome open_serial(struct transport_link *link, char *why, size_t why_size)
+{
+    if (!lock_device(link, why, why_size)) {
+        return OUTCOME_LINK;
+    }
+    const struct serial *serial = &link->serial;
+    link->modbus = modbus_new_rtu(link->device, (int)serial->baud, serial->parity,
+                                  serial->data_bits, serial->stop_bits);
+    if (link->modbus == NULL || modbus_connect(link->modbus) != 0) {
+        snprintf(why, why_size, "%s: %s", link->device, modbus_strerror(errno));
+        return OUTCOME_LINK;
+    }
+    link->fd = modbus_get_socket(link->modbus);
+    struct termios set;
+    if (tcgetattr(link->fd, &set) == 0 && cfgetospeed(&set) == B9600 && serial->baud != 9600) {
+        snprintf(why, why_size, "%s: no speed of %u baud", link->device, serial->baud);
+        return OUTCOME_LINK;
+    }
+    return OUTCOME_OK;
+}
+
+/* A connected, non-blocking socket, or -1 with errno. */
+static int connect_address(const struct transport_link *link, const struct addrinfo *address,
+                           mono_time until)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
+        return fd;
+    }
+    int error = errno;
+    if (error == EINPROGRESS) {
+        socklen_t size = sizeof error;
+        switch (wait_for(link, fd, POLLOUT, until)) {
+        case LINK_EVENT_READY:
+            if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+                error = errno;
+            }
+            break;
+        case LINK_EVENT_EXPIRED:
+            error = ETIMEDOUT;
+            break;
+        case LINK_EVENT_INTERRUPTED:
+            error = EINTR;
+            break;
+        case LINK_EVENT_FAILED:
+            error = errno;
+            break;
+        }
+    }
+    if (error == 0) {
+        return fd;
+    }
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static void set_socket_options(const struct transport_link *link, int fd)
+{
+    unsigned patience_ms = link->timeout_ms * 3;
+    if (patience_ms < UNACKNOWLEDGED_MIN_MS) {
+        patience_ms = UNACKNOWLEDGED_MIN_MS;
+    }
+    const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)patience_ms},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        /* Each only makes the line better: without it, it still works. */
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+    }
+}
+
+/* All addresses of the host share one timeout. -1 with why. */
+static int connect_host(const struct transport_link *link, char *why, size_t why_size)
+{
+    mono_time until = clock_after_ms(clock_mono(), link->timeout_ms);
+    char service[8];
+    snprintf(service, sizeof service, "%u", link->port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    int rc = getaddrinfo(link->host, service, &hints, &addresses);
+    if (rc != 0) {
+        snprintf(why, why_size, "%s: %s", link->host, gai_strerror(rc));
+        return -1;
+    }
+    int fd = -1;
+    for (const struct addrinfo *a = addresses; a != NULL && fd < 0; a = a->ai_next) {
+        fd = connect_address(link, a, until);
+    }
+    if (fd < 0) {
+        snprintf(why, why_size, "%s port %u: %s", link->host, link->port,
+                 errno == EINTR ? "interrupted" : strerror(errno));
+    }
+    freeaddrinfo(addresses);
+    return fd;
+}
+
+static enum outcome open_socket(struct transport_link *link, char *why, size_t why_size)
+{
+    int fd = connect_host(link, why, why_size);
+    if (fd < 0) {
+        return OUTCOME_LINK;
+    }
+    set_socket_options(link, fd);
+    link->modbus = link->kind == TRANSPORT_TCP ? modbus_new_tcp("127.0.0.1", 1502)
+                                               : modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
+    if (link->modbus == NULL) {
+        snprintf(why, why_size, "%s", modbus_strerror(errno));
+        close(fd);
+        return OUTCOME_LINK;
+    }
+    modbus_set_socket(link->modbus, fd);
+    link->fd = fd;
+    return OUTCOME_OK;
+}
+
+enum outcome transport_link_open(struct transport_link *link, char *why, size_t why_size)
+{
+    if (link->modbus != NULL) {
+        return OUTCOME_OK;
+    }
+    enum outcome outcome = link->kind == TRANSPORT_RTU ? open_serial(link, why, why_size)
+                                                       : open_socket(link, why, why_size);
+    if (outcome != OUTCOME_OK) {
+        goto out;
+    }
+    if (link->fd >= FD_SETSIZE) { /* libmodbus 3.1.6 would write beyond its fd_set */
+        snprintf(why, why_size, "descriptor %d is too high for libmodbus", link->fd);
+        outcome = OUTCOME_LINK;
+        goto out;
+    }
+    modbus_set_error_recovery(link->modbus, MODBUS_ERROR_RECOVERY_NONE);
+    modbus_set_byte_timeout(link->modbus, 0,
+                            0); /* one limit for the whole frame: see transport.c */
+out:
+    if (outcome != OUTCOME_OK) {
+        transport_link_close(link);
+    }
+    return outcome;
+}

@@ -1,0 +1,52 @@
+/* The serial port or TCP connection under a transport, with libmodbus's context on it: for
+ * transport.c. */
+#ifndef LIFELINE_TRANSPORT_LINK_H
+#define LIFELINE_TRANSPORT_LINK_H
+
+#include <modbus/modbus.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "drivers/clock.h"
+#include "drivers/transport.h"
+
+struct transport_link {
+    enum transport_kind kind;
+    char *device, *host;
+    uint16_t port;
+    struct serial serial;
+    uint32_t timeout_ms;
+    modbus_t *modbus; /* NULL = closed */
+    int fd;
+    int lock_fd; /* serial: holds the lock on the device */
+    int wake_fd; /* readable for good once interrupted */
+};
+
+enum link_event {
+    LINK_EVENT_READY,
+    LINK_EVENT_EXPIRED,
+    LINK_EVENT_INTERRUPTED,
+    LINK_EVENT_FAILED, /* errno says how */
+};
+
+/* Copies what it needs of the line; does not open. False when there is no memory or descriptor left
+ * (transport_link_destroy is to be called all the same). */
+bool transport_link_init(struct transport_link *link, const struct settings_line *line)
+    __attribute__((warn_unused_result));
+void transport_link_destroy(struct transport_link *link);
+
+enum outcome transport_link_open(struct transport_link *link, char *why, size_t why_size)
+    __attribute__((warn_unused_result));
+void transport_link_close(struct transport_link *link);
+
+/* Waits until the line can be read, the moment has come or another thread interrupts. */
+enum link_event transport_link_wait(const struct transport_link *link, mono_time until);
+
+/* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone. */
+ssize_t transport_link_discard(const struct transport_link *link);
+
+/* Async-signal safe. */
+void transport_link_interrupt(const struct transport_link *link);
+
+#endif
