@@ -25,7 +25,28 @@ struct diagnostics;
 struct diagnostics *diagnostics_new(void);
 void diagnostics_free(struct diagnostics *diagnostics);
 
-/* Adds a message at a place. The source line is looked up in the file's text. */
+/* The text of a file, kept for showing its lines. */
+struct source {
+    const char *name;
+    const char *text; /* NUL after the end */
+    size_t length;
+    const size_t *line_starts;
+    size_t line_count;
+};
+
+/* Reads a whole file, at most 4 MiB of UTF-8. NULL when it cannot be used; why is in `diagnostics`.
+ */
+const struct source *diagnostics_open(struct diagnostics *diagnostics, const char *path);
+
+/* The same for text that is already in memory (copied). */
+const struct source *diagnostics_source(struct diagnostics *diagnostics, const char *name,
+                                        const char *text, size_t length);
+
+/* The place of a byte of a source, `length` bytes wide. */
+struct place diagnostics_place(const struct source *source, size_t offset, size_t length);
+
+/* Adds a message at a place. The source line is looked up in the file's text. After 100 messages
+ * the rest is only counted. */
 void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, struct place place,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -70,7 +70,7 @@ struct profile_code {
 struct profile_selector {
     bool present;
     uint16_t address;
-    uint16_t mask; /* 0xffff when not given */
+    uint16_t mask;              /* 0xffff when not given */
     struct profile_code *codes; /* none for `decimals`: the register itself is the number 0..9 */
     size_t code_count;
 };
@@ -115,7 +115,10 @@ struct profile_vector {
     size_t expect_count;
 };
 
+struct arena;
+
 struct profile {
+    struct arena *arena; /* holds the profile and all it points to */
     struct place place;
     char *name;
     char *title_zh, *title_en;
@@ -139,6 +142,10 @@ typedef const struct quantity *(*quantity_lookup)(enum sector sector, const char
 
 /* NULL when the file has an error; every one of them is in `out` (with warnings, if any). */
 struct profile *profile_load(const char *path, quantity_lookup lookup, struct diagnostics *out);
+
+/* The same for text in memory; the source's name ends in the profile's name and .yaml. */
+struct profile *profile_parse(const struct source *source, quantity_lookup lookup,
+                              struct diagnostics *out);
 void profile_free(struct profile *profile);
 
 /* Index of the point of that name, or -1. */

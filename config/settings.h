@@ -42,9 +42,9 @@ struct settings_line {
     struct place place;
     char *name;
     enum transport_kind transport;
-    char *device; /* rtu */
+    char *device;         /* rtu */
     struct serial serial; /* rtu; for rtu-over-tcp the far side's, 9600 8N1 when not given */
-    char *host; /* tcp, rtu-over-tcp */
+    char *host;           /* tcp, rtu-over-tcp */
     uint16_t port;
     uint32_t timeout_ms; /* 20 .. 60000 */
     uint8_t retries;
@@ -62,7 +62,7 @@ struct settings_point {
 struct settings_device {
     struct place place;
     char *name;
-    char *title; /* "" */
+    char *title;   /* "" */
     uint32_t line; /* index into lines */
     uint8_t unit;
     uint16_t base;
@@ -72,7 +72,7 @@ struct settings_device {
     char *grid;  /* 15 digits or "" */
     struct position position;
     uint32_t every_ms;
-    uint32_t every_alarm_ms; /* 0 = as every_ms */
+    uint32_t every_alarm_ms;       /* 0 = as every_ms */
     struct settings_point *points; /* profile->point_count of them */
 };
 
@@ -90,7 +90,7 @@ struct settings_uplink {
     char *name;
     struct settings_url *urls;
     size_t url_count;
-    char *root; /* lifeline/v1 */
+    char *root;                     /* lifeline/v1 */
     char *username, *password_file; /* NULL when not given */
     char *ca, *cert, *key;          /* NULL when not given */
     uint32_t keepalive_ms;
@@ -105,7 +105,10 @@ struct settings_api {
     char *http; /* host:port or NULL */
 };
 
+struct arena;
+
 struct settings {
+    struct arena *arena; /* holds the settings and all they point to but the profiles */
     struct settings_gateway gateway;
     struct settings_store store;
     struct settings_line *lines;
@@ -129,6 +132,10 @@ struct settings_sources {
  * settings: it owns the file names of the places. */
 struct settings *settings_load(const char *path, const struct settings_sources *sources,
                                struct diagnostics *out);
+
+/* The same for text in memory. */
+struct settings *settings_parse(const struct source *source, const struct settings_sources *sources,
+                                struct diagnostics *out);
 void settings_free(struct settings *settings);
 
 #endif

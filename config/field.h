@@ -1,0 +1,91 @@
+/* Field tables: what a section of a file may hold, as const data.
+ *
+ * One table gives the parser, the default, the range and the help text of every key:
+ *
+ *     static const struct field LINE_FIELDS[] = {
+ *         {.key = "timeout", .parse = field_duration, .offset = offsetof(struct settings_line,
+ * timeout_ms), .fallback = "300ms", .min = "20ms", .max = "60s", .help = "how long to wait for an
+ * answer"},
+ *
+ * Defaults and bounds stand there as they would be written in the file. */
+#ifndef LIFELINE_FIELD_H
+#define LIFELINE_FIELD_H
+
+#include <stdbool.h>
+
+#include "config/arena.h"
+#include "config/diagnostics.h"
+#include "config/tree.h"
+
+#define FIELD_LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define FIELD_UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define FIELD_DIGITS "0123456789"
+
+struct reader {
+    struct arena *arena; /* what is read lives here */
+    struct diagnostics *out;
+};
+
+struct choice {
+    const char *name;
+    unsigned int value;
+};
+
+struct field;
+
+/* Reads a node into *out; false, after reporting why, when it cannot. */
+typedef bool (*field_parser)(const struct reader *reader, const struct field *field,
+                             const struct node *node, void *out);
+
+struct section {
+    const char *name; /* for messages: "a line", "gateway" */
+    const struct field *fields;
+    size_t count;
+};
+
+struct field {
+    const char *key;
+    field_parser parse;
+    size_t offset;
+    const char *fallback;          /* NULL: what the zeroed struct holds */
+    const char *min, *max;         /* field_text, field_name: lengths */
+    const char *characters;        /* field_name: the allowed ones */
+    const struct choice *choices;  /* field_choice; ends with a NULL name */
+    const struct section *section; /* field_section: its offsets are those of the same struct */
+    bool required;
+    const char *help;
+};
+
+/* Reads a map into the struct at `base`: defaults, then what is given. Unknown keys, missing ones
+ * and bad values are reported; false if there was any. */
+bool field_read(const struct reader *reader, const struct section *section, const struct node *node,
+                void *base);
+
+/* The parsers, and what `out` is for each. */
+bool field_text(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_name(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_bool(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_u8(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_u16(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_number(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_duration(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_long_duration(const struct reader *, const struct field *, const struct node *, void *);
+bool field_size(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_long_size(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_serial(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_choice(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_sector(const struct reader *, const struct field *, const struct node *, void *out);
+bool field_section(const struct reader *, const struct field *, const struct node *, void *base);
+
+/* A list that is read later, when the rest of the file is known; `min` "1" when it must not be
+ * empty. Writes nothing. */
+bool field_list(const struct reader *, const struct field *, const struct node *, void *out);
+
+/* Reports `message` (printf) as an error at the value of a node; returns false. */
+bool field_error(const struct reader *reader, const struct node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* True when the node is text; reports it as not `what` otherwise. */
+bool field_is_text(const struct reader *reader, const struct node *node, const char *what);
+
+#endif

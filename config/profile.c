@@ -1,0 +1,191 @@
+/* Loads one sensor profile: its head, and in order its points and its vectors.
+ *
+ * Runs in the thread that loads a configuration. The profile and all its texts lie in its own
+ * arena. Nothing is read from a sensor here, and vectors are judged by their frames only: replaying
+ * them is the drivers' business. */
+#include "config/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/profile_parts.h"
+#include "config/tree.h"
+
+static const struct choice STATUSES[] = {
+    {"verified", PROFILE_VERIFIED},
+    {"beta", PROFILE_BETA},
+    {NULL, 0},
+};
+
+static const struct field TITLE_FIELDS[] = {
+    {.key = "zh",
+     .parse = field_text,
+     .offset = offsetof(struct profile, title_zh),
+     .max = "100",
+     .help = "what it is called in Chinese"},
+    {.key = "en",
+     .parse = field_text,
+     .offset = offsetof(struct profile, title_en),
+     .max = "100",
+     .help = "what it is called in English"},
+};
+
+static const struct section TITLE = {"title", TITLE_FIELDS, 2};
+
+static const struct field PROFILE_FIELDS[] = {
+    {.key = "profile",
+     .parse = field_name,
+     .offset = offsetof(struct profile, name),
+     .required = true,
+     .max = "64",
+     .characters = FIELD_LOWER FIELD_DIGITS "-_.",
+     .help = "its name, the same as the file's"},
+    {.key = "title", .parse = field_section, .section = &TITLE, .help = "{ zh: ..., en: ... }"},
+    {.key = "vendor",
+     .parse = field_text,
+     .offset = offsetof(struct profile, vendor),
+     .fallback = "",
+     .help = "who makes it"},
+    {.key = "sector",
+     .parse = field_sector,
+     .offset = offsetof(struct profile, sector),
+     .required = true,
+     .help = "the sensor class whose quantities it measures"},
+    {.key = "status",
+     .parse = field_choice,
+     .offset = offsetof(struct profile, status),
+     .choices = STATUSES,
+     .required = true,
+     .help = "verified or beta"},
+    {.key = "source",
+     .parse = field_text,
+     .offset = offsetof(struct profile, source),
+     .fallback = "",
+     .help = "where the register map comes from"},
+    {.key = "serial",
+     .parse = field_serial,
+     .offset = offsetof(struct profile, serial),
+     .help = "factory default of the serial line, like 9600 8N1"},
+    {.key = "max_registers",
+     .parse = field_u16,
+     .offset = offsetof(struct profile, max_registers),
+     .fallback = "125",
+     .min = "1",
+     .max = "125",
+     .help = "the most registers that one request may ask for"},
+    {.key = "min_gap",
+     .parse = field_duration,
+     .offset = offsetof(struct profile, min_gap_ms),
+     .fallback = "0ms",
+     .min = "0ms",
+     .max = "10s",
+     .help = "silence that the sensor wants before a request"},
+    {.key = "unit",
+     .parse = field_u8,
+     .offset = offsetof(struct profile, unit),
+     .fallback = "1",
+     .min = "1",
+     .max = "247",
+     .help = "factory default of the Modbus unit"},
+    {.key = "points",
+     .parse = field_list,
+     .required = true,
+     .min = "1",
+     .help = "what it measures"},
+    {.key = "vectors", .parse = field_list, .help = "frames of its documentation, as tests"},
+};
+
+static const struct section PROFILE = {"a profile", PROFILE_FIELDS,
+                                       sizeof(PROFILE_FIELDS) / sizeof(PROFILE_FIELDS[0])};
+
+/* A profile is found by its file's name, so the name inside must be the same. */
+static void check_name(const struct reader *reader, const struct node *root,
+                       const struct source *source, const struct profile *profile)
+{
+    const char *slash = strrchr(source->name, '/');
+    const char *base = slash == NULL ? source->name : slash + 1;
+    size_t length = strlen(profile->name);
+    if (strncmp(base, profile->name, length) != 0 || strcmp(base + length, ".yaml") != 0)
+        field_error(reader, tree_member(root, "profile"),
+                    "the profile is called \"%s\", its file %s; both must be the same",
+                    profile->name, base);
+}
+
+struct profile *profile_parse(const struct source *source, quantity_lookup lookup,
+                              struct diagnostics *out)
+{
+    size_t errors = diagnostics_errors(out);
+    struct arena *arena = arena_new();
+    struct arena *scratch = arena_new(); /* the tree */
+    struct reader reader = {.arena = arena, .out = out};
+    struct profile *profile = arena_alloc(arena, sizeof(*profile));
+    profile->arena = arena;
+
+    const struct node *root = tree_parse(source, scratch, out);
+    if (root == NULL)
+        goto out;
+    profile->place = root->place;
+    bool good = field_read(&reader, &PROFILE, root, profile);
+    if (profile->name != NULL)
+        check_name(&reader, root, source, profile);
+    if (profile->title_zh == NULL)
+        profile->title_zh = profile->name;
+    if (profile->title_en == NULL)
+        profile->title_en = profile->name;
+    profile->has_serial = tree_member(root, "serial") != NULL;
+    if (profile->sector == SECTOR_UNSPECIFIED)
+        lookup = NULL; /* the points can still be judged, but not by their class */
+    profile_read_points(&reader, tree_member(root, "points"), lookup, profile);
+    if (good)
+        profile_read_vectors(&reader, tree_member(root, "vectors"), profile);
+out:
+    arena_free(scratch);
+    if (root != NULL && diagnostics_errors(out) == errors)
+        return profile;
+    arena_free(arena);
+    return NULL;
+}
+
+struct profile *profile_load(const char *path, quantity_lookup lookup, struct diagnostics *out)
+{
+    const struct source *source = diagnostics_open(out, path);
+    return source == NULL ? NULL : profile_parse(source, lookup, out);
+}
+
+void profile_free(struct profile *profile)
+{
+    if (profile != NULL)
+        arena_free(profile->arena);
+}
+
+int profile_point_index(const struct profile *profile, const char *name)
+{
+    for (size_t i = 0; i < profile->point_count; i++) {
+        if (strcmp(profile->points[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+uint16_t profile_type_registers(enum register_type type)
+{
+    switch (type) {
+    case REGISTER_U16:
+    case REGISTER_I16:
+    case REGISTER_BIT:
+    case REGISTER_BCD16:
+    case REGISTER_DIGIT_BCD16:
+    case REGISTER_BYTE_FRACTION:
+        return 1;
+    case REGISTER_U32:
+    case REGISTER_I32:
+    case REGISTER_F32:
+    case REGISTER_BCD32:
+        return 2;
+    case REGISTER_U64:
+    case REGISTER_I64:
+    case REGISTER_F64:
+        return 4;
+    }
+    return 1;
+}
