@@ -117,6 +117,10 @@ void transport_frame_words(const struct transport_request *request, const uint8_
 {
     const uint8_t *data = frame + 3;
     for (size_t i = 0; i < request->count; i++) {
-        words[i] = is_bits(request->function) ? data[i / 8] >> (i % 8) & 1 : word_at(data + 2 * i);
+        if (is_bits(request->function)) {
+            words[i] = (data[i / 8] & 1 << i % 8) != 0;
+        } else {
+            words[i] = word_at(data + 2 * i);
+        }
     }
 }
