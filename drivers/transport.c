@@ -1,20 +1,11 @@
 /* One Modbus master: asks, waits, and hands out no register that might answer another question.
  *
  * Runs in the line's thread; owns the link and what is known of each unit. Never retries, never
- * writes to a sensor.
- *
- * Modbus TCP numbers its questions: an answer with another number is skipped, and after a timeout
- * or garbage the connection is closed, so that the stream cannot stay out of step.
- *
- * RTU (over TCP too) numbers nothing: a late answer of the same unit, function and length is the
- * right one, to every check there is. So we count. A request without a valid answer leaves its unit
- * owing one, which may come up to late_max_ms after it. A unit that owes n answers is asked the
- * same n + 1 times and only the last answer counts: units answer in order, so what it owed has come
- * before, or what comes answers the same question asked a moment ago. At OWED_MAX it is not asked
- * at all. It owes nothing any more when it was not asked for late_max_ms, or when SETTLED_READS
- * reads in a row went well and a whole timeout of silence followed.
- *
- * Between RTU frames we keep the 3.5 characters of silence ourselves; libmodbus does not. */
+ * writes to a sensor. Modbus TCP numbers its questions: an answer with another number is skipped,
+ * and after a timeout or garbage the connection is closed, so that the stream cannot stay out of
+ * step. RTU (over TCP too) numbers nothing: there we count the answers that a unit owes, and ask
+ * again until they cannot be meant (struct unit_state). We also keep the 3.5 characters of silence
+ * between RTU frames, which libmodbus does not. */
 #include "drivers/transport.h"
 
 #include <errno.h>
@@ -37,11 +28,18 @@ enum {
     BODY_MAX_MS = 500,
 };
 
+/* To every check there is, a late RTU answer of the same unit, function and length is the right
+ * one. So a request without a valid answer leaves its unit owing one, which may come up to
+ * late_max_ms after it. A unit that owes n answers is asked the same n + 1 times and only the last
+ * answer counts: units answer in order, so what it owed has come before, or what comes answers the
+ * same question asked a moment ago. At OWED_MAX it is not asked at all. It owes nothing any more
+ * when it was not asked for late_max_ms, or when SETTLED_READS reads in a row went well and a whole
+ * timeout without an answer followed. */
 struct unit_state {
     mono_time asked;
     uint16_t slowest_ms; /* reply so far */
     uint8_t owed;        /* answers that may still come */
-    uint8_t settled;     /* reads in a row that went well while it owed */
+    uint8_t settled;     /* reads in a row that went well */
 };
 
 struct transport {
@@ -145,7 +143,7 @@ static bool drain(struct transport *t, int64_t quiet_ns)
         until = until.ns < limit.ns ? until : limit;
         switch (transport_link_wait(&t->link, until)) {
         case LINK_EVENT_READY:
-            if (transport_link_discard(&t->link) < 0) {
+            if (transport_link_discard(&t->link) <= 0) {
                 return false;
             }
             t->quiet_since = clock_mono();
@@ -347,7 +345,9 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
     if (unit->owed >= OWED_MAX) {
         return fail(x, OUTCOME_TIMEOUT, "not asked: its late answers may still come");
     }
-    modbus_set_slave(t->link.modbus, x->request->unit);
+    if (modbus_set_slave(t->link.modbus, x->request->unit) != 0) {
+        return fail(x, OUTCOME_TIMEOUT, "not asked: units above 247 are reserved on a serial line");
+    }
     unsigned owed = unit->owed;
     enum outcome outcome = OUTCOME_OK;
     for (unsigned i = 0; i <= owed; i++) {
@@ -368,7 +368,12 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
         return outcome;
     }
     unit->settled = 0;
-    unit->owed = (uint8_t)(unit->owed < OWED_MAX ? unit->owed + 1 : OWED_MAX);
+    /* Only silence makes it rest: a unit that is merely garbled is asked on, and told as garbled.
+     */
+    int owed_max = outcome == OUTCOME_TIMEOUT ? OWED_MAX : OWED_MAX - 1;
+    if (unit->owed < owed_max) {
+        unit->owed++;
+    }
     if (outcome != OUTCOME_LINK) {
         int64_t quiet_ns = unit->slowest_ms * INT64_C(1000000);
         (void)drain(t, quiet_ns > t->silence_ns ? quiet_ns : t->silence_ns);

@@ -47,8 +47,8 @@ bool transport_is_open(const struct transport *transport);
  * line) is filled for everything but OK.
  *
  * After OUTCOME_LINK the line is closed. Modbus TCP also closes after a timeout or garbage. The
- * next read opens it again; to wait before that is the caller's business. An RTU unit that failed
- * three times within two seconds is not asked until its late answers can no longer come:
+ * next read opens it again; to wait before that is the caller's business. An RTU unit that was
+ * silent three times within two seconds is not asked until its late answers can no longer come:
  * OUTCOME_TIMEOUT at once. */
 enum outcome transport_read(struct transport *transport, const struct transport_request *request,
                             uint16_t *registers, uint8_t *exception, char *why, size_t why_size)

@@ -117,8 +117,8 @@ ssize_t transport_link_discard(const struct transport_link *link)
         ssize_t got = read(link->fd, bytes, sizeof bytes);
         if (got > 0) {
             total += got;
-        } else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-            break;
+        } else if (got < 0 ? errno == EAGAIN || errno == EINTR : link->kind == TRANSPORT_RTU) {
+            break; /* a serial port as libmodbus sets it says 0 where a socket says EAGAIN */
         } else {
             errno = got == 0 ? ECONNRESET : errno;
             return -1;
