@@ -14,8 +14,9 @@
 #define REPLY_CHARACTERS   5
 #define SILENCE_CHARACTERS 3.5
 #define SILENCE_FAST_US    1750 /* above 19200 baud, whatever the baud */
-#define TURNAROUND_US      5000 /* what a sensor thinks before it answers, and a network's round trip \
-                                 */
+#define TURNAROUND_US                                                                              \
+    5000 /* what a sensor thinks before it answers, and a network's round trip                     \
+          */
 
 /* The devices that use most of a line, for the message. */
 #define NAMED 3
@@ -65,15 +66,13 @@ struct share {
 /* Puts a share where it belongs among the largest. */
 static void keep_largest(struct share largest[NAMED], struct share share)
 {
-    for (size_t i = 0; i < NAMED; i++) {
-        if (largest[i].device == NULL || share.percent > largest[i].percent) {
-            struct share pushed = largest[i];
-            largest[i] = share;
-            share = pushed;
-        }
-        if (share.device == NULL)
-            return;
+    size_t i = NAMED;
+    for (; i > 0 && share.percent > largest[i - 1].percent; i--) {
+        if (i < NAMED)
+            largest[i] = largest[i - 1];
     }
+    if (i < NAMED)
+        largest[i] = share;
 }
 
 static double line_percent(const struct settings *settings, const struct plan *plan, uint32_t line,
