@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 static void write_line(int priority, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_line(int priority, const char *format, va_list arguments)
 {
     char line[1024];
     int length = 0;

@@ -1,7 +1,7 @@
 /* One line to stderr, with the priority prefix that journald reads ("<4>...").
  *
- * Any thread. A message is one line; where it tells of a state it is written once per change of that state, never
- * once per failure. */
+ * Any thread. A message is one line; where it tells of a state it is written once per change of
+ * that state, never once per failure. */
 #ifndef LIFELINE_LOG_H
 #define LIFELINE_LOG_H
 

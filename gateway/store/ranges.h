@@ -21,7 +21,8 @@ struct ranges {
 void ranges_free(struct ranges *set);
 void ranges_clear(struct ranges *set);
 
-/* False, with nothing changed, when there is no memory. An empty range (last < first) is no change. */
+/* False, with nothing changed, when there is no memory. An empty range (last < first) is no change.
+ */
 bool ranges_add(struct ranges *set, uint64_t first, uint64_t last)
     __attribute__((warn_unused_result));
 bool ranges_remove(struct ranges *set, uint64_t first, uint64_t last)

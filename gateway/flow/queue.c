@@ -1,0 +1,154 @@
+/* The ring between the line threads and the pipeline thread: one mutex, records of their own
+ * length. Lines write, the pipeline reads; owns its memory, allocated once. A record never wraps:
+ * where the end is too near, the rest is marked as skipped. The reader is woken only when it waits,
+ * so a busy pipeline costs the lines no system call. Never drops anything by itself. */
+#include "gateway/flow/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct record {
+    uint32_t size; /* of the whole record, a multiple of 8 */
+    bool skip;     /* only fills the end of the ring */
+    struct sample sample;
+};
+
+struct queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t filled;
+    bool waiting, woken;
+    size_t capacity, head, used; /* head: where the oldest record begins */
+    uint8_t *bytes;
+};
+
+size_t queue_cost(uint32_t values)
+{
+    return (sizeof(struct record) + values * sizeof(struct value) + 7) & ~(size_t)7;
+}
+
+struct queue *queue_new(size_t bytes)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return NULL;
+    queue->capacity = (bytes + 7) & ~(size_t)7;
+    queue->bytes = malloc(queue->capacity);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&queue->mutex, NULL);
+    pthread_cond_init(&queue->filled, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!queue->bytes) {
+        queue_free(queue);
+        return NULL;
+    }
+    return queue;
+}
+
+void queue_free(struct queue *queue)
+{
+    if (!queue)
+        return;
+    pthread_cond_destroy(&queue->filled);
+    pthread_mutex_destroy(&queue->mutex);
+    free(queue->bytes);
+    free(queue);
+}
+
+static void write_record(struct queue *queue, size_t at, const struct record *record,
+                         const struct value *values)
+{
+    memcpy(queue->bytes + at, record, sizeof *record);
+    if (record->sample.count)
+        memcpy(queue->bytes + at + sizeof *record, values, record->sample.count * sizeof *values);
+    queue->used += record->size;
+}
+
+static bool push(struct queue *queue, const struct sample *sample, const struct value *values)
+{
+    struct record record = {.size = (uint32_t)queue_cost(sample->count), .sample = *sample};
+    size_t tail = (queue->head + queue->used) % queue->capacity;
+    size_t to_end = queue->capacity - tail;
+    size_t skipped = record.size > to_end ? to_end : 0;
+    if (queue->used + skipped + record.size > queue->capacity)
+        return false;
+    if (skipped) {
+        /* the end may be shorter than a record: its size alone fits always, being 8-aligned */
+        struct record skip = {.size = (uint32_t)to_end, .skip = true};
+        memcpy(queue->bytes + tail, &skip, 8);
+        queue->used += skipped;
+        tail = 0;
+    }
+    write_record(queue, tail, &record, values);
+    return true;
+}
+
+bool queue_push(struct queue *queue, const struct sample *sample, const struct value *values)
+{
+    pthread_mutex_lock(&queue->mutex);
+    bool ok = push(queue, sample, values);
+    bool waiting = queue->waiting;
+    pthread_mutex_unlock(&queue->mutex);
+    if (waiting)
+        pthread_cond_signal(&queue->filled);
+    return ok;
+}
+
+static void advance(struct queue *queue, size_t size)
+{
+    queue->head = (queue->head + size) % queue->capacity;
+    queue->used -= size;
+}
+
+static bool pop(struct queue *queue, struct sample *sample, struct value *values)
+{
+    struct record record;
+    if (!queue->used)
+        return false;
+    memcpy(&record, queue->bytes + queue->head, 8);
+    if (record.skip)
+        advance(queue, record.size);
+    memcpy(&record, queue->bytes + queue->head, sizeof record);
+    *sample = record.sample;
+    if (sample->count)
+        memcpy(values, queue->bytes + queue->head + sizeof record, sample->count * sizeof *values);
+    advance(queue, record.size);
+    return true;
+}
+
+static void wait_filled(struct queue *queue, mono_time deadline)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = deadline.ns - clock_mono().ns;
+    ns = until.tv_nsec + (ns > 0 ? ns : 0);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    queue->waiting = true;
+    int rc = 0;
+    while (!queue->used && !queue->woken && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&queue->filled, &queue->mutex, &until);
+    queue->waiting = false;
+    queue->woken = false;
+}
+
+bool queue_pop(struct queue *queue, mono_time deadline, struct sample *sample, struct value *values)
+{
+    pthread_mutex_lock(&queue->mutex);
+    if (!queue->used && deadline.ns > clock_mono().ns)
+        wait_filled(queue, deadline);
+    bool ok = pop(queue, sample, values);
+    pthread_mutex_unlock(&queue->mutex);
+    return ok;
+}
+
+void queue_wake(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    queue->woken = true;
+    pthread_mutex_unlock(&queue->mutex);
+    pthread_cond_signal(&queue->filled);
+}

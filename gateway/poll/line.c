@@ -1,0 +1,392 @@
+/* The line thread: waits for the next deadline, asks, decodes, hands the sample on.
+ * Owns the transport and the schedule; under the mutex only the numbers that others read. Failures
+ * of a unit are that unit's: the line goes on. A lost link is opened again with growing pauses,
+ * while every poll that falls due is told as LINK.
+ * Never touches the store or the network above; logs one line per change of state. */
+#include "gateway/poll/line.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "drivers/decode.h"
+#include "gateway/log.h"
+#include "gateway/poll/schedule.h"
+
+enum {
+    REGISTERS_MAX = 2000, /* bits of one request */
+    LINK_PAUSE_MIN_MS = 500,
+    LINK_PAUSE_MAX_MS = 30000,
+    LOAD_WINDOW_MS = 10000,
+    STACK = 128 << 10,
+};
+
+struct line_device {
+    uint32_t index; /* into the settings */
+    struct line_device_status status;
+};
+
+struct line {
+    const struct settings *settings;
+    const struct settings_line *own;
+    const struct plan *plan;
+    struct pipeline *pipeline;
+    struct transport *transport;
+    uint32_t *blocks; /* of the plan, ours, in the order of the schedule */
+    struct schedule schedule;
+    struct schedule_entry *entries;
+    mono_time link_retry;
+    int64_t link_pause_ms;
+    uint16_t registers[REGISTERS_MAX];
+    struct value values[REGISTERS_MAX];
+
+    pthread_t thread;
+    bool running;
+    atomic_bool stop;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct line_status status;
+    struct line_device *devices;
+    atomic_uint *wanted; /* [block of ours] to be polled now */
+    atomic_bool any_wanted;
+    int64_t busy_ns; /* of the window */
+    mono_time window;
+};
+
+static bool take_blocks(struct line *line, uint32_t index)
+{
+    size_t count = 0;
+    for (size_t b = 0; b < line->plan->block_count; b++)
+        count += line->plan->blocks[b].line == index;
+    line->blocks = calloc(count + 1, sizeof *line->blocks);
+    line->entries = calloc(count + 1, sizeof *line->entries);
+    line->wanted = calloc(count + 1, sizeof *line->wanted);
+    line->devices = calloc(line->settings->device_count + 1, sizeof *line->devices);
+    if (!line->blocks || !line->entries || !line->wanted || !line->devices)
+        return false;
+    count = 0;
+    for (size_t b = 0; b < line->plan->block_count; b++) {
+        const struct plan_block *block = &line->plan->blocks[b];
+        if (block->line != index)
+            continue;
+        line->blocks[count] = (uint32_t)b;
+        line->entries[count++] =
+            (struct schedule_entry){.every_ms = block->every_ms, .unit = block->unit};
+    }
+    for (uint32_t d = 0; d < line->settings->device_count; d++) {
+        if (line->settings->devices[d].line == index)
+            line->devices[line->status.devices++].index = d;
+    }
+    line->schedule.count = count;
+    return true;
+}
+
+struct line *line_new(const struct settings *settings, const struct plan *plan, uint32_t index,
+                      struct pipeline *pipeline)
+{
+    struct line *line = calloc(1, sizeof *line);
+    if (!line)
+        return NULL;
+    line->settings = settings;
+    line->own = &settings->lines[index];
+    line->plan = plan;
+    line->pipeline = pipeline;
+    line->link_pause_ms = LINK_PAUSE_MIN_MS;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&line->mutex, NULL);
+    pthread_cond_init(&line->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    line->transport = transport_new(line->own);
+    if (!line->transport || !take_blocks(line, index)) {
+        line_free(line);
+        return NULL;
+    }
+    return line;
+}
+
+void line_free(struct line *line)
+{
+    if (!line)
+        return;
+    transport_free(line->transport);
+    pthread_cond_destroy(&line->wake);
+    pthread_mutex_destroy(&line->mutex);
+    free(line->blocks);
+    free(line->entries);
+    free(line->wanted);
+    free(line->devices);
+    free(line);
+}
+
+/* ---- what others see ---- */
+
+void line_status(struct line *line, struct line_status *out)
+{
+    pthread_mutex_lock(&line->mutex);
+    *out = line->status;
+    pthread_mutex_unlock(&line->mutex);
+}
+
+static struct line_device *find_device(struct line *line, uint32_t device)
+{
+    for (uint32_t i = 0; i < line->status.devices; i++) {
+        if (line->devices[i].index == device)
+            return &line->devices[i];
+    }
+    return NULL;
+}
+
+bool line_device_status(struct line *line, uint32_t device, struct line_device_status *out)
+{
+    pthread_mutex_lock(&line->mutex);
+    const struct line_device *found = find_device(line, device);
+    if (found)
+        *out = found->status;
+    pthread_mutex_unlock(&line->mutex);
+    return found != NULL;
+}
+
+void line_poll_now(struct line *line, uint32_t device)
+{
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        if (line->plan->blocks[line->blocks[i]].device == device)
+            atomic_store(&line->wanted[i], 1);
+    }
+    pthread_mutex_lock(&line->mutex);
+    atomic_store(&line->any_wanted, true);
+    pthread_cond_signal(&line->wake);
+    pthread_mutex_unlock(&line->mutex);
+}
+
+/* ---- the line thread ---- */
+
+static void count(struct line_counts *counts, enum outcome outcome)
+{
+    counts->requests++;
+    switch (outcome) {
+    case OUTCOME_OK:
+        counts->good++;
+        break;
+    case OUTCOME_TIMEOUT:
+        counts->timeout++;
+        break;
+    case OUTCOME_EXCEPTION:
+        counts->exception++;
+        break;
+    case OUTCOME_GARBLED:
+        counts->garbled++;
+        break;
+    case OUTCOME_LINK:
+        counts->link++;
+        break;
+    }
+}
+
+static enum quality quality_of(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+        return QUALITY_GOOD;
+    case OUTCOME_TIMEOUT:
+        return QUALITY_TIMEOUT;
+    case OUTCOME_EXCEPTION:
+        return QUALITY_EXCEPTION;
+    case OUTCOME_GARBLED:
+        return QUALITY_GARBLED;
+    case OUTCOME_LINK:
+        return QUALITY_LINK;
+    }
+    return QUALITY_LINK;
+}
+
+/* Silent devices are those whose newest poll failed. */
+static void note(struct line *line, uint32_t device, enum outcome outcome, uint8_t exception,
+                 const char *why, mono_time now, int64_t busy_ns)
+{
+    pthread_mutex_lock(&line->mutex);
+    struct line_device *d = find_device(line, device);
+    enum outcome before = d->status.asked ? d->status.outcome : OUTCOME_OK;
+    bool changed = before != outcome;
+    line->status.silent += (outcome != OUTCOME_OK);
+    line->status.silent -= (before != OUTCOME_OK);
+    d->status.asked = true;
+    d->status.outcome = outcome;
+    d->status.exception = exception;
+    if (outcome == OUTCOME_OK)
+        d->status.good = now;
+    count(&d->status.counts, outcome);
+    count(&line->status.counts, outcome);
+    line->status.slipped = line->schedule.slipped;
+    line->status.open = transport_is_open(line->transport);
+    line->busy_ns += busy_ns;
+    int64_t window_ms = clock_ms_between(line->window, now);
+    if (window_ms >= LOAD_WINDOW_MS) {
+        line->status.load_percent = (uint32_t)(line->busy_ns / 10000 / window_ms);
+        line->busy_ns = 0;
+        line->window = now;
+    }
+    pthread_mutex_unlock(&line->mutex);
+    const struct settings_device *settings = &line->settings->devices[device];
+    if (changed && outcome == OUTCOME_OK)
+        log_notice("line %s: %s (unit %u) answers again", line->own->name, settings->name,
+                   settings->unit);
+    else if (changed && outcome != OUTCOME_LINK)
+        log_warning("line %s: %s (unit %u): %s", line->own->name, settings->name, settings->unit,
+                    why);
+}
+
+static bool wait_until(struct line *line, mono_time due)
+{
+    int64_t ns = due.ns - clock_mono().ns;
+    if (ns <= 0)
+        return !atomic_load(&line->stop);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    ns += until.tv_nsec;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&line->mutex);
+    int rc = 0;
+    while (!atomic_load(&line->stop) && !atomic_load(&line->any_wanted) && rc == 0)
+        rc = pthread_cond_timedwait(&line->wake, &line->mutex, &until);
+    pthread_mutex_unlock(&line->mutex);
+    return !atomic_load(&line->stop);
+}
+
+static void hear_wishes(struct line *line)
+{
+    if (!atomic_exchange(&line->any_wanted, false))
+        return;
+    mono_time now = clock_mono();
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        if (atomic_exchange(&line->wanted[i], 0))
+            schedule_now(&line->schedule, i, now);
+    }
+}
+
+/* True when the link is up; otherwise it is not yet time to try, or trying failed. */
+static bool link_up(struct line *line)
+{
+    char why[200] = "";
+    if (transport_is_open(line->transport))
+        return true;
+    if (clock_mono().ns < line->link_retry.ns)
+        return false;
+    if (transport_open(line->transport, why, sizeof why) == OUTCOME_OK) {
+        if (line->link_pause_ms > LINK_PAUSE_MIN_MS)
+            log_notice("line %s: open again", line->own->name);
+        return true;
+    }
+    if (line->link_pause_ms == LINK_PAUSE_MIN_MS && !atomic_load(&line->stop))
+        log_warning("line %s: %s", line->own->name, why);
+    line->link_pause_ms *= 2;
+    if (line->link_pause_ms > LINK_PAUSE_MAX_MS)
+        line->link_pause_ms = LINK_PAUSE_MAX_MS;
+    line->link_retry = clock_after_ms(clock_mono(), line->link_pause_ms);
+    return false;
+}
+
+static enum outcome ask(struct line *line, const struct plan_block *block, uint8_t *exception,
+                        char *why, size_t why_size)
+{
+    const struct transport_request request = {block->unit, block->function, block->address,
+                                              block->count};
+    enum outcome outcome = OUTCOME_LINK;
+    for (unsigned tries = 0; tries <= line->own->retries; tries++) {
+        if (!link_up(line))
+            return OUTCOME_LINK;
+        outcome =
+            transport_read(line->transport, &request, line->registers, exception, why, why_size);
+        if (outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION || atomic_load(&line->stop))
+            break;
+    }
+    if (outcome == OUTCOME_OK)
+        line->link_pause_ms = LINK_PAUSE_MIN_MS;
+    return outcome;
+}
+
+static void poll(struct line *line, size_t entry)
+{
+    uint32_t index = line->blocks[entry];
+    const struct plan_block *block = &line->plan->blocks[index];
+    char why[200] = "";
+    uint8_t exception = 0;
+    mono_time begun = clock_mono();
+    enum outcome outcome = ask(line, block, &exception, why, sizeof why);
+    if (atomic_load(&line->stop) && outcome != OUTCOME_OK)
+        return; /* our own interruption is no news of the unit */
+    struct sample sample = {.block = index,
+                            .failure = (uint8_t)quality_of(outcome),
+                            .mono = clock_mono(),
+                            .wall = clock_wall()};
+    if (outcome == OUTCOME_OK) {
+        sample.count = block->point_count;
+        decode_block(&line->settings->devices[block->device], block, line->registers, line->values);
+    }
+    int64_t busy_ns = sample.mono.ns - begun.ns;
+    schedule_done(&line->schedule, entry,
+                  outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION || outcome == OUTCOME_LINK,
+                  sample.mono, busy_ns / 1000000);
+    note(line, block->device, outcome, exception, why, sample.mono, busy_ns);
+    pipeline_submit(line->pipeline, &sample, line->values);
+}
+
+static void *run(void *argument)
+{
+    struct line *line = argument;
+    char name[16];
+    strncpy(name, line->own->name, sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    pthread_setname_np(pthread_self(), name);
+    prctl(PR_SET_TIMERSLACK, 1);
+    mono_time due;
+    line->window = clock_mono();
+    schedule_start(&line->schedule, line->entries, line->schedule.count, line->window);
+    while (line->schedule.count && !atomic_load(&line->stop)) {
+        hear_wishes(line);
+        size_t entry = schedule_next(&line->schedule, &due);
+        if (!wait_until(line, due))
+            break;
+        if (due.ns <= clock_mono().ns)
+            poll(line, entry);
+    }
+    transport_close(line->transport);
+    return NULL;
+}
+
+bool line_start(struct line *line)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK);
+    line->running = pthread_create(&line->thread, &attributes, run, line) == 0;
+    pthread_attr_destroy(&attributes);
+    return line->running;
+}
+
+void line_stop(struct line *line)
+{
+    pthread_mutex_lock(&line->mutex);
+    atomic_store(&line->stop, true);
+    pthread_cond_signal(&line->wake);
+    pthread_mutex_unlock(&line->mutex);
+    transport_interrupt(line->transport);
+}
+
+bool line_join(struct line *line, mono_time deadline)
+{
+    if (!line->running)
+        return true;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t ns = deadline.ns - clock_mono().ns;
+    ns = until.tv_nsec + (ns > 0 ? ns : 0);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    line->running = pthread_timedjoin_np(line->thread, NULL, &until) != 0;
+    return !line->running;
+}

@@ -1,0 +1,372 @@
+/* What each uplink owes: per (epoch, sector) the numbers that were not acknowledged, and Gaps.
+ * Store thread. Owns the range sets; the copy on disk follows at the next commit, so that a crash
+ * makes an uplink send twice, never not at all.
+ * Never reads rows and never talks to an uplink. */
+#include "gateway/store/internal.h"
+
+#include <stdlib.h>
+
+static size_t current(const struct store *store)
+{
+    return store->epoch_count - 1;
+}
+
+static size_t epoch_index(const struct store *store, uint64_t number)
+{
+    size_t i = 0;
+    while (i < store->epoch_count && store->epochs[i].number != number)
+        i++;
+    return i;
+}
+
+static bool find_uplink(struct store *store, const char *name, int64_t *row)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_FIND);
+    sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    bool found = sqlite3_step(s) == SQLITE_ROW;
+    if (found)
+        *row = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return found;
+}
+
+/* An uplink that the store has never seen owes all that is there. */
+static bool owe_everything(struct store *store, struct debtor *debtor)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            const struct epoch *epoch = &store->epochs[e];
+            if (!debtor->wanted[sector] || !epoch->last_seq[sector])
+                continue;
+            sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+            sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
+            sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
+            bool any = sqlite3_step(s) == SQLITE_ROW;
+            uint64_t first = any ? (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff : 0;
+            sqlite3_reset(s);
+            struct owed *owed = &debtor->owed[e][sector];
+            if (any && !ranges_add(&owed->unacked, first, epoch->last_seq[sector]))
+                return false;
+            owed->dirty = any;
+        }
+    }
+    return true;
+}
+
+static bool read_unacked(struct store *store, struct debtor *debtor)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_UNACKED_LIST);
+    sqlite3_bind_int64(s, 1, debtor->row);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 0);
+        int64_t sector = sqlite3_column_int64(s, 1);
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            if (store->epochs[e].ordinal == ordinal && sector > 0 && sector < SECTOR_COUNT)
+                ok = ranges_add(&debtor->owed[e][sector].unacked,
+                                (uint64_t)sqlite3_column_int64(s, 2),
+                                (uint64_t)sqlite3_column_int64(s, 3));
+        }
+    }
+    sqlite3_reset(s);
+    return ok;
+}
+
+static void sum_readings(struct store *store, struct debtor *debtor)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            const struct ranges *unacked = &debtor->owed[e][sector].unacked;
+            for (size_t i = 0; i < unacked->count; i++) {
+                uint32_t ordinal = store->epochs[e].ordinal;
+                sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_SUM);
+                sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, sector, unacked->items[i].first));
+                sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector, unacked->items[i].last));
+                if (sqlite3_step(s) == SQLITE_ROW)
+                    debtor->readings += (uint64_t)sqlite3_column_int64(s, 0);
+                sqlite3_reset(s);
+            }
+        }
+    }
+}
+
+bool backlog_load(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        const struct settings_uplink *settings = &store->settings->uplinks[u];
+        /* one more: an epoch may begin in this start */
+        debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
+        if (!debtor->owed)
+            return false;
+        debtor->max_payload = settings->max_payload;
+        for (int sector = 1; sector < SECTOR_COUNT; sector++)
+            debtor->wanted[sector] = settings->sectors[sector];
+        bool known = find_uplink(store, settings->name, &debtor->row);
+        if (!known) {
+            sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_ADD);
+            sqlite3_bind_text(s, 1, settings->name, -1, SQLITE_STATIC);
+            if (!database_run(store, STATEMENT_UPLINK_ADD) ||
+                !find_uplink(store, settings->name, &debtor->row))
+                return false;
+        }
+        if (!(known ? read_unacked(store, debtor) : owe_everything(store, debtor)))
+            return false;
+        sum_readings(store, debtor);
+        backlog_renew(store, debtor);
+    }
+    return true;
+}
+
+bool backlog_number(struct store *store, enum sector sector, uint64_t seq)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct owed *owed = &store->debtors[u].owed[current(store)][sector];
+        if (!store->debtors[u].wanted[sector])
+            continue;
+        if (!ranges_add(&owed->unacked, seq, seq))
+            return false;
+        owed->dirty = true;
+    }
+    return true;
+}
+
+void backlog_committed(struct store *store, const struct body *body)
+{
+    int64_t age_ms = clock_wall().ms - body->base_ms;
+    if (body->epoch == current(store) &&
+        age_ms <= (int64_t)store->settings->store.segment_ms + LIVE_MS) {
+        struct recent *recent = &store->recent[body->sector];
+        recent->seq[recent->count % RECENT] = body->seq;
+        recent->closed[recent->count % RECENT] = clock_mono();
+        recent->count++;
+    }
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        if (!debtor->wanted[body->sector])
+            continue;
+        debtor->readings += body->readings;
+        /* without memory it is sent after the next connect */
+        if (!ranges_add(&debtor->owed[body->epoch][body->sector].unsent, body->seq, body->seq))
+            continue;
+    }
+}
+
+bool backlog_gap(struct store *store, const struct gap *gap)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        if (!debtor->wanted[gap->sector])
+            continue;
+        sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_ADD);
+        sqlite3_bind_int64(s, 1, debtor->row);
+        sqlite3_bind_int64(s, 2, gap->ordinal);
+        sqlite3_bind_int64(s, 3, gap->sector);
+        sqlite3_bind_int64(s, 4, (int64_t)gap->first_seq);
+        sqlite3_bind_int64(s, 5, (int64_t)gap->last_seq);
+        sqlite3_bind_int64(s, 6, gap->loss.from_ms);
+        sqlite3_bind_int64(s, 7, gap->loss.to_ms);
+        sqlite3_bind_int64(s, 8, (int64_t)gap->loss.readings);
+        sqlite3_bind_int64(s, 9, gap->reason);
+        if (!database_run(store, STATEMENT_GAP_ADD))
+            return false;
+        debtor->gaps_pending = true;
+    }
+    return true;
+}
+
+bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_t first_seq,
+                  uint64_t last_seq, uint64_t readings)
+{
+    if (!first_seq)
+        return true;
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        struct owed *owed = &debtor->owed[epoch][sector];
+        if (!debtor->wanted[sector])
+            continue;
+        if (!ranges_remove(&owed->unacked, first_seq, last_seq) ||
+            !ranges_remove(&owed->unsent, first_seq, last_seq))
+            return false;
+        owed->dirty = true;
+        debtor->readings -= readings < debtor->readings ? readings : debtor->readings;
+    }
+    return true;
+}
+
+static bool write_owed(struct store *store, const struct debtor *debtor, uint32_t ordinal,
+                       int sector, const struct ranges *unacked)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_UNACKED_CLEAR);
+    sqlite3_bind_int64(s, 1, debtor->row);
+    sqlite3_bind_int64(s, 2, ordinal);
+    sqlite3_bind_int64(s, 3, sector);
+    bool ok = database_run(store, STATEMENT_UNACKED_CLEAR);
+    for (size_t i = 0; ok && i < unacked->count; i++) {
+        s = database_statement(store, STATEMENT_UNACKED_ADD);
+        sqlite3_bind_int64(s, 1, debtor->row);
+        sqlite3_bind_int64(s, 2, ordinal);
+        sqlite3_bind_int64(s, 3, sector);
+        sqlite3_bind_int64(s, 4, (int64_t)unacked->items[i].first);
+        sqlite3_bind_int64(s, 5, (int64_t)unacked->items[i].last);
+        ok = database_run(store, STATEMENT_UNACKED_ADD);
+    }
+    return ok;
+}
+
+bool backlog_write(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+                const struct owed *owed = &store->debtors[u].owed[e][sector];
+                if (owed->dirty && !write_owed(store, &store->debtors[u], store->epochs[e].ordinal,
+                                               sector, &owed->unacked))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+void backlog_written(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            for (int sector = 1; sector < SECTOR_COUNT; sector++)
+                store->debtors[u].owed[e][sector].dirty = false;
+        }
+    }
+}
+
+bool backlog_dirty(const struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+                if (store->debtors[u].owed[e][sector].dirty)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool delete_gaps(struct store *store, const struct debtor *debtor,
+                        const struct receipt *receipt)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_DELETE);
+    sqlite3_bind_int64(s, 1, debtor->row);
+    sqlite3_bind_int64(s, 2, receipt->first_gap);
+    sqlite3_bind_int64(s, 3, receipt->last_gap);
+    sqlite3_bind_int64(s, 4, receipt->sector);
+    return database_run(store, STATEMENT_GAP_DELETE);
+}
+
+void backlog_receipt(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    if (receipt->refused) {
+        debtor->refused[receipt->sector] = true;
+        return;
+    }
+    if (receipt->last_gap) {
+        /* a Gap that stays although it was delivered is delivered again, under the same identity */
+        if (!delete_gaps(store, debtor, receipt))
+            return;
+    }
+    size_t e = epoch_index(store, receipt->epoch);
+    if (e == store->epoch_count || !receipt->first_seq)
+        return;
+    struct owed *owed = &debtor->owed[e][receipt->sector];
+    if (!ranges_remove(&owed->unacked, receipt->first_seq, receipt->last_seq) ||
+        !ranges_remove(&owed->unsent, receipt->first_seq, receipt->last_seq))
+        return; /* no memory: it is sent twice */
+    owed->dirty = true;
+    debtor->readings -= receipt->readings < debtor->readings ? receipt->readings : debtor->readings;
+}
+
+/* All that is owed is to be sent again. The numbers of bodies that are not committed yet are among
+ * the unacked ones: they are not to be sent before they are. */
+void backlog_renew(struct store *store, struct debtor *debtor)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            struct owed *owed = &debtor->owed[e][sector];
+            if (!ranges_copy(&owed->unsent, &owed->unacked))
+                continue;
+        }
+    }
+    for (const struct body *b = store->queue; b; b = b->next) {
+        struct ranges *unsent = &debtor->owed[b->epoch][b->sector].unsent;
+        if (b->seq && !ranges_remove(unsent, b->seq, b->seq))
+            continue;
+    }
+    for (int sector = 1; sector < SECTOR_COUNT; sector++)
+        debtor->refused[sector] = false;
+    debtor->gap_cursor = 0;
+    debtor->gaps_pending = true;
+}
+
+static struct store_end end_of(const struct epoch *epoch, const struct owed *owed, int sector)
+{
+    struct range first;
+    struct store_end end = {epoch->last_seq[sector], epoch->last_seq[sector]};
+    if (ranges_next(&owed->unacked, 0, &first))
+        end.settled_seq = first.first - 1;
+    return end;
+}
+
+/* When the oldest number that is owed of a stream was sampled; looked up when it changes. */
+static int64_t oldest_of(struct store *store, size_t epoch, int sector, struct owed *owed)
+{
+    struct range first;
+    if (!ranges_next(&owed->unacked, 0, &first))
+        return 0;
+    if (first.first != owed->oldest_seq) {
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+        int64_t id = SEGMENT_ID(store->epochs[epoch].ordinal, sector, first.first);
+        sqlite3_bind_int64(s, 1, id);
+        sqlite3_bind_int64(s, 2, id);
+        owed->oldest_seq = first.first;
+        owed->oldest_ms = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 1) : 0;
+        sqlite3_reset(s);
+    }
+    return owed->oldest_ms;
+}
+
+void backlog_report(struct store *store, size_t uplink, struct store_backlog *out)
+{
+    const struct debtor *debtor = &store->debtors[uplink];
+    *out = (struct store_backlog){.readings = debtor->readings};
+    size_t now = current(store);
+    for (size_t e = 0; e <= now; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            int64_t oldest_ms = oldest_of(store, e, sector, &debtor->owed[e][sector]);
+            if (oldest_ms && (!out->oldest_ms || oldest_ms < out->oldest_ms))
+                out->oldest_ms = oldest_ms;
+        }
+    }
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        out->refused[sector] = debtor->refused[sector];
+        if (!debtor->wanted[sector])
+            continue;
+        out->ends[sector] = end_of(&store->epochs[now], &debtor->owed[now][sector], sector);
+        if (now)
+            out->previous_ends[sector] =
+                end_of(&store->epochs[now - 1], &debtor->owed[now - 1][sector], sector);
+    }
+}
+
+void backlog_free(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        for (size_t e = 0; debtor->owed && e < store->epoch_count; e++) {
+            for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+                ranges_free(&debtor->owed[e][sector].unacked);
+                ranges_free(&debtor->owed[e][sector].unsent);
+            }
+        }
+        free(debtor->owed);
+    }
+}

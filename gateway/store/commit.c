@@ -1,0 +1,162 @@
+/* One transaction: grown bodies, numbers for the closed ones, Gaps, what the uplinks owe.
+ * Store thread (and main() before it starts). Changes memory before COMMIT only in ways that a
+ * ROLLBACK leaves true: a number once given stays with its body until it is written, and no uplink
+ * learns of it before.
+ * Never sends anything, never waits for an uplink. */
+#include "gateway/store/internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/log.h"
+
+static struct epoch *current(struct store *store)
+{
+    return &store->epochs[store->epoch_count - 1];
+}
+
+void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings)
+{
+    if (!loss->from_ms || from_ms < loss->from_ms)
+        loss->from_ms = from_ms;
+    if (to_ms > loss->to_ms)
+        loss->to_ms = to_ms;
+    loss->readings += readings;
+}
+
+static bool put_open(struct store *store, struct body *body)
+{
+    body->crc = database_crc(current(store)->number, body->sector, 0, body->bytes, body->length);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_PUT);
+    sqlite3_bind_int64(s, 1, body->part);
+    sqlite3_bind_int64(s, 2, body->sector);
+    sqlite3_bind_int64(s, 3, body->base_ms);
+    sqlite3_bind_int64(s, 4, body->last_ms);
+    sqlite3_bind_int64(s, 5, body->readings);
+    sqlite3_bind_int64(s, 6, body->crc);
+    sqlite3_bind_blob(s, 7, body->bytes, (int)body->length, SQLITE_STATIC);
+    return database_run(store, STATEMENT_OPEN_PUT);
+}
+
+static bool reserve_row(struct store *store, size_t size)
+{
+    if (size <= store->row_capacity)
+        return true;
+    uint8_t *row = realloc(store->row, size);
+    if (!row)
+        return false;
+    store->row = row;
+    store->row_capacity = size;
+    return true;
+}
+
+static bool close_body(struct store *store, struct body *body)
+{
+    if (!body->seq) {
+        struct epoch *now = current(store);
+        if (!backlog_number(store, body->sector, now->last_seq[body->sector] + 1))
+            return false;
+        body->seq = ++now->last_seq[body->sector];
+        body->epoch = store->epoch_count - 1;
+    }
+    const struct epoch *epoch = &store->epochs[body->epoch];
+    if (!reserve_row(store, body->length + SEGMENT_ROW_OVERHEAD))
+        return false;
+    size_t length =
+        segment_row(body->seq, body->bytes, body->length, store->row, store->row_capacity);
+    body->crc = database_crc(epoch->number, body->sector, body->seq, store->row, length);
+
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_ADD);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, body->sector, body->seq));
+    sqlite3_bind_int64(s, 2, body->base_ms);
+    sqlite3_bind_int64(s, 3, body->last_ms);
+    sqlite3_bind_int64(s, 4, body->readings);
+    sqlite3_bind_int64(s, 5, body->crc);
+    sqlite3_bind_blob(s, 6, store->row, (int)length, SQLITE_STATIC);
+    if (!database_run(store, STATEMENT_SEGMENT_ADD))
+        return false;
+
+    s = database_statement(store, STATEMENT_OPEN_DELETE);
+    sqlite3_bind_int64(s, 1, body->part);
+    if (!database_run(store, STATEMENT_OPEN_DELETE))
+        return false;
+
+    s = database_statement(store, STATEMENT_STREAM_SET);
+    sqlite3_bind_int64(s, 1, epoch->ordinal);
+    sqlite3_bind_int64(s, 2, body->sector);
+    sqlite3_bind_int64(s, 3, (int64_t)body->seq);
+    sqlite3_bind_int64(s, 4, body->last_ms);
+    return database_run(store, STATEMENT_STREAM_SET);
+}
+
+static bool write_losses(struct store *store)
+{
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
+            const struct loss *loss = &store->losing[sector][reason];
+            const struct gap gap = {current(store)->ordinal, (enum sector)sector, 0, 0, *loss,
+                                    (enum gap_reason)reason};
+            if (loss->from_ms && !backlog_gap(store, &gap))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool commit_write(struct store *store)
+{
+    for (struct body *b = store->queue; b; b = b->next) {
+        if (b->length && !(b->closed ? close_body(store, b) : put_open(store, b)))
+            return false;
+    }
+    return write_losses(store) && backlog_write(store);
+}
+
+/* LIFELINE_TEST_JOURNAL: what is on disk from now on, for the rigs in tests/. */
+static void write_journal(struct store *store)
+{
+    if (!store->journal)
+        return;
+    for (const struct body *b = store->queue; b; b = b->next)
+        fprintf(store->journal, "%" PRIu64 " %s %u %" PRIu64 " %u %08x %s\n",
+                store->epochs[b->closed ? b->epoch : store->epoch_count - 1].number,
+                names_sector(b->sector), b->part, b->seq, b->readings, b->crc,
+                b->closed ? "closed" : "open");
+    fflush(store->journal);
+}
+
+static void tell(struct store *store, bool ok)
+{
+    if (ok == !store->failing)
+        return;
+    store->failing = !ok;
+    if (ok)
+        log_notice("store: writing again");
+    else
+        log_error("store: cannot write (%s); readings wait in memory", sqlite3_errmsg(store->db));
+}
+
+void commit_done(struct store *store)
+{
+    write_journal(store);
+    memset(store->losing, 0, sizeof store->losing);
+    backlog_written(store);
+    for (const struct body *b = store->queue; b; b = b->next) {
+        if (b->closed && b->length)
+            backlog_committed(store, b);
+    }
+}
+
+bool commit_all(struct store *store, bool clean)
+{
+    bool ok = database_run(store, STATEMENT_BEGIN) && commit_write(store) &&
+              (!clean || database_meta_set(store, "clean", 1)) &&
+              database_run(store, STATEMENT_COMMIT);
+    tell(store, ok);
+    if (ok)
+        commit_done(store);
+    else
+        database_run(store, STATEMENT_ROLLBACK);
+    return ok;
+}

@@ -1,0 +1,259 @@
+/* The SQLite side of the store: opening, pragmas, tables, and every statement's text in one place.
+ * Runs in main() before the store thread starts and in that thread afterwards; owns the connection.
+ * WAL + FULL + EXCLUSIVE on a single connection is what survives a power cut (anything less was
+ * seen to lose rows); secure_delete off, or Debian's build writes zeros to flash at every delete.
+ * Never talks to an uplink, never decides anything. */
+#include "gateway/store/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "gateway/log.h"
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS epoch(ordinal INTEGER PRIMARY KEY, number INTEGER, machine "
+    "INTEGER);"
+    "CREATE TABLE IF NOT EXISTS open(part INTEGER PRIMARY KEY, sector INTEGER, base_ms INTEGER,"
+    " last_ms INTEGER, readings INTEGER, crc INTEGER, body BLOB);"
+    "CREATE TABLE IF NOT EXISTS segment(id INTEGER PRIMARY KEY, base_ms INTEGER, last_ms INTEGER,"
+    " readings INTEGER, crc INTEGER, row BLOB);"
+    "CREATE TABLE IF NOT EXISTS stream(ordinal INTEGER, sector INTEGER, last_seq INTEGER,"
+    " last_ms INTEGER, PRIMARY KEY(ordinal, sector)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS uplink(id INTEGER PRIMARY KEY, name TEXT UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS unacked(uplink INTEGER, ordinal INTEGER, sector INTEGER,"
+    " first_seq INTEGER, last_seq INTEGER, PRIMARY KEY(uplink, ordinal, sector, first_seq))"
+    " WITHOUT ROWID;"
+    /* AUTOINCREMENT: a Gap that grew is a new row, which an acknowledgement of the old one spares
+     */
+    "CREATE TABLE IF NOT EXISTS gap(id INTEGER PRIMARY KEY AUTOINCREMENT, uplink INTEGER,"
+    " ordinal INTEGER, sector INTEGER, first_seq INTEGER, last_seq INTEGER, from_ms INTEGER,"
+    " to_ms INTEGER, readings INTEGER, reason INTEGER,"
+    " UNIQUE(uplink, ordinal, sector, first_seq, from_ms));"
+    "CREATE TABLE IF NOT EXISTS device(ordinal INTEGER, id INTEGER, sector INTEGER, name TEXT,"
+    " retired INTEGER, body BLOB, PRIMARY KEY(ordinal, id)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS point(ordinal INTEGER, device INTEGER, id INTEGER, name TEXT,"
+    " meaning TEXT, retired INTEGER, body BLOB, PRIMARY KEY(ordinal, device, id)) WITHOUT ROWID;";
+
+static const char *const statement_text[STATEMENT_COUNT] = {
+    [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+    [STATEMENT_COMMIT] = "COMMIT",
+    [STATEMENT_ROLLBACK] = "ROLLBACK",
+    [STATEMENT_META_GET] = "SELECT value FROM meta WHERE key=?1",
+    [STATEMENT_META_SET] = "INSERT OR REPLACE INTO meta VALUES(?1,?2)",
+    [STATEMENT_EPOCH_ADD] = "INSERT INTO epoch VALUES(?1,?2,?3)",
+    [STATEMENT_EPOCH_LIST] = "SELECT ordinal,number,machine FROM epoch ORDER BY ordinal",
+    [STATEMENT_OPEN_PUT] =
+        "INSERT INTO open VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(part) DO UPDATE SET"
+        " sector=?2,base_ms=?3,last_ms=?4,readings=?5,crc=?6,body=?7",
+    [STATEMENT_OPEN_LIST] =
+        "SELECT part,sector,base_ms,last_ms,readings,crc,body FROM open ORDER BY part",
+    [STATEMENT_OPEN_DELETE] = "DELETE FROM open WHERE part=?1",
+    [STATEMENT_SEGMENT_ADD] = "INSERT INTO segment VALUES(?1,?2,?3,?4,?5,?6)",
+    [STATEMENT_SEGMENT_READ] =
+        "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"
+        " ORDER BY id",
+    [STATEMENT_SEGMENT_SUM] =
+        "SELECT sum(readings),min(base_ms) FROM segment WHERE id BETWEEN ?1 AND ?2",
+    [STATEMENT_STREAM_SET] = "INSERT OR REPLACE INTO stream VALUES(?1,?2,?3,?4)",
+    [STATEMENT_STREAM_LIST] = "SELECT ordinal,sector,last_seq,last_ms FROM stream",
+    [STATEMENT_UPLINK_ADD] = "INSERT OR IGNORE INTO uplink(name) VALUES(?1)",
+    [STATEMENT_UPLINK_FIND] = "SELECT id FROM uplink WHERE name=?1",
+    [STATEMENT_UNACKED_CLEAR] = "DELETE FROM unacked WHERE uplink=?1 AND ordinal=?2 AND sector=?3",
+    [STATEMENT_UNACKED_ADD] = "INSERT INTO unacked VALUES(?1,?2,?3,?4,?5)",
+    [STATEMENT_UNACKED_LIST] =
+        "SELECT ordinal,sector,first_seq,last_seq FROM unacked WHERE uplink=?1",
+    [STATEMENT_GAP_ADD] =
+        "INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,from_ms,to_ms,"
+        "readings,reason) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [STATEMENT_GAP_LIST] =
+        "SELECT id,ordinal,sector,first_seq,last_seq,from_ms,to_ms,readings,reason FROM gap"
+        " WHERE uplink=?1 AND id>?2 ORDER BY id",
+    [STATEMENT_GAP_DELETE] =
+        "DELETE FROM gap WHERE uplink=?1 AND id BETWEEN ?2 AND ?3 AND sector=?4",
+    [STATEMENT_DEVICE_FIND] =
+        "SELECT id,retired,body FROM device WHERE ordinal=?1 AND sector=?2 AND name=?3",
+    [STATEMENT_DEVICE_MAX] = "SELECT max(id) FROM device WHERE ordinal=?1",
+    [STATEMENT_DEVICE_PUT] = "INSERT OR REPLACE INTO device VALUES(?1,?2,?3,?4,0,?5)",
+    [STATEMENT_DEVICE_LIST] =
+        "SELECT id,retired,body FROM device WHERE ordinal=?1 AND sector=?2 ORDER BY id",
+    [STATEMENT_DEVICE_RETIRE] = "UPDATE device SET retired=1 WHERE ordinal=?1 AND id=?2",
+    [STATEMENT_POINT_FIND] =
+        "SELECT id,retired,body FROM point WHERE ordinal=?1 AND device=?2 AND name=?3"
+        " AND meaning=?4",
+    [STATEMENT_POINT_MAX] = "SELECT max(id) FROM point WHERE ordinal=?1",
+    [STATEMENT_POINT_PUT] = "INSERT OR REPLACE INTO point VALUES(?1,?2,?3,?4,?5,0,?6)",
+    [STATEMENT_POINT_LIST] =
+        "SELECT id,retired,body FROM point WHERE ordinal=?1 AND device=?2 ORDER BY id",
+    [STATEMENT_POINT_RETIRE] =
+        "UPDATE point SET retired=1 WHERE ordinal=?1 AND device=?2 AND id=?3",
+    [STATEMENT_FREE_PAGES] = "PRAGMA freelist_count",
+    [STATEMENT_SEGMENT_DELETE] = "DELETE FROM segment WHERE id=?1",
+    [STATEMENT_PAGES] = "PRAGMA page_count",
+};
+
+uint64_t database_random(void)
+{
+    uint64_t number = 0;
+    do {
+        if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+            number = (uint64_t)clock_mono().ns ^ (uint64_t)clock_wall().ms << 20;
+        number &= (UINT64_C(1) << 53) - 1;
+    } while (number == 0);
+    return number;
+}
+
+/* CRC-32 over the key (little-endian epoch, sector, seq) and the bytes: a row that landed under
+ * another key is as wrong as one with a flipped bit. */
+uint32_t database_crc(uint64_t epoch, enum sector sector, uint64_t seq, const uint8_t *bytes,
+                      size_t length)
+{
+    uint64_t key[3] = {epoch, (uint64_t)sector, seq};
+    uint8_t text[24];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)(key[i / 8] >> (8 * (i % 8)));
+    uLong crc = crc32(0, text, sizeof text);
+    return (uint32_t)crc32(crc, bytes, (uInt)length);
+}
+
+sqlite3_stmt *database_statement(struct store *store, enum statement statement)
+{
+    sqlite3_stmt *s = store->statements[statement];
+    sqlite3_reset(s);
+    return s;
+}
+
+bool database_run(struct store *store, enum statement statement)
+{
+    sqlite3_stmt *s = store->statements[statement];
+    int rc = sqlite3_step(s);
+    sqlite3_reset(s);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW;
+}
+
+int64_t database_meta(struct store *store, const char *key, int64_t otherwise)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_META_GET);
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    int64_t value = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : otherwise;
+    sqlite3_reset(s);
+    return value;
+}
+
+bool database_meta_set(struct store *store, const char *key, int64_t value)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_META_SET);
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, value);
+    return database_run(store, STATEMENT_META_SET);
+}
+
+/* store.db -> store.lock, beside it */
+static bool take_lock(struct store *store, char *why, size_t why_size)
+{
+    const char *path = store->settings->store.path;
+    size_t stem = strlen(path);
+    if (stem > 3 && strcmp(path + stem - 3, ".db") == 0)
+        stem -= 3;
+    char lock[4096];
+    snprintf(lock, sizeof lock, "%.*s.lock", (int)stem, path);
+    store->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (store->lock_fd < 0) {
+        snprintf(why, why_size, "cannot create %s: %s", lock, strerror(errno));
+        return false;
+    }
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(why, why_size, "%s is in use by another process", path);
+        return false;
+    }
+    return true;
+}
+
+static void make_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    if (mkdir(folder, 0750) != 0)
+        return; /* it is there, or opening the file will say what is wrong */
+}
+
+static int open_connection(struct store *store)
+{
+    static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
+                                  "PRAGMA journal_mode=WAL;"
+                                  "PRAGMA synchronous=FULL;"
+                                  "PRAGMA secure_delete=OFF;"
+                                  "PRAGMA temp_store=MEMORY;"
+                                  "PRAGMA cache_size=-256;"
+                                  "PRAGMA journal_size_limit=4194304;";
+    int rc =
+        sqlite3_open_v2(store->settings->store.path, &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
+    for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
+        rc = sqlite3_prepare_v3(store->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                &store->statements[i], NULL);
+    return rc;
+}
+
+static void close_connection(struct store *store)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    sqlite3_close(store->db);
+    store->db = NULL;
+}
+
+/* Keeps what is no database for a person to look at, and makes room for a new one. */
+static void set_aside(const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char from[4096], to[4096];
+        snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
+        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, (long long)clock_wall().ms, suffixes[i]);
+        if (rename(from, to) == 0)
+            log_error("store: %s is damaged, kept as %s", from, to);
+    }
+}
+
+bool database_open(struct store *store, char *why, size_t why_size)
+{
+    const char *path = store->settings->store.path;
+    make_folder(path);
+    if (!take_lock(store, why, why_size))
+        return false;
+    int rc = open_connection(store);
+    if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT) {
+        close_connection(store);
+        set_aside(path);
+        rc = open_connection(store);
+    }
+    if (rc != SQLITE_OK) {
+        snprintf(why, why_size, "cannot open %s: %s", path,
+                 store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
+        return false;
+    }
+    return true;
+}
+
+void database_close(struct store *store)
+{
+    close_connection(store);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+}

@@ -1,0 +1,206 @@
+/* Ids of devices and points: given once per epoch, never reused, kept over every restart.
+ * Runs in main() before the store thread starts, inside the transaction of the start; owns the id
+ * tables that everybody reads afterwards. A device is (sector, name); a point is (device, name,
+ * quantity, unit): a change of meaning is a new id, and what the configuration no longer names is
+ * retired, not removed. Bodies are Device and Point messages without `retired`, so that a Manifest
+ * is made by appending. */
+#include "gateway/store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lifeline/v1/lifeline.pb-c.h"
+#include "proto/message.h"
+
+enum { BODY_MAX = 2048 };
+
+static int64_t next_id(struct store *store, enum statement statement, uint32_t ordinal)
+{
+    sqlite3_stmt *s = database_statement(store, statement);
+    sqlite3_bind_int64(s, 1, ordinal);
+    int64_t id = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) + 1 : 1;
+    sqlite3_reset(s);
+    return id;
+}
+
+/* Reads the found row: its id, and whether it already says just this. */
+static bool found(sqlite3_stmt *s, int64_t *id)
+{
+    bool ok = sqlite3_step(s) == SQLITE_ROW;
+    if (ok)
+        *id = sqlite3_column_int64(s, 0);
+    return ok;
+}
+
+static bool unchanged(sqlite3_stmt *s, const uint8_t *body, size_t length)
+{
+    return sqlite3_column_int64(s, 1) == 0 && (size_t)sqlite3_column_bytes(s, 2) == length &&
+           memcmp(sqlite3_column_blob(s, 2), body, length) == 0;
+}
+
+static size_t pack_device(const struct settings *settings, const struct settings_device *device,
+                          uint32_t id, uint8_t *body)
+{
+    Lifeline__V1__Device message = LIFELINE__V1__DEVICE__INIT;
+    Lifeline__V1__Position position = LIFELINE__V1__POSITION__INIT;
+    message.id = id;
+    message.name = device->name;
+    message.title = device->title;
+    message.profile = device->profile->name;
+    message.asset = device->asset;
+    message.grid = device->grid;
+    message.line = settings->lines[device->line].name;
+    message.modbus_unit = device->unit;
+    if (device->position.present) {
+        position.longitude = device->position.longitude;
+        position.latitude = device->position.latitude;
+        position.crs = (Lifeline__V1__Crs)settings->gateway.crs;
+        message.position = &position;
+    }
+    return message_pack(&message.base, body, BODY_MAX);
+}
+
+static size_t pack_point(const struct profile_point *point, uint32_t device, uint32_t id,
+                         uint8_t *body)
+{
+    Lifeline__V1__Point message = LIFELINE__V1__POINT__INIT;
+    message.id = id;
+    message.device = device;
+    message.name = point->name;
+    message.quantity = point->quantity;
+    message.title_zh = point->title_zh;
+    message.title_en = point->title_en;
+    message.unit = point->unit;
+    message.min = point->min;
+    /* a consumer undoes the wrap of a counter with this */
+    message.max = point->wrap > 0 ? point->wrap : point->max;
+    return message_pack(&message.base, body, BODY_MAX);
+}
+
+static bool register_device(struct store *store, uint32_t ordinal, size_t d)
+{
+    const struct settings_device *device = &store->settings->devices[d];
+    uint8_t body[BODY_MAX];
+    int64_t id = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_DEVICE_FIND);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, device->sector);
+    sqlite3_bind_text(s, 3, device->name, -1, SQLITE_STATIC);
+    bool known = found(s, &id);
+    if (!known)
+        id = next_id(store, STATEMENT_DEVICE_MAX, ordinal);
+    size_t length = pack_device(store->settings, device, (uint32_t)id, body);
+    bool same = known && unchanged(s, body, length);
+    sqlite3_reset(s);
+    store->ids.device[d] = (uint32_t)id;
+    if (same)
+        return true;
+    s = database_statement(store, STATEMENT_DEVICE_PUT);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, id);
+    sqlite3_bind_int64(s, 3, device->sector);
+    sqlite3_bind_text(s, 4, device->name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 5, body, (int)length, SQLITE_STATIC);
+    return length && database_run(store, STATEMENT_DEVICE_PUT);
+}
+
+static bool register_point(struct store *store, uint32_t ordinal, uint32_t device,
+                           const struct profile_point *point, uint32_t *out)
+{
+    uint8_t body[BODY_MAX];
+    char meaning[256];
+    int64_t id = 0;
+    snprintf(meaning, sizeof meaning, "%s/%s", point->quantity, point->unit);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_POINT_FIND);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, device);
+    sqlite3_bind_text(s, 3, point->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, meaning, -1, SQLITE_STATIC);
+    bool known = found(s, &id);
+    if (!known)
+        id = next_id(store, STATEMENT_POINT_MAX, ordinal);
+    size_t length = pack_point(point, device, (uint32_t)id, body);
+    bool same = known && unchanged(s, body, length);
+    sqlite3_reset(s);
+    *out = (uint32_t)id;
+    if (same)
+        return true;
+    s = database_statement(store, STATEMENT_POINT_PUT);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, device);
+    sqlite3_bind_int64(s, 3, id);
+    sqlite3_bind_text(s, 4, point->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, meaning, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 6, body, (int)length, SQLITE_STATIC);
+    return length && database_run(store, STATEMENT_POINT_PUT);
+}
+
+static bool contains(const uint32_t *ids, size_t count, int64_t id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Rows of a list statement that are not among ids become retired. */
+static bool retire_others(struct store *store, enum statement list, enum statement retire,
+                          uint32_t ordinal, int64_t parent, const uint32_t *ids, size_t count)
+{
+    sqlite3_stmt *s = database_statement(store, list);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, parent);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(s, 0);
+        if (sqlite3_column_int64(s, 1) || contains(ids, count, id))
+            continue;
+        sqlite3_stmt *r = database_statement(store, retire);
+        sqlite3_bind_int64(r, 1, ordinal);
+        sqlite3_bind_int64(r, 2, retire == STATEMENT_POINT_RETIRE ? parent : id);
+        if (retire == STATEMENT_POINT_RETIRE)
+            sqlite3_bind_int64(r, 3, id);
+        ok = database_run(store, retire);
+    }
+    sqlite3_reset(s);
+    return ok;
+}
+
+bool identity_register(struct store *store)
+{
+    const struct settings *settings = store->settings;
+    uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal;
+    store->ids.device = calloc(settings->device_count, sizeof *store->ids.device);
+    store->ids.point = calloc(settings->device_count, sizeof *store->ids.point);
+    if (!store->ids.device || !store->ids.point)
+        return false;
+    for (size_t d = 0; d < settings->device_count; d++) {
+        const struct profile *profile = settings->devices[d].profile;
+        store->ids.point[d] = calloc(profile->point_count, sizeof **store->ids.point);
+        if (!store->ids.point[d] || !register_device(store, ordinal, d))
+            return false;
+        for (size_t p = 0; p < profile->point_count; p++) {
+            if (!register_point(store, ordinal, store->ids.device[d], &profile->points[p],
+                                &store->ids.point[d][p]))
+                return false;
+        }
+        if (!retire_others(store, STATEMENT_POINT_LIST, STATEMENT_POINT_RETIRE, ordinal,
+                           store->ids.device[d], store->ids.point[d], profile->point_count))
+            return false;
+    }
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (!retire_others(store, STATEMENT_DEVICE_LIST, STATEMENT_DEVICE_RETIRE, ordinal, sector,
+                           store->ids.device, settings->device_count))
+            return false;
+    }
+    return true;
+}
+
+void identity_free(struct store *store)
+{
+    for (size_t d = 0; store->ids.point && d < store->settings->device_count; d++)
+        free(store->ids.point[d]);
+    free(store->ids.point);
+    free(store->ids.device);
+}

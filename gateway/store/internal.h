@@ -1,0 +1,232 @@
+/* What the files of the store share among themselves. Nobody else includes it. */
+#ifndef LIFELINE_STORE_INTERNAL_H
+#define LIFELINE_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include "gateway/store/ranges.h"
+#include "gateway/store/store.h"
+
+/* Every statement, prepared once; the texts are in database.c. */
+enum statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_META_GET,
+    STATEMENT_META_SET,
+    STATEMENT_EPOCH_ADD,
+    STATEMENT_EPOCH_LIST,
+    STATEMENT_OPEN_PUT,
+    STATEMENT_OPEN_LIST,
+    STATEMENT_OPEN_DELETE,
+    STATEMENT_SEGMENT_ADD,
+    STATEMENT_SEGMENT_READ,
+    STATEMENT_SEGMENT_SUM,
+    STATEMENT_SEGMENT_DELETE,
+    STATEMENT_STREAM_SET,
+    STATEMENT_STREAM_LIST,
+    STATEMENT_UPLINK_ADD,
+    STATEMENT_UPLINK_FIND,
+    STATEMENT_UNACKED_CLEAR,
+    STATEMENT_UNACKED_ADD,
+    STATEMENT_UNACKED_LIST,
+    STATEMENT_GAP_ADD,
+    STATEMENT_GAP_LIST,
+    STATEMENT_GAP_DELETE,
+    STATEMENT_DEVICE_FIND,
+    STATEMENT_DEVICE_MAX,
+    STATEMENT_DEVICE_PUT,
+    STATEMENT_DEVICE_LIST,
+    STATEMENT_DEVICE_RETIRE,
+    STATEMENT_POINT_FIND,
+    STATEMENT_POINT_MAX,
+    STATEMENT_POINT_PUT,
+    STATEMENT_POINT_LIST,
+    STATEMENT_POINT_RETIRE,
+    STATEMENT_PAGES,
+    STATEMENT_FREE_PAGES,
+    STATEMENT_COUNT,
+};
+
+/* An epoch of this store. Rows are keyed by its ordinal, which is small and grows with time. */
+struct epoch {
+    uint32_t ordinal;
+    uint64_t number;
+    uint64_t last_seq[SECTOR_COUNT];
+};
+
+/* What one uplink still owes of one (epoch, sector). */
+struct owed {
+    struct ranges unacked; /* kept on disk */
+    struct ranges unsent;  /* of those, not in flight */
+    bool dirty;            /* unacked differs from what is on disk */
+    uint64_t oldest_seq;   /* whose sample time is oldest_ms */
+    int64_t oldest_ms;
+};
+
+struct debtor {
+    int64_t row; /* in table uplink */
+    bool wanted[SECTOR_COUNT];
+    size_t max_payload;
+    struct owed (*owed)[SECTOR_COUNT]; /* [epoch index][sector] */
+    int64_t gap_cursor;                /* gaps up to this row are in flight */
+    bool gaps_pending;                 /* there may be some above it */
+    uint64_t readings;                 /* unsettled */
+    unsigned turn;                     /* the sector whose history went last */
+    bool refused[SECTOR_COUNT];
+    uint64_t generation; /* parcels of an older connection are not filled */
+};
+
+/* One body on its way from the pipeline to the disk. */
+struct body {
+    struct body *next;
+    uint32_t part;
+    enum sector sector;
+    int64_t base_ms, last_ms;
+    uint32_t readings;
+    bool closed;
+    uint64_t seq; /* given by the transaction, under */
+    size_t epoch; /* this one (index) */
+    uint32_t crc;
+    size_t length, capacity;
+    uint8_t *bytes;
+};
+
+struct loss {
+    uint64_t readings;
+    int64_t from_ms, to_ms;
+};
+
+enum { STORE_RECEIPTS = 4 * STORE_WINDOW };
+
+/* What an uplink says of a parcel it sent. */
+struct receipt {
+    uint64_t epoch, first_seq, last_seq, readings;
+    int64_t first_gap, last_gap;
+    enum sector sector;
+    bool refused;
+};
+
+/* A Gap as it is noted for every uplink that wants the sector. */
+struct gap {
+    uint32_t ordinal;
+    enum sector sector;
+    uint64_t first_seq, last_seq; /* 0 = never numbered */
+    struct loss loss;
+    enum gap_reason reason;
+};
+
+struct postbox { /* of one uplink; under the mailbox mutex */
+    void (*wake)(void *);
+    void *context;
+    uint64_t generation;
+    bool renewed;
+    struct parcel *waiting, *ready, **ready_tail;
+    struct receipt receipts[STORE_RECEIPTS];
+    size_t receipt_count;
+};
+
+/* When the newest segments of a stream were closed: they are live for a while. */
+enum { RECENT = 64, LIVE_MS = 30000 };
+struct recent {
+    uint64_t seq[RECENT];
+    mono_time closed[RECENT];
+    uint32_t count; /* ever */
+};
+
+struct store {
+    const struct settings *settings;
+    uint32_t part_count;
+    struct store_ids ids;
+
+    /* the store thread's own */
+    int lock_fd; /* held while the store is ours */
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    struct epoch *epochs; /* ascending; the last is in force */
+    size_t epoch_count;
+    struct debtor *debtors;
+    size_t debtor_count;
+    struct recent recent[SECTOR_COUNT];
+    struct body *queue; /* taken from the mailbox, not yet committed */
+    uint8_t *row;       /* scratch for one row */
+    size_t row_capacity;
+    bool failing;
+    mono_time retry_at, trim_at, started;
+    FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */
+    struct loss losing[SECTOR_COUNT][GAP_REASON_DISK + 1]; /* taken, not yet committed */
+
+    /* the mailbox */
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool commit, stop, attention;
+    struct body *mail, **mail_tail, *spare;
+    size_t mail_bytes;
+    struct loss lost[SECTOR_COUNT][GAP_REASON_DISK + 1];
+    struct postbox *postboxes;
+    struct store_status status;
+    struct store_backlog *backlogs;
+};
+
+/* rowid of a segment: streams lie side by side in one B-tree */
+#define SEGMENT_ID(ordinal, sector, seq)                                                           \
+    (((int64_t)(ordinal) << 48) | ((int64_t)(sector) << 40) | (int64_t)(seq))
+
+/* database.c */
+bool database_open(struct store *store, char *why, size_t why_size);
+void database_close(struct store *store);
+sqlite3_stmt *database_statement(struct store *store, enum statement statement);
+/* Runs a statement that returns no row; parameters bound before. */
+bool database_run(struct store *store, enum statement statement);
+uint32_t database_crc(uint64_t epoch, enum sector sector, uint64_t seq, const uint8_t *bytes,
+                      size_t length);
+int64_t database_meta(struct store *store, const char *key, int64_t otherwise);
+bool database_meta_set(struct store *store, const char *key, int64_t value);
+uint64_t database_random(void);
+
+/* recover.c: the first transaction of a start */
+bool recover_run(struct store *store, char *why, size_t why_size);
+
+/* commit.c: bodies, numbers, gaps, ranges into one transaction */
+bool commit_all(struct store *store, bool clean);
+/* The same in two halves, inside somebody else's transaction: the statements, and after its COMMIT
+ * what memory has to know. */
+bool commit_write(struct store *store);
+void commit_done(struct store *store);
+void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings);
+
+/* backlog.c: what each uplink owes */
+bool backlog_load(struct store *store);
+bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
+void backlog_committed(struct store *store, const struct body *body);
+bool backlog_gap(struct store *store, const struct gap *gap);
+/* Numbers that will never be sent: nobody owes them any more. 0 = none. */
+bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_t first_seq,
+                  uint64_t last_seq, uint64_t readings);
+bool backlog_write(struct store *store);
+void backlog_written(struct store *store);
+bool backlog_dirty(const struct store *store);
+void backlog_receipt(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+void backlog_renew(struct store *store, struct debtor *debtor);
+void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);
+void backlog_free(struct store *store);
+
+/* fetch.c: rows into parcels */
+bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only);
+bool fetch_reserve(struct parcel *parcel, size_t size);
+
+/* manifest.c */
+bool manifest_fetch(struct store *store, const struct debtor *debtor, struct parcel *parcel);
+
+/* identity.c: ids of devices and points */
+bool identity_register(struct store *store);
+void identity_free(struct store *store);
+
+/* trim.c: age and quota */
+void trim_run(struct store *store);
+
+#endif

@@ -1,0 +1,189 @@
+/* The first transaction of a start: which epoch is in force, what a crash left open, what it took.
+ * Runs in main() before the store thread starts; one transaction, so that a power cut inside it
+ * leaves the file as it was found.
+ * Never drops a row that its CRC vouches for. */
+#include "gateway/store/internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "gateway/log.h"
+
+/* A number for this board; 0 where it has none. */
+static int64_t machine(void)
+{
+    char id[64];
+    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, id, sizeof id);
+    close(fd);
+    return length > 0 ? (int64_t)crc32(0, (const Bytef *)id, (uInt)length) : 0;
+}
+
+static bool append_epoch(struct store *store, uint32_t ordinal, uint64_t number)
+{
+    struct epoch *epochs = realloc(store->epochs, (store->epoch_count + 1) * sizeof *epochs);
+    if (!epochs)
+        return false;
+    store->epochs = epochs;
+    epochs[store->epoch_count++] = (struct epoch){.ordinal = ordinal, .number = number};
+    return true;
+}
+
+/* Ids mean the same in the new epoch as in the old one. */
+static bool carry_identity(struct store *store, uint32_t from, uint32_t to)
+{
+    char *sql = sqlite3_mprintf(
+        "INSERT INTO device SELECT %u,id,sector,name,retired,body FROM device WHERE ordinal=%u;"
+        "INSERT INTO point SELECT %u,device,id,name,meaning,retired,body FROM point WHERE"
+        " ordinal=%u;",
+        to, from, to, from);
+    if (!sql)
+        return false;
+    bool ok = sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_free(sql);
+    return ok;
+}
+
+static bool begin_epoch(struct store *store, uint32_t ordinal, int64_t here)
+{
+    uint64_t number = database_random();
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_ADD);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, (int64_t)number);
+    sqlite3_bind_int64(s, 3, here);
+    return database_run(store, STATEMENT_EPOCH_ADD) && append_epoch(store, ordinal, number);
+}
+
+/* *there: the board that wrote the last epoch */
+static bool read_epochs(struct store *store, int64_t *there)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        ok = append_epoch(store, (uint32_t)sqlite3_column_int64(s, 0),
+                          (uint64_t)sqlite3_column_int64(s, 1));
+        *there = sqlite3_column_int64(s, 2);
+    }
+    sqlite3_reset(s);
+    return ok;
+}
+
+static struct epoch *find_epoch(struct store *store, uint32_t ordinal)
+{
+    for (size_t i = 0; i < store->epoch_count; i++) {
+        if (store->epochs[i].ordinal == ordinal)
+            return &store->epochs[i];
+    }
+    return NULL;
+}
+
+/* last_ms: the newest stored sample of each sector, over all epochs */
+static void read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct epoch *epoch = find_epoch(store, (uint32_t)sqlite3_column_int64(s, 0));
+        int64_t sector = sqlite3_column_int64(s, 1);
+        if (!epoch || sector < 1 || sector >= SECTOR_COUNT)
+            continue;
+        epoch->last_seq[sector] = (uint64_t)sqlite3_column_int64(s, 2);
+        if (sqlite3_column_int64(s, 3) > last_ms[sector])
+            last_ms[sector] = sqlite3_column_int64(s, 3);
+    }
+    sqlite3_reset(s);
+}
+
+/* Takes the open rows into store->queue as closed bodies of the epoch they were written in. */
+static bool take_open_rows(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    uint64_t written_under = store->epochs[store->epoch_count - 1].number;
+    struct body **tail = &store->queue;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_LIST);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        size_t length = (size_t)sqlite3_column_bytes(s, 6);
+        const uint8_t *bytes = sqlite3_column_blob(s, 6);
+        int64_t sector = sqlite3_column_int64(s, 1);
+        if (sector < 1 || sector >= SECTOR_COUNT)
+            continue;
+        struct body *body = calloc(1, sizeof *body);
+        if (!body)
+            return false;
+        *body = (struct body){.part = (uint32_t)sqlite3_column_int64(s, 0),
+                              .sector = (enum sector)sector,
+                              .base_ms = sqlite3_column_int64(s, 2),
+                              .last_ms = sqlite3_column_int64(s, 3),
+                              .readings = (uint32_t)sqlite3_column_int64(s, 4),
+                              .closed = true};
+        if (!length || database_crc(written_under, body->sector, 0, bytes, length) !=
+                           (uint32_t)sqlite3_column_int64(s, 5)) {
+            commit_loss(&store->losing[sector][GAP_REASON_CORRUPT], body->base_ms, body->last_ms,
+                        body->readings);
+            free(body);
+            continue;
+        }
+        body->bytes = malloc(length);
+        if (!body->bytes) {
+            free(body);
+            return false;
+        }
+        memcpy(body->bytes, bytes, length);
+        body->length = body->capacity = length;
+        if (body->last_ms > last_ms[sector])
+            last_ms[sector] = body->last_ms;
+        *tail = body;
+        tail = &body->next;
+    }
+    sqlite3_reset(s);
+    return true;
+}
+
+/* Readings between the last commit and the death are gone; how many, nobody knows. A sector without
+ * a stored reading cannot have lost one that it could name. */
+static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
+{
+    int64_t now_ms = clock_wall().ms;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (last_ms[sector])
+            commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector],
+                        now_ms > last_ms[sector] ? now_ms : last_ms[sector], 0);
+    }
+}
+
+static bool recover(struct store *store)
+{
+    int64_t last_ms[SECTOR_COUNT] = {0};
+    int64_t here = machine(), there = here;
+    if (!read_epochs(store, &there))
+        return false;
+    if (!store->epoch_count && !begin_epoch(store, 1, here))
+        return false;
+    read_streams(store, last_ms);
+    if (!backlog_load(store) || !take_open_rows(store, last_ms))
+        return false;
+    if (database_meta(store, "clean", 1) != 1)
+        note_crash(store, last_ms);
+    if (!commit_write(store))
+        return false;
+    if (here != there) {
+        uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
+        log_notice("store: this is another board; a new epoch begins");
+        if (!begin_epoch(store, last + 1, here) || !carry_identity(store, last, last + 1))
+            return false;
+    }
+    return identity_register(store) && database_meta_set(store, "clean", 0);
+}
+
+bool recover_run(struct store *store, char *why, size_t why_size)
+{
+    if (database_run(store, STATEMENT_BEGIN) && recover(store) &&
+        database_run(store, STATEMENT_COMMIT))
+        return true;
+    snprintf(why, why_size, "cannot write %s: %s", store->settings->store.path,
+             sqlite3_errmsg(store->db));
+    return false;
+}

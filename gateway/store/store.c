@@ -1,0 +1,514 @@
+/* The store's front and its thread: the mailbox in, parcels out, one turn of work after another.
+ * The mailbox, the postboxes of the uplinks and the published status lie under one mutex that is
+ * never held over I/O; everything else belongs to the store thread alone.
+ * Bodies that cannot be written stay in the queue and are tried again: nothing is dropped here. */
+#include "gateway/store/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/log.h"
+
+enum {
+    MAIL_MAX = 4 << 20, /* bytes of bodies that may wait for a stalled disk */
+    RETRY_MS = 1000,    /* after a failed commit */
+    SETTLE_MS = 5000,   /* acknowledgements alone reach the disk at most this late */
+    TRIM_MS = 60000,
+    HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
+};
+
+struct store *store_open(const struct settings *settings, uint32_t part_count, char *why,
+                         size_t why_size)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return NULL;
+    store->settings = settings;
+    store->part_count = part_count;
+    store->lock_fd = -1;
+    store->mail_tail = &store->mail;
+    store->debtor_count = settings->uplink_count;
+    store->debtors = calloc(store->debtor_count + 1, sizeof *store->debtors);
+    store->postboxes = calloc(store->debtor_count + 1, sizeof *store->postboxes);
+    store->backlogs = calloc(store->debtor_count + 1, sizeof *store->backlogs);
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    const char *journal = getenv("LIFELINE_TEST_JOURNAL");
+    if (journal)
+        store->journal = fopen(journal, "ae");
+    if (!store->debtors || !store->postboxes || !store->backlogs) {
+        snprintf(why, why_size, "out of memory");
+        store_free(store);
+        return NULL;
+    }
+    for (size_t u = 0; u < store->debtor_count; u++)
+        store->postboxes[u].ready_tail = &store->postboxes[u].ready;
+    if (!database_open(store, why, why_size) || !recover_run(store, why, why_size)) {
+        store_free(store);
+        return NULL;
+    }
+    return store;
+}
+
+const struct store_ids *store_ids(const struct store *store)
+{
+    return &store->ids;
+}
+
+static void free_bodies(struct body *body)
+{
+    while (body) {
+        struct body *next = body->next;
+        free(body->bytes);
+        free(body);
+        body = next;
+    }
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    database_close(store);
+    backlog_free(store);
+    identity_free(store);
+    free_bodies(store->mail);
+    free_bodies(store->spare);
+    free_bodies(store->queue);
+    if (store->journal)
+        fclose(store->journal);
+    pthread_mutex_destroy(&store->mutex);
+    pthread_cond_destroy(&store->wake);
+    free(store->epochs);
+    free(store->debtors);
+    free(store->postboxes);
+    free(store->backlogs);
+    free(store->row);
+    free(store);
+}
+
+/* ---- the mailbox, any thread ---- */
+
+/* The newest body of that part which may still be replaced. */
+static struct body *find_open(struct store *store, uint32_t part)
+{
+    struct body *found = NULL;
+    for (struct body *b = store->mail; b; b = b->next) {
+        if (b->part == part)
+            found = b->closed ? NULL : b;
+    }
+    return found;
+}
+
+static struct body *new_mail(struct store *store)
+{
+    struct body *body = store->spare;
+    if (body)
+        store->spare = body->next;
+    else
+        body = calloc(1, sizeof *body);
+    if (body) {
+        body->next = NULL;
+        *store->mail_tail = body;
+        store->mail_tail = &body->next;
+    }
+    return body;
+}
+
+static bool reserve_body(struct body *body, size_t size)
+{
+    if (size <= body->capacity)
+        return true;
+    size_t capacity = size + size / 4 + 256;
+    uint8_t *bytes = realloc(body->bytes, capacity);
+    if (!bytes)
+        return false;
+    body->bytes = bytes;
+    body->capacity = capacity;
+    return true;
+}
+
+static bool put(struct store *store, uint32_t part, enum sector sector,
+                const struct segment *segment, bool closed)
+{
+    size_t size = segment_size(segment);
+    struct body *body = find_open(store, part);
+    if (body)
+        store->mail_bytes -= body->length;
+    else if (store->mail_bytes + size > MAIL_MAX || !(body = new_mail(store)))
+        return false;
+    body->part = part;
+    body->sector = sector;
+    body->seq = 0;
+    body->closed = false;
+    body->length = 0;
+    body->readings = 0;
+    if (!reserve_body(body, size))
+        return false;
+    body->length = segment_encode(segment, body->bytes, body->capacity);
+    body->base_ms = segment_base_ms(segment);
+    body->last_ms = segment_last_ms(segment);
+    body->readings = segment_readings(segment);
+    body->closed = closed;
+    store->mail_bytes += body->length;
+    return true;
+}
+
+bool store_put(struct store *store, uint32_t part, enum sector sector,
+               const struct segment *segment, bool closed)
+{
+    pthread_mutex_lock(&store->mutex);
+    bool ok = put(store, part, sector, segment, closed);
+    pthread_mutex_unlock(&store->mutex);
+    return ok;
+}
+
+void store_commit(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->commit = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_lost(struct store *store, enum sector sector, enum gap_reason reason, int64_t from_ms,
+                int64_t to_ms, uint64_t readings)
+{
+    pthread_mutex_lock(&store->mutex);
+    commit_loss(&store->lost[sector][reason], from_ms, to_ms, readings);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->postboxes[uplink].wake = wake;
+    store->postboxes[uplink].context = context;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+uint64_t store_renew(struct store *store, size_t uplink)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct postbox *box = &store->postboxes[uplink];
+    uint64_t generation = ++box->generation;
+    box->renewed = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    return generation;
+}
+
+static void fetch(struct store *store, size_t uplink, struct parcel *parcel)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct parcel **at = &store->postboxes[uplink].waiting;
+    while (*at)
+        at = &(*at)->next;
+    parcel->next = NULL;
+    *at = parcel;
+    store->attention = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_fetch(struct store *store, size_t uplink, struct parcel *parcel)
+{
+    parcel->kind = PARCEL_EMPTY;
+    fetch(store, uplink, parcel);
+}
+
+void store_fetch_manifest(struct store *store, size_t uplink, struct parcel *parcel)
+{
+    parcel->kind = PARCEL_MANIFEST;
+    fetch(store, uplink, parcel);
+}
+
+struct parcel *store_collect(struct store *store, size_t uplink)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct postbox *box = &store->postboxes[uplink];
+    struct parcel *parcel = box->ready;
+    if (parcel) {
+        box->ready = parcel->next;
+        if (!box->ready)
+            box->ready_tail = &box->ready;
+        parcel->next = NULL;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return parcel;
+}
+
+static void receipt(struct store *store, size_t uplink, const struct parcel *parcel, bool refused)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct postbox *box = &store->postboxes[uplink];
+    /* a full box can only be a store that hangs: what is not noted is sent again */
+    if (box->receipt_count < STORE_RECEIPTS)
+        box->receipts[box->receipt_count++] = (struct receipt){
+            parcel->epoch,     parcel->first_seq, parcel->last_seq, parcel->readings,
+            parcel->first_gap, parcel->last_gap,  parcel->sector,   refused};
+    store->attention = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_settle(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    receipt(store, uplink, parcel, false);
+}
+
+void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    receipt(store, uplink, parcel, true);
+}
+
+void store_status(struct store *store, struct store_status *out)
+{
+    pthread_mutex_lock(&store->mutex);
+    *out = store->status;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_backlog(struct store *store, size_t uplink, struct store_backlog *out)
+{
+    pthread_mutex_lock(&store->mutex);
+    *out = store->backlogs[uplink];
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* ---- the store thread ---- */
+
+static void give_back(struct postbox *box, struct parcel *parcel)
+{
+    parcel->next = NULL;
+    *box->ready_tail = parcel;
+    box->ready_tail = &parcel->next;
+    if (box->wake)
+        box->wake(box->context);
+}
+
+/* What the uplinks said since the last turn. Takes the mutex only to copy. */
+static void read_postbox(struct store *store, size_t u)
+{
+    struct postbox *box = &store->postboxes[u];
+    struct receipt receipts[STORE_RECEIPTS];
+    pthread_mutex_lock(&store->mutex);
+    size_t count = box->receipt_count;
+    memcpy(receipts, box->receipts, count * sizeof *receipts);
+    box->receipt_count = 0;
+    bool renewed = box->renewed;
+    box->renewed = false;
+    pthread_mutex_unlock(&store->mutex);
+    for (size_t i = 0; i < count; i++)
+        backlog_receipt(store, &store->debtors[u], &receipts[i]);
+    if (renewed)
+        backlog_renew(store, &store->debtors[u]);
+}
+
+static struct parcel *take_waiting(struct store *store, size_t u, size_t *left)
+{
+    struct postbox *box = &store->postboxes[u];
+    pthread_mutex_lock(&store->mutex);
+    struct parcel *parcel = box->waiting;
+    *left = 0;
+    for (struct parcel *p = parcel; p; p = p->next)
+        (*left)++;
+    if (parcel)
+        box->waiting = parcel->next;
+    pthread_mutex_unlock(&store->mutex);
+    return parcel;
+}
+
+static void return_parcel(struct store *store, size_t u, struct parcel *parcel, bool filled)
+{
+    struct postbox *box = &store->postboxes[u];
+    pthread_mutex_lock(&store->mutex);
+    if (filled) {
+        give_back(box, parcel);
+    } else {
+        parcel->next = box->waiting;
+        box->waiting = parcel;
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Fills parcels until there is nothing to send or none is left. */
+static void serve(struct store *store, size_t u)
+{
+    struct debtor *debtor = &store->debtors[u];
+    size_t left;
+    struct parcel *parcel;
+    while ((parcel = take_waiting(store, u, &left))) {
+        bool filled = true;
+        if (parcel->generation != store->debtors[u].generation)
+            parcel->kind = PARCEL_EMPTY;
+        else if (parcel->kind == PARCEL_MANIFEST)
+            manifest_fetch(store, debtor, parcel);
+        else
+            filled = fetch_data(store, debtor, parcel, left <= HISTORY_RESERVE);
+        return_parcel(store, u, parcel, filled);
+        if (!filled)
+            return;
+    }
+}
+
+static uint64_t file_bytes(struct store *store)
+{
+    sqlite3_int64 pages = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_PAGES);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        pages = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return (uint64_t)pages * 4096;
+}
+
+static void publish_status(struct store *store)
+{
+    struct store_status status = store->status; /* written by this thread only */
+    status.mode = store->failing ? STORE_MODE_FULL : STORE_MODE_OK;
+    status.epoch = store->epochs[store->epoch_count - 1].number;
+    status.previous_epoch =
+        store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
+    status.bytes = file_bytes(store);
+    status.quota_bytes = store->settings->store.max_size;
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct store_backlog backlog;
+        backlog_report(store, u, &backlog);
+        pthread_mutex_lock(&store->mutex);
+        store->backlogs[u] = backlog;
+        pthread_mutex_unlock(&store->mutex);
+    }
+    pthread_mutex_lock(&store->mutex);
+    store->status = status;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Bodies and losses of the mailbox become the store's own. */
+static void take_mail(struct store *store)
+{
+    struct body **tail = &store->queue;
+    while (*tail)
+        tail = &(*tail)->next;
+    pthread_mutex_lock(&store->mutex);
+    *tail = store->mail;
+    store->mail = NULL;
+    store->mail_tail = &store->mail;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
+            struct loss *loss = &store->lost[sector][reason];
+            if (loss->from_ms)
+                commit_loss(&store->losing[sector][reason], loss->from_ms, loss->to_ms,
+                            loss->readings);
+            *loss = (struct loss){0};
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void recycle_queue(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    while (store->queue) {
+        struct body *body = store->queue;
+        store->queue = body->next;
+        store->mail_bytes -= body->length;
+        store->status.readings += body->closed ? body->readings : 0;
+        body->next = store->spare;
+        store->spare = body;
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static bool commit(struct store *store, bool clean)
+{
+    take_mail(store);
+    if (!store->queue && !clean && !backlog_dirty(store))
+        return true;
+    bool ok = commit_all(store, clean);
+    if (ok)
+        recycle_queue(store);
+    pthread_mutex_lock(&store->mutex);
+    store->status.commits += ok;
+    store->status.failed_commits += !ok;
+    pthread_mutex_unlock(&store->mutex);
+    store->retry_at = clock_after_ms(clock_mono(), ok ? SETTLE_MS : RETRY_MS);
+    return ok;
+}
+
+/* Sleeps until somebody wants something or the time has come. Returns true when it is to commit. */
+static bool wait_for_work(struct store *store, bool *stop)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t wait_ms = clock_ms_between(clock_mono(), store->retry_at);
+    until.tv_sec += wait_ms > 0 ? wait_ms / 1000 + 1 : 0;
+    pthread_mutex_lock(&store->mutex);
+    int rc = 0;
+    while (!store->commit && !store->stop && !store->attention && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&store->wake, &store->mutex, &until);
+    bool now = store->commit && !store->failing;
+    store->commit = store->attention = false;
+    *stop = store->stop;
+    for (size_t u = 0; u < store->debtor_count; u++)
+        store->debtors[u].generation = store->postboxes[u].generation;
+    pthread_mutex_unlock(&store->mutex);
+    return now || clock_ms_between(clock_mono(), store->retry_at) <= 0;
+}
+
+static void *run(void *argument)
+{
+    struct store *store = argument;
+    bool stop = false;
+    pthread_setname_np(pthread_self(), "store");
+    publish_status(store);
+    while (!stop) {
+        bool due = wait_for_work(store, &stop);
+        for (size_t u = 0; u < store->debtor_count; u++)
+            read_postbox(store, u);
+        if (due && !stop)
+            commit(store, false);
+        for (size_t u = 0; u < store->debtor_count && !stop; u++)
+            serve(store, u);
+        if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
+            trim_run(store);
+            store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
+        }
+        publish_status(store);
+    }
+    commit(store, true);
+    publish_status(store);
+    return NULL;
+}
+
+bool store_start(struct store *store)
+{
+    store->started = clock_mono();
+    store->running = pthread_create(&store->thread, NULL, run, store) == 0;
+    return store->running;
+}
+
+bool store_stop(struct store *store, uint32_t patience_ms)
+{
+    if (!store->running)
+        return true;
+    pthread_mutex_lock(&store->mutex);
+    store->stop = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += patience_ms / 1000;
+    until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    store->running = pthread_timedjoin_np(store->thread, NULL, &until) != 0;
+    return !store->running;
+}

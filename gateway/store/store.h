@@ -1,0 +1,145 @@
+/* The store: every reading safe in SQLite before it is sent, and what each uplink still owes.
+ *
+ * One thread owns the only connection. The pipeline puts open segments in, uplinks hand empty
+ * parcels over and get them back filled; nobody else touches the database.
+ *
+ *     pipeline ── store_put, store_commit ──> [ store thread ] ── parcels ──> uplink
+ *                                                   ^─────── store_settle ───────┘
+ */
+#ifndef LIFELINE_STORE_H
+#define LIFELINE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/settings.h"
+#include "drivers/clock.h"
+#include "proto/names.h"
+#include "proto/segment.h"
+
+struct store;
+
+/* Ids that stand on the wire, by the indices of the settings. */
+struct store_ids {
+    uint32_t *device; /* [device] */
+    uint32_t **point; /* [device][point of the profile] */
+};
+
+/* Opens or creates the database, closes what a crash left open, notes a Gap for it, gives ids to
+ * new devices and points. A file that is no database is set aside and a new one, with a new epoch,
+ * begun. NULL with the reason in why. part_count is the number of open segments that store_put()
+ * will name. */
+struct store *store_open(const struct settings *settings, uint32_t part_count, char *why,
+                         size_t why_size);
+const struct store_ids *store_ids(const struct store *store);
+
+/* Starts the thread; false when it cannot. */
+bool store_start(struct store *store) __attribute__((warn_unused_result));
+
+/* Commits all that was put, marks the end clean and ends the thread. False when the disk hangs
+ * longer than patience_ms: the thread is left behind and the store must not be freed. */
+bool store_stop(struct store *store, uint32_t patience_ms);
+void store_free(struct store *store);
+
+/* ---- pipeline side ---- */
+
+/* Hands over the present state of an open segment; one that is put again before it was written
+ * replaces the older copy. `closed` gives it its number: it must not grow afterwards. False when
+ * the mailbox is full (the disk has stalled): nothing was taken, try again later. */
+bool store_put(struct store *store, uint32_t part, enum sector sector,
+               const struct segment *segment, bool closed) __attribute__((warn_unused_result));
+
+/* Everything put so far goes to disk now. */
+void store_commit(struct store *store);
+
+/* Readings that never got a number. */
+void store_lost(struct store *store, enum sector sector, enum gap_reason reason, int64_t from_ms,
+                int64_t to_ms, uint64_t readings);
+
+/* ---- uplink side ---- */
+
+/* An uplink has no more parcels than this. */
+enum { STORE_WINDOW = 16 };
+
+enum parcel_kind { PARCEL_EMPTY, PARCEL_LIVE, PARCEL_HISTORY, PARCEL_MANIFEST };
+
+/* A payload on its way. Belongs to whoever was handed it last: uplink -> store_fetch -> store ->
+ * store_collect -> uplink. */
+struct parcel {
+    struct parcel *next;
+    uint64_t generation; /* of the connection it was fetched for */
+    enum parcel_kind kind;
+    enum sector sector;
+    uint64_t epoch;
+    uint64_t first_seq, last_seq; /* both 0 in a parcel of Gaps */
+    int64_t first_gap, last_gap;  /* Gaps: their row numbers */
+    uint64_t readings;
+    uint32_t part, parts; /* manifest */
+    int64_t sent_ns;      /* the uplink's own note */
+    int mid;              /* likewise */
+    uint8_t *bytes;
+    size_t length, capacity;
+};
+
+/* `wake` is called by the store thread whenever store_collect() has something. */
+void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context);
+
+/* A fresh connection: whatever was handed out and not settled is to be sent again. Returns the
+ * generation that its parcels carry; older ones come back PARCEL_EMPTY or are to be thrown away. */
+uint64_t store_renew(struct store *store, size_t uplink);
+
+/* Hands over an empty parcel, to be filled with data as soon as there is some: live first. */
+void store_fetch(struct store *store, size_t uplink, struct parcel *parcel);
+
+/* The same for part `parcel->part` of the Manifest of (parcel->epoch, parcel->sector); it comes
+ * back PARCEL_EMPTY when there is no such part. epoch 0 = the one in force. */
+void store_fetch_manifest(struct store *store, size_t uplink, struct parcel *parcel);
+
+/* The next parcel that is ready, or NULL. */
+struct parcel *store_collect(struct store *store, size_t uplink);
+
+/* The broker acknowledged it with success: its numbers are settled. The parcel stays the uplink's.
+ */
+void store_settle(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* The broker refused it: the data stays, the sector rests until the next connection. */
+void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* ---- for state and status ---- */
+
+struct store_end {
+    uint64_t last_seq, settled_seq;
+};
+
+struct store_backlog {
+    uint64_t readings; /* numbered and not settled */
+    int64_t oldest_ms; /* 0 = none */
+    bool refused[SECTOR_COUNT];
+    struct store_end ends[SECTOR_COUNT];
+    struct store_end previous_ends[SECTOR_COUNT];
+};
+
+enum store_mode {
+    STORE_MODE_OK = 1,
+    STORE_MODE_MEMORY = 2,
+    STORE_MODE_READ_ONLY = 3,
+    STORE_MODE_FULL = 4
+};
+
+struct store_status {
+    enum store_mode mode;
+    uint64_t epoch, previous_epoch;
+    uint64_t bytes, quota_bytes;
+    uint64_t commits, failed_commits;
+    uint64_t readings;        /* stored since start */
+    uint64_t flash_bytes;     /* written to disk since start, as the process counts them */
+    uint64_t flash_bytes_day; /* at the present rate */
+    uint64_t hours_left;      /* until the quota is full at the present rate; 0 = not known yet */
+    uint64_t corrupt, gaps;
+};
+
+void store_status(struct store *store, struct store_status *out);
+void store_backlog(struct store *store, size_t uplink, struct store_backlog *out);
+
+#endif

@@ -1,0 +1,151 @@
+/* Room in the store: rows older than `retain` that every uplink has, and above `max_size` the
+ * oldest rows whatever they are, with a Gap for every uplink that had not got them. Store thread,
+ * once a minute, a slice of rows at a time so that a commit never waits long. Age counts only while
+ * the clock is synchronised: a clock in 2038 must not empty the store. */
+#include "gateway/store/internal.h"
+
+#include "gateway/clock_state.h"
+#include "gateway/log.h"
+
+enum { SLICE = 64, SLICES = 16 };
+
+struct oldest {
+    size_t epoch;
+    int sector;
+    uint64_t seq;
+    int64_t base_ms, last_ms;
+    bool settled; /* by every uplink that wants it */
+};
+
+static bool is_settled(const struct store *store, size_t epoch, int sector, uint64_t seq)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        if (ranges_contains(&store->debtors[u].owed[epoch][sector].unacked, seq))
+            return false;
+    }
+    return true;
+}
+
+static bool oldest_of(struct store *store, size_t epoch, int sector, struct oldest *out)
+{
+    uint32_t ordinal = store->epochs[epoch].ordinal;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, sector, 0));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector + 1, 0) - 1);
+    bool any = sqlite3_step(s) == SQLITE_ROW;
+    if (any)
+        *out = (struct oldest){.epoch = epoch,
+                               .sector = sector,
+                               .seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff,
+                               .base_ms = sqlite3_column_int64(s, 1),
+                               .last_ms = sqlite3_column_int64(s, 2)};
+    sqlite3_reset(s);
+    if (any)
+        out->settled = is_settled(store, epoch, sector, out->seq);
+    return any;
+}
+
+/* The stream to cut next: settled rows before unsettled ones, then by age. */
+static bool choose(struct store *store, struct oldest *best)
+{
+    bool found = false;
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            struct oldest it;
+            if (!oldest_of(store, e, sector, &it))
+                continue;
+            if (!found || (it.settled && !best->settled) ||
+                (it.settled == best->settled && it.base_ms < best->base_ms))
+                *best = it;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Deletes one row; adds it to the loss when an uplink had not got it. */
+static bool delete_row(struct store *store, const struct oldest *at, sqlite3_stmt *read,
+                       uint64_t seq, struct gap *gap)
+{
+    if (!is_settled(store, at->epoch, at->sector, seq)) {
+        if (!gap->first_seq)
+            gap->first_seq = seq;
+        gap->last_seq = seq;
+        commit_loss(&gap->loss, sqlite3_column_int64(read, 1), sqlite3_column_int64(read, 2),
+                    (uint64_t)sqlite3_column_int64(read, 3));
+    }
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_DELETE);
+    sqlite3_bind_int64(s, 1, sqlite3_column_int64(read, 0));
+    return database_run(store, STATEMENT_SEGMENT_DELETE);
+}
+
+/* Up to SLICE rows of one stream from its oldest on; before_ms 0 = whatever their age. */
+static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
+{
+    uint32_t ordinal = store->epochs[at->epoch].ordinal;
+    struct gap gap = {
+        .ordinal = ordinal, .sector = (enum sector)at->sector, .reason = GAP_REASON_QUOTA};
+    bool ok = database_run(store, STATEMENT_BEGIN);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, at->seq));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector, at->seq + SLICE - 1));
+    uint64_t last = 0;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        if (before_ms && (sqlite3_column_int64(s, 2) >= before_ms ||
+                          !is_settled(store, at->epoch, at->sector, seq)))
+            break;
+        ok = delete_row(store, at, s, seq, &gap);
+        last = seq;
+    }
+    sqlite3_reset(s);
+    ok = ok && (!gap.first_seq || backlog_gap(store, &gap)) &&
+         backlog_drop(store, at->epoch, (enum sector)at->sector, gap.first_seq, gap.last_seq,
+                      gap.loss.readings) &&
+         database_run(store, STATEMENT_COMMIT);
+    if (!ok)
+        database_run(store, STATEMENT_ROLLBACK);
+    else if (gap.first_seq)
+        log_warning("store: above max_size, %s %llu to %llu dropped unsent; a Gap says so",
+                    names_sector((enum sector)at->sector), (unsigned long long)gap.first_seq,
+                    (unsigned long long)gap.last_seq);
+    return ok && last;
+}
+
+static uint64_t used_bytes(struct store *store)
+{
+    uint64_t pages[2] = {0};
+    static const enum statement which[2] = {STATEMENT_PAGES, STATEMENT_FREE_PAGES};
+    for (int i = 0; i < 2; i++) {
+        sqlite3_stmt *s = database_statement(store, which[i]);
+        if (sqlite3_step(s) == SQLITE_ROW)
+            pages[i] = (uint64_t)sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return (pages[0] - pages[1]) * 4096;
+}
+
+static void trim_age(struct store *store)
+{
+    int64_t before_ms = clock_wall().ms - (int64_t)store->settings->store.retain_ms;
+    if (clock_state_now(store->settings->gateway.trusted_rtc) != CLOCK_STATE_SYNCED ||
+        before_ms <= 0)
+        return;
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            struct oldest at;
+            if (oldest_of(store, e, sector, &at) && at.settled && at.last_ms < before_ms)
+                cut(store, &at, before_ms);
+        }
+    }
+}
+
+void trim_run(struct store *store)
+{
+    trim_age(store);
+    struct oldest at;
+    for (int i = 0; i < SLICES && used_bytes(store) > store->settings->store.max_size; i++) {
+        if (!choose(store, &at) || !cut(store, &at, 0))
+            return;
+    }
+}
