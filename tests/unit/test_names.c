@@ -1,5 +1,7 @@
-/* The names of sectors, qualities, clock states and gap reasons: every value of the generated enums
- * has its name in lower case and without the prefix, and reads back. */
+/* The names of sectors, qualities, clock states and gap reasons.
+ *
+ * The generated descriptors are the measure: every value of their enums has its name in lower case
+ * and without the prefix, and reads back. A number or a word that is not there has no name. */
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
-/* Batches by appending: header, rows and gaps come out of one unpack; what is not a row stays out.
- */
+/* Batches by appending.
+ *
+ * Header, rows and gaps come out of one unpack. What is not a row stays out: bare Segment bytes
+ * would unpack, and overwrite the epoch and the sector of the batch; one test shows it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,6 +112,20 @@ static void test_bare_segment_is_refused(void **state)
     /* The content of a row: a whole Segment with its seq. */
     length = make_row(20, row);
     assert_int_equal(batch_append(row + 2, length - 2, out, used, sizeof(out)), 0);
+}
+
+/* Whole fields, but header fields or none of a batch: they would overwrite or vanish. */
+static void test_other_fields_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t tags[] = {0x0a, 0x32, 0x41, 0x40, 0x48, 0x7a};
+    uint8_t row[ROOM];
+    size_t length = make_row(20, row);
+    assert_true(batch_rows_valid(row, length));
+    for (size_t i = 0; i < sizeof(tags); i++) {
+        row[0] = tags[i];
+        assert_false(batch_rows_valid(row, length));
+    }
 }
 
 static void test_broken_rows_are_refused(void **state)

@@ -1,5 +1,7 @@
-/* Packing into a buffer that may be too small; unpacking what may be too long, cut off or no UTF-8.
- */
+/* Packing into a buffer that may be too small; unpacking bytes that may be anything.
+ *
+ * Too long, cut off or not UTF-8 must be refused, wherever a string can stand: libprotobuf-c looks
+ * at none of it, and other runtimes reject a whole message for one bad string. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,7 @@
-/* Topics: each kind as the wire's table has it, read back, and what is refused. */
+/* Topics, against the table of the wire.
+ *
+ * Each kind is built as the table writes it, reads back, and carries its retained flag and message.
+ * What has no place in a topic is refused both ways: a broker would take it for something else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
-/* Segments: exact bytes of a small one, quality runs, ignored values, refusals, reuse of a segment.
- * The random round trip against a foreign decoder is tests/replay/wire. */
+/* Segments: the exact bytes of a small one, and the corners.
+ *
+ * Quality runs, ignored values, refusals that change nothing, a segment used again. The random
+ * round trip, against a decoder that is not ours, is tests/replay/wire. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
