@@ -182,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_bare_segment_is_refused),
         cmocka_unit_test(test_broken_rows_are_refused),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_other_fields_are_refused),
         cmocka_unit_test(test_maxima_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
