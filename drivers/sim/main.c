@@ -1,0 +1,356 @@
+/* lifeline-sim: the sensors of a gateway configuration, for tests and demonstrations.
+ *
+ *     lifeline-sim -c gateway.yaml --journal sim.jsonl --script faults.yaml
+ *
+ * One thread, one epoll loop: settings, then all lines, then `ready`. SIGHUP re-reads the script,
+ * SIGTERM and SIGINT end it and take its symlinks away. Owns everything; the only file of drivers/
+ * that prints. Never waits for one line while another has something due. */
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drivers/class.h"
+#include "drivers/sim/sim_line.h"
+#include "drivers/sim/sim_script.h"
+
+#define EXIT_USAGE     2
+#define DIRS_MAX       16
+#define TURNAROUND_MS  4
+#define EVENTS_A_TURN  64
+#define INSTALLED_DIR  "/usr/share/lifeline/profiles"
+#define DEFAULT_CONFIG "/etc/lifeline/gateway.yaml"
+
+struct options {
+    const char *config, *journal, *script;
+    const char *dirs[DIRS_MAX];
+    size_t dir_count;
+    int ready_fd; /* -1: stdout */
+    struct sim_line_options line;
+};
+
+struct sim {
+    struct options options;
+    struct diagnostics *diagnostics; /* owns the places of the settings */
+    struct settings *settings;
+    struct sim_stage stage;
+    struct sim_line **lines;
+    int epoll_fd, signal_fd;
+};
+
+static const char usage[] =
+    "usage: lifeline-sim [-c FILE] [options]\n"
+    "Simulates the sensors of a gateway configuration: Modbus TCP, RTU on a pty, RTU over TCP.\n"
+    "\n"
+    "  -c, --config FILE      the configuration (" DEFAULT_CONFIG ")\n"
+    "      --profiles DIR     where profiles are; may be given several times; then profiles/\n"
+    "                         beside the configuration, then " INSTALLED_DIR "\n"
+    "      --journal FILE     append one JSON line for every answer\n"
+    "      --script FILE      faults by schedule (YAML); SIGHUP re-reads it\n"
+    "      --listen ADDRESS   bind here instead of the lines' hosts, which must be loopback\n"
+    "      --no-line-time     answer on serial lines at once\n"
+    "      --turnaround MS    how long a serial sensor thinks (4)\n"
+    "      --ready-fd N       write `ready` to this descriptor instead of stdout\n"
+    "  -h, --help\n"
+    "\n"
+    "value = f(point, counter): drivers/sim/sim_value.h. The journal: drivers/sim/sim_journal.h.\n";
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool parse_number(const char *text, long max, long *out)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || number < 0 || number > max) {
+        fprintf(stderr, "lifeline-sim: \"%s\" is not a number from 0 to %ld\n", text, max);
+        return false;
+    }
+    *out = number;
+    return true;
+}
+
+static bool take_option(struct options *options, int option)
+{
+    long number;
+    switch (option) {
+    case 'c':
+        options->config = optarg;
+        return true;
+    case 'p':
+        if (options->dir_count + 2 >= DIRS_MAX) {
+            fputs("lifeline-sim: too many --profiles\n", stderr);
+            return false;
+        }
+        options->dirs[options->dir_count++] = optarg;
+        return true;
+    case 'j':
+        options->journal = optarg;
+        return true;
+    case 's':
+        options->script = optarg;
+        return true;
+    case 'l':
+        options->line.listen = optarg;
+        return true;
+    case 'n':
+        options->line.line_time = false;
+        return true;
+    case 't':
+        if (!parse_number(optarg, 10000, &number)) {
+            return false;
+        }
+        options->line.turnaround_ms = (uint32_t)number;
+        return true;
+    case 'r':
+        if (!parse_number(optarg, 1023, &number)) {
+            return false;
+        }
+        options->ready_fd = (int)number;
+        return true;
+    }
+    fputs(usage, stderr);
+    return false;
+}
+
+static bool parse_options(struct options *options, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"profiles", required_argument, NULL, 'p'},
+        {"journal", required_argument, NULL, 'j'},
+        {"script", required_argument, NULL, 's'},
+        {"listen", required_argument, NULL, 'l'},
+        {"no-line-time", no_argument, NULL, 'n'},
+        {"turnaround", required_argument, NULL, 't'},
+        {"ready-fd", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+    *options = (struct options){
+        .config = DEFAULT_CONFIG,
+        .ready_fd = -1,
+        .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS},
+    };
+    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            exit(EXIT_SUCCESS);
+        }
+        if (!take_option(options, option)) {
+            return false;
+        }
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        return false;
+    }
+    return true;
+}
+
+static bool load_settings(struct sim *sim)
+{
+    struct options *options = &sim->options;
+    char beside[4096];
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", options->config);
+    snprintf(beside, sizeof beside, "%.4000s/profiles", dirname(folder));
+    const char *dirs[DIRS_MAX];
+    size_t count = 0;
+    for (; count < options->dir_count; count++) {
+        dirs[count] = options->dirs[count];
+    }
+    dirs[count++] = beside;
+    dirs[count++] = INSTALLED_DIR;
+    struct settings_sources sources = {dirs, count, class_quantity};
+    sim->diagnostics = diagnostics_new();
+    sim->settings = settings_load(options->config, &sources, sim->diagnostics);
+    fputs(diagnostics_text(sim->diagnostics), stderr);
+    return sim->settings != NULL;
+}
+
+static bool load_script(struct sim *sim)
+{
+    if (sim->options.script == NULL) {
+        return true;
+    }
+    struct diagnostics *diagnostics = diagnostics_new();
+    bool good =
+        sim_script_load(sim->options.script, sim->settings, &sim->stage.faults, diagnostics);
+    fputs(diagnostics_text(diagnostics), stderr);
+    diagnostics_free(diagnostics);
+    sim->stage.faults_start_ns = good ? now_ns() : sim->stage.faults_start_ns;
+    return good;
+}
+
+static bool open_journal(struct sim *sim)
+{
+    const char *path = sim->options.journal;
+    if (path == NULL) {
+        return true;
+    }
+    sim->stage.journal = sim_journal_open(path);
+    if (sim->stage.journal == NULL) {
+        fprintf(stderr, "lifeline-sim: %s: %s\n", path, strerror(errno));
+    }
+    return sim->stage.journal != NULL;
+}
+
+static bool open_signals(struct sim *sim)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    sim->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    sim->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (sim->epoll_fd < 0 || sim->signal_fd < 0 ||
+        epoll_ctl(sim->epoll_fd, EPOLL_CTL_ADD, sim->signal_fd, &event) != 0) {
+        fprintf(stderr, "lifeline-sim: %s\n", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool open_lines(struct sim *sim)
+{
+    char text[4500];
+    sim->lines = calloc(sim->settings->line_count + 1, sizeof(struct sim_line *));
+    for (size_t i = 0; sim->lines != NULL && i < sim->settings->line_count; i++) {
+        sim->lines[i] = sim_line_new(sim->settings, (uint32_t)i, &sim->stage, &sim->options.line,
+                                     sim->epoll_fd);
+        if (sim->lines[i] == NULL) {
+            break;
+        }
+        if (!sim_line_open(sim->lines[i], text, sizeof text)) {
+            fprintf(stderr, "lifeline-sim: line %s: %s\n", sim->settings->lines[i].name, text);
+            return false;
+        }
+        sim_line_describe(sim->lines[i], text, sizeof text);
+        printf("%s\n", text);
+    }
+    if (sim->lines == NULL || sim->lines[sim->settings->line_count] != NULL ||
+        (sim->settings->line_count > 0 && sim->lines[sim->settings->line_count - 1] == NULL)) {
+        fputs("lifeline-sim: out of memory\n", stderr);
+        return false;
+    }
+    return true;
+}
+
+static void say_ready(const struct options *options)
+{
+    if (options->ready_fd < 0) {
+        puts("ready");
+    } else if (write(options->ready_fd, "ready\n", 6) != 6 || close(options->ready_fd) != 0) {
+        fprintf(stderr, "lifeline-sim: --ready-fd %d: %s\n", options->ready_fd, strerror(errno));
+    }
+    fflush(stdout);
+}
+
+/* False when it is time to end. */
+static bool take_signals(struct sim *sim)
+{
+    struct signalfd_siginfo info;
+    while (read(sim->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo != SIGHUP) {
+            return false;
+        }
+        if (load_script(sim)) {
+            fputs("lifeline-sim: script read again\n", stderr);
+        }
+    }
+    return true;
+}
+
+/* Runs what is due on every line; when something is due next. */
+static int64_t run_lines(struct sim *sim)
+{
+    int64_t now = now_ns();
+    int64_t now_ms = (now - sim->stage.faults_start_ns) / 1000000;
+    int64_t next = sim_fault_next_link_change(&sim->stage.faults, now_ms);
+    next = next == INT64_MAX ? next : sim->stage.faults_start_ns + next * 1000000;
+    for (size_t i = 0; i < sim->settings->line_count; i++) {
+        int64_t due = sim_line_run(sim->lines[i], now);
+        next = due < next ? due : next;
+    }
+    return next;
+}
+
+static int wait_events(const struct sim *sim, struct epoll_event *events, int64_t until_ns)
+{
+    if (until_ns == INT64_MAX) {
+        return epoll_wait(sim->epoll_fd, events, EVENTS_A_TURN, -1);
+    }
+    int64_t wait_ns = until_ns - now_ns();
+    wait_ns = wait_ns < 0 ? 0 : wait_ns;
+    struct timespec timeout = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+    return epoll_pwait2(sim->epoll_fd, events, EVENTS_A_TURN, &timeout, NULL);
+}
+
+static int serve(struct sim *sim)
+{
+    struct epoll_event events[EVENTS_A_TURN];
+    for (;;) {
+        int count = wait_events(sim, events, run_lines(sim));
+        if (count < 0 && errno != EINTR) {
+            fprintf(stderr, "lifeline-sim: epoll: %s\n", strerror(errno));
+            return EXIT_FAILURE;
+        }
+        int64_t now = now_ns();
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr != NULL) {
+                sim_line_event(events[i].data.ptr, events[i].events, now);
+            } else if (!take_signals(sim)) {
+                return EXIT_SUCCESS;
+            }
+        }
+    }
+}
+
+static void clean_up(struct sim *sim)
+{
+    for (size_t i = 0; sim->lines != NULL && i < sim->settings->line_count; i++) {
+        sim_line_free(sim->lines[i]);
+    }
+    free(sim->lines);
+    sim_script_free(&sim->stage.faults);
+    sim_journal_close(sim->stage.journal);
+    settings_free(sim->settings);
+    diagnostics_free(sim->diagnostics);
+}
+
+int main(int argc, char **argv)
+{
+    struct sim sim = {.epoll_fd = -1, .signal_fd = -1};
+    if (!parse_options(&sim.options, argc, argv)) {
+        return EXIT_USAGE;
+    }
+    int code = EXIT_FAILURE;
+    if (load_settings(&sim) && load_script(&sim) && open_journal(&sim) && open_signals(&sim) &&
+        open_lines(&sim)) {
+        sim.stage.faults_start_ns = now_ns();
+        say_ready(&sim.options);
+        code = serve(&sim);
+    }
+    clean_up(&sim);
+    return code;
+}

@@ -1,0 +1,37 @@
+/* The journal: what was answered, so that a test can compare it with what arrived.
+ *
+ * One JSON object a line for every answered request and device it met:
+ *
+ *     {"t":1795343723123,"line":"plc","device":"well-017","unit":3,"function":3,"address":0,"count":3,
+ *      "counter":17,"fault":"late","points":{"tilt_x":-4125,"level":1.25}}
+ *
+ * t: wall clock, ms, when the reply's last byte left. points: those that the request holds whole,
+ * as steps (value x 10^decimals), floats as numbers of 9 digits; absent where no value went out.
+ * fault: only when one struck; then `counter` and `points` stand there for "late" alone. exception:
+ * the code, when one was sent. A link that is dropped or restored: {"t","line","fault":"drop-link",
+ * "down":true}. A line is in the file before the last byte of its reply is on its way. */
+#ifndef LIFELINE_SIM_JOURNAL_H
+#define LIFELINE_SIM_JOURNAL_H
+
+#include "drivers/sim/sim_fault.h"
+#include "drivers/sim/sim_units.h"
+
+struct sim_journal;
+
+/* Appends. NULL with errno when it cannot be opened. */
+struct sim_journal *sim_journal_open(const char *path);
+void sim_journal_close(struct sim_journal *journal);
+
+struct sim_journal_entry {
+    const char *line;
+    const struct sim_units *units;
+    struct sim_request request;
+    struct sim_answer answer;
+    enum sim_fault_kind fault;
+};
+
+/* journal NULL: nothing is written. Returns false when the file takes no more. */
+bool sim_journal_reply(struct sim_journal *journal, const struct sim_journal_entry *entry);
+bool sim_journal_link(struct sim_journal *journal, const char *line, bool down);
+
+#endif

@@ -1,0 +1,531 @@
+/* What a simulated device shows: its points' values as a function of a counter, as registers.
+ *
+ * Pure once built; called by the simulator's only thread and by its tests. Owns one walk a point
+ * and the patches that keep unit, decimals and status registers readable. What is published is
+ * worked out here from the profile's formula, not by drivers/decode.c, so that the two check each
+ * other. Never shows a value that a gateway would not take as GOOD. */
+#include "drivers/sim/sim_value.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/encode.h"
+
+/* Enough to tell readings apart, and few enough that index x stride stays in 64 bits. */
+#define DISTINCT_MAX (1u << 24)
+#define FLOAT_GRID   65536.0
+
+/* Up to here raw x scale is right to the last digit in a double. */
+#define STEPS_LIMIT ((double)(INT64_C(1) << 47))
+
+/* One point's values; see the formula in sim_value.h. */
+struct walk {
+    double first, step;
+    uint32_t count, start, stride;
+    double factor, divisor; /* of the unit and decimals registers */
+    size_t leader;          /* the point that the same register is simulated for; often itself */
+};
+
+struct sim_value {
+    const struct settings_device *device;
+    struct walk *walks; /* one a point */
+    struct encode_patch *patches;
+    enum function *patch_functions;
+    size_t patch_count;
+};
+
+struct span {
+    double low, high;
+};
+
+static bool is_float_type(enum register_type type)
+{
+    return type == REGISTER_F32 || type == REGISTER_F64;
+}
+
+static uint16_t mask_of(const struct profile_point *point)
+{
+    return profile_type_registers(point->type) == 1 && point->type != REGISTER_BIT ? point->mask
+                                                                                   : 0xffff;
+}
+
+static struct span type_span(const struct profile_point *point)
+{
+    double bits = point->mask == 0 ? 0 : point->mask >> __builtin_ctz(point->mask);
+    switch (point->type) {
+    case REGISTER_U16:
+        return (struct span){0, bits};
+    case REGISTER_I16:
+        return (struct span){-(bits + 1) / 2, (bits - 1) / 2};
+    case REGISTER_U32:
+        return (struct span){0, UINT32_MAX};
+    case REGISTER_I32:
+        return (struct span){INT32_MIN, INT32_MAX};
+    case REGISTER_U64:
+        return (struct span){0, STEPS_LIMIT};
+    case REGISTER_I64:
+        return (struct span){-STEPS_LIMIT, STEPS_LIMIT};
+    case REGISTER_F32:
+    case REGISTER_F64:
+        return (struct span){-1e6, 1e6};
+    case REGISTER_BIT:
+        return (struct span){0, 1};
+    case REGISTER_BCD16:
+        return (struct span){0, 9999};
+    case REGISTER_BCD32:
+        return (struct span){0, 99999999};
+    case REGISTER_DIGIT_BCD16:
+        return (struct span){0, 299};
+    case REGISTER_BYTE_FRACTION:
+        return (struct span){0, 255.9};
+    }
+    return (struct span){0, 0};
+}
+
+static double published(const struct settings_device *device, size_t index, const struct walk *walk,
+                        double raw)
+{
+    const struct profile_point *point = &device->profile->points[index];
+    double value = (raw * point->scale + point->offset) * walk->factor / walk->divisor;
+    return point->below_mount ? device->points[index].mount_height - value : value;
+}
+
+static double raw_of(const struct settings_device *device, size_t index, const struct walk *walk,
+                     double value)
+{
+    const struct profile_point *point = &device->profile->points[index];
+    if (point->below_mount) {
+        value = device->points[index].mount_height - value;
+    }
+    return (value * walk->divisor / walk->factor - point->offset) / point->scale;
+}
+
+static void clip(struct span *span, double a, double b)
+{
+    span->low = fmax(span->low, fmin(a, b));
+    span->high = fmin(span->high, fmax(a, b));
+}
+
+/* The published values that are valid, as raw values. */
+static void clip_to_range(struct span *span, const struct settings_device *device, size_t index,
+                          const struct walk *walk)
+{
+    const struct profile_point *point = &device->profile->points[index];
+    double limit = STEPS_LIMIT / pow(10, point->decimals);
+    clip(span, raw_of(device, index, walk, -limit), raw_of(device, index, walk, limit));
+    if (point->min != 0 || point->max != 0) {
+        clip(span, raw_of(device, index, walk, point->min),
+             raw_of(device, index, walk, point->max));
+    }
+    if (point->wrap > 0) {
+        /* The wrap itself is shown as 0. */
+        double last = point->wrap - pow(10, -(double)point->decimals);
+        clip(span, raw_of(device, index, walk, 0), raw_of(device, index, walk, last));
+    }
+}
+
+/* An invalid mark as a raw value; NAN when no raw value looks like it. */
+static double mark_as_raw(const struct profile_point *point, uint64_t mark)
+{
+    float real;
+    double wide;
+    uint32_t low = (uint32_t)mark;
+    struct span span = type_span(point);
+    switch (point->type) {
+    case REGISTER_F32:
+        memcpy(&real, &low, sizeof real);
+        return (double)real;
+    case REGISTER_F64:
+        memcpy(&wide, &mark, sizeof wide);
+        return wide;
+    case REGISTER_U16:
+        return (double)(uint16_t)mark;
+    case REGISTER_I16:
+        return (double)(uint16_t)mark -
+               ((double)(uint16_t)mark > span.high ? span.high - span.low + 1 : 0);
+    case REGISTER_U32:
+        return (double)low;
+    case REGISTER_I32:
+        return (double)(int32_t)low;
+    case REGISTER_U64:
+        return (double)mark;
+    case REGISTER_I64:
+        return (double)(int64_t)mark;
+    case REGISTER_BIT:
+        return (double)(mark & 1);
+    case REGISTER_BYTE_FRACTION:
+        return (double)(mark >> 8 & 0xff) + (double)(mark & 0xff) / 10;
+    case REGISTER_BCD16:
+    case REGISTER_BCD32:
+    case REGISTER_DIGIT_BCD16: {
+        double number = 0;
+        for (int shift = 28; shift >= 0; shift -= 4) {
+            number = number * 10 + (double)(low >> shift & 0xf);
+        }
+        return number;
+    }
+    }
+    return (double)NAN;
+}
+
+/* Leaves the larger side of an invalid mark. */
+static void clip_to_valid(struct span *span, const struct profile_point *point, double grain)
+{
+    for (size_t i = 0; i < point->invalid_count; i++) {
+        double mark = mark_as_raw(point, point->invalid[i]);
+        if (!(mark >= span->low && mark <= span->high)) {
+            continue;
+        }
+        if (mark - span->low > span->high - mark) {
+            span->high = mark - grain;
+        } else {
+            span->low = mark + grain;
+        }
+    }
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b)
+{
+    while (b != 0) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static uint32_t hash_text(const char *text)
+{
+    uint32_t hash = 2166136261u;
+    for (; *text != '\0'; text++) {
+        hash = (hash ^ (uint8_t)*text) * 16777619u;
+    }
+    return hash;
+}
+
+/* The distance of two raw values whose published values still differ. */
+static double step_of(const struct profile_point *point, const struct walk *walk,
+                      const struct span *span)
+{
+    double gain = fabs(point->scale * walk->factor / walk->divisor);
+    double grain = is_float_type(point->type) ? 0 : point->type == REGISTER_BYTE_FRACTION ? 0.1 : 1;
+    double step = point->is_float ? (span->high - span->low) / FLOAT_GRID
+                                  : pow(10, -(double)point->decimals) / gain;
+    double largest = fmax(fabs(span->low), fabs(span->high));
+    double ulp = point->type == REGISTER_F32 || point->is_float ? ldexp(largest, -22) : 0;
+    if (step < ulp && step > 0) {
+        step *= ceil(ulp / step);
+    }
+    return grain > 0 ? fmax(grain, ceil(step / grain - 1e-9) * grain) : step;
+}
+
+static void walk_span(struct walk *walk, const struct profile_point *point, const struct span *span)
+{
+    double step = step_of(point, walk, span);
+    walk->step = step;
+    walk->first = span->low;
+    walk->count = 1;
+    walk->stride = 0;
+    if (!(step > 0) || !(span->high > span->low)) {
+        return;
+    }
+    double count = floor((span->high - span->low) / step + 1e-6) + 1;
+    if (count > DISTINCT_MAX) {
+        walk->step = step * ceil(count / DISTINCT_MAX);
+    }
+    /* On the grid of the step, so that no published value lies half-way between two decimals. */
+    walk->first = ceil(span->low / walk->step - 1e-6) * walk->step;
+    count = floor((span->high - walk->first) / walk->step + 1e-6) + 1;
+    if (count < 1) {
+        walk->first = span->low;
+        return;
+    }
+    walk->count = (uint32_t)count;
+    if (walk->count == 1) {
+        return;
+    }
+    walk->stride = 1;
+    if (point->wrap == 0 && walk->count > 4) {
+        walk->stride = (uint32_t)((double)walk->count * 0.381966);
+        while (gcd(walk->stride, walk->count) != 1) {
+            walk->stride++;
+        }
+    }
+}
+
+/* The bits that the selectors put into one register; *mask says which of them. */
+static uint16_t patched(const struct sim_value *value, enum function function, uint16_t address,
+                        uint16_t *mask)
+{
+    uint16_t bits = 0;
+    *mask = 0;
+    for (size_t i = 0; i < value->patch_count; i++) {
+        const struct encode_patch *patch = &value->patches[i];
+        if (value->patch_functions[i] == function && patch->address == address) {
+            bits |= patch->bits;
+            *mask |= patch->mask;
+        }
+    }
+    return bits;
+}
+
+static uint32_t selected(const struct sim_value *value, const struct profile_point *point,
+                         const struct profile_selector *selector)
+{
+    uint16_t mask;
+    uint16_t bits = patched(value, point->function, selector->address, &mask);
+    return selector->mask == 0 ? 0
+                               : (uint32_t)(bits & selector->mask) >> __builtin_ctz(selector->mask);
+}
+
+static void read_selectors(const struct sim_value *value, size_t index)
+{
+    const struct profile_point *point = &value->device->profile->points[index];
+    struct walk *walk = &value->walks[index];
+    walk->factor = 1;
+    walk->divisor = 1;
+    if (point->unit_from.present) {
+        uint32_t code = selected(value, point, &point->unit_from);
+        for (size_t i = 0; i < point->unit_from.code_count; i++) {
+            if (point->unit_from.codes[i].code == code) {
+                walk->factor = point->unit_from.codes[i].factor;
+            }
+        }
+    }
+    if (point->decimals_from.present) {
+        uint32_t code = selected(value, point, &point->decimals_from);
+        uint32_t decimals = code;
+        for (size_t i = 0; i < point->decimals_from.code_count; i++) {
+            if (point->decimals_from.codes[i].code == code) {
+                decimals = point->decimals_from.codes[i].decimals;
+            }
+        }
+        walk->divisor = pow(10, decimals);
+    }
+}
+
+/* Selector registers that two points share get the code that the first of them asks for. */
+static void collect_patches(struct sim_value *value)
+{
+    const struct profile *profile = value->device->profile;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        struct encode_patch patches[ENCODE_PATCHES];
+        size_t count = encode_selectors(&profile->points[i], patches);
+        for (size_t j = 0; j < count; j++) {
+            uint16_t taken;
+            patched(value, profile->points[i].function, patches[j].address, &taken);
+            patches[j].mask &= (uint16_t)~taken;
+            patches[j].bits &= patches[j].mask;
+            if (patches[j].mask == 0) {
+                continue;
+            }
+            value->patch_functions[value->patch_count] = profile->points[i].function;
+            value->patches[value->patch_count++] = patches[j];
+        }
+    }
+}
+
+static bool same_register(const struct profile_point *a, const struct profile_point *b)
+{
+    return a->function == b->function && a->address == b->address && a->type == b->type &&
+           a->order == b->order && mask_of(a) == mask_of(b);
+}
+
+/* A point that reads a selector's own bits stands still: they hold the good code. */
+static bool pin(const struct sim_value *value, size_t index)
+{
+    const struct profile_point *point = &value->device->profile->points[index];
+    struct walk *walk = &value->walks[index];
+    uint16_t mask, own = mask_of(point);
+    uint16_t bits = patched(value, point->function, point->address, &mask);
+    if (profile_type_registers(point->type) != 1 || (mask & own) == 0) {
+        return false;
+    }
+    walk->first = own == 0 ? 0 : (bits & own) >> __builtin_ctz(own);
+    walk->step = 0;
+    walk->count = 1;
+    walk->stride = 0;
+    return true;
+}
+
+static void plan_walk(struct sim_value *value, size_t index)
+{
+    const struct settings_device *device = value->device;
+    const struct profile_point *points = device->profile->points;
+    struct walk *walk = &value->walks[index];
+    for (size_t i = 0; i < index; i++) {
+        if (same_register(&points[i], &points[index])) {
+            walk->leader = i;
+            return;
+        }
+    }
+    walk->leader = index;
+    if (pin(value, index)) {
+        return;
+    }
+    struct span span = type_span(&points[index]);
+    for (size_t i = index; i < device->profile->point_count; i++) {
+        if (same_register(&points[i], &points[index])) {
+            clip_to_range(&span, device, i, &value->walks[i]);
+            clip_to_valid(&span, &points[i], step_of(&points[i], &value->walks[i], &span));
+        }
+    }
+    walk_span(walk, &points[index], &span);
+    walk->start = (hash_text(device->name) + (uint32_t)index * 2654435761u) % walk->count;
+}
+
+struct sim_value *sim_value_new(const struct settings_device *device)
+{
+    size_t points = device->profile->point_count;
+    struct sim_value *value = calloc(1, sizeof *value);
+    if (value == NULL) {
+        return NULL;
+    }
+    value->device = device;
+    value->walks = calloc(points + 1, sizeof *value->walks);
+    value->patches = calloc(points * ENCODE_PATCHES + 1, sizeof *value->patches);
+    value->patch_functions = calloc(points * ENCODE_PATCHES + 1, sizeof *value->patch_functions);
+    if (value->walks == NULL || value->patches == NULL || value->patch_functions == NULL) {
+        sim_value_free(value);
+        return NULL;
+    }
+    collect_patches(value);
+    for (size_t i = 0; i < points; i++) {
+        read_selectors(value, i);
+    }
+    for (size_t i = 0; i < points; i++) {
+        plan_walk(value, i);
+    }
+    return value;
+}
+
+void sim_value_free(struct sim_value *value)
+{
+    if (value == NULL) {
+        return;
+    }
+    free(value->walks);
+    free(value->patches);
+    free(value->patch_functions);
+    free(value);
+}
+
+const struct settings_device *sim_value_device(const struct sim_value *value)
+{
+    return value->device;
+}
+
+static bool overlaps(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
+{
+    return a < b + b_count && b < a + a_count;
+}
+
+bool sim_value_covers(const struct sim_value *value, enum function function, uint16_t address,
+                      uint16_t count)
+{
+    const struct profile *profile = value->device->profile;
+    uint32_t base = value->device->base;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        const struct profile_point *point = &profile->points[i];
+        if (point->function == function &&
+            overlaps(base + point->address, profile_type_registers(point->type), address, count)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < value->patch_count; i++) {
+        if (value->patch_functions[i] == function &&
+            overlaps(base + value->patches[i].address, 1, address, count)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool within(uint32_t inner, uint32_t inner_count, uint32_t outer, uint32_t outer_count)
+{
+    return inner >= outer && inner + inner_count <= outer + outer_count;
+}
+
+static bool selector_within(const struct profile_selector *selector, uint32_t base,
+                            uint32_t address, uint32_t count)
+{
+    return !selector->present || within(base + selector->address, 1, address, count);
+}
+
+bool sim_value_contains(const struct sim_value *value, size_t point, enum function function,
+                        uint16_t address, uint16_t count)
+{
+    const struct profile_point *p = &value->device->profile->points[point];
+    uint32_t base = value->device->base;
+    return p->function == function &&
+           within(base + p->address, profile_type_registers(p->type), address, count) &&
+           selector_within(&p->unit_from, base, address, count) &&
+           selector_within(&p->decimals_from, base, address, count) &&
+           selector_within(&p->status_from, base, address, count);
+}
+
+static double raw_at(const struct sim_value *value, size_t point, uint32_t counter)
+{
+    const struct walk *walk = &value->walks[value->walks[point].leader];
+    uint64_t index = (walk->start + (uint64_t)counter * walk->stride) % walk->count;
+    double raw = walk->first + walk->step * (double)index;
+    if (value->device->profile->points[point].type == REGISTER_F32) {
+        return (double)(float)raw; /* what the register can hold is what is published */
+    }
+    return raw;
+}
+
+void sim_value_fill(const struct sim_value *value, enum function function, uint16_t address,
+                    uint16_t count, uint32_t counter, uint16_t *registers)
+{
+    const struct profile *profile = value->device->profile;
+    uint32_t base = value->device->base;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        const struct profile_point *point = &profile->points[i];
+        uint32_t at = base + point->address;
+        uint16_t width = profile_type_registers(point->type);
+        if (point->function != function || value->walks[i].leader != i ||
+            !overlaps(at, width, address, count)) {
+            continue;
+        }
+        /* A request may cut a value in two: encoded whole, copied in part. */
+        uint16_t words[4] = {0};
+        bool shared = width == 1 && at >= address;
+        if (shared) {
+            words[0] = registers[at - address];
+        }
+        encode_raw(point, raw_at(value, i, counter), words);
+        for (uint32_t j = 0; j < width; j++) {
+            if (at + j >= address && at + j < (uint32_t)address + count) {
+                registers[at + j - address] = words[j];
+            }
+        }
+    }
+    for (size_t i = 0; i < value->patch_count; i++) {
+        const struct encode_patch *patch = &value->patches[i];
+        uint32_t at = base + patch->address;
+        if (value->patch_functions[i] == function && overlaps(at, 1, address, count)) {
+            uint16_t *word = &registers[at - address];
+            *word = (uint16_t)((*word & ~patch->mask) | patch->bits);
+        }
+    }
+}
+
+float sim_value_real(const struct sim_value *value, size_t point, uint32_t counter)
+{
+    return (float)published(value->device, point, &value->walks[point],
+                            raw_at(value, point, counter));
+}
+
+int64_t sim_value_steps(const struct sim_value *value, size_t point, uint32_t counter)
+{
+    double shown =
+        published(value->device, point, &value->walks[point], raw_at(value, point, counter));
+    return llround(shown * pow(10, value->device->profile->points[point].decimals));
+}
+
+uint32_t sim_value_distinct(const struct sim_value *value, size_t point)
+{
+    return value->walks[value->walks[point].leader].count;
+}
