@@ -1,0 +1,148 @@
+/* Late answers: no register may ever come from the answer to an earlier question.
+ *
+ * Every read asks for two registers at a random address, and a register holds its own address, so a
+ * late answer has the right unit, function and length and gives itself away only by its value. The
+ * peer answers some requests late, after one to several timeouts, and some never; in between it
+ * works through whatever has piled up, like the worst of serial gateways. The seed is printed. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "drivers/clock.h"
+#include "tests/unit/transport_peer.h"
+
+enum { TIMEOUT_MS = 30, UNITS = 40 };
+
+static unsigned seed;
+static int trial_count = 200;
+
+struct tally {
+    int ok, timeout, garbled, link;
+};
+
+static enum outcome read_random(struct transport *transport, struct tally *tally, uint8_t unit)
+{
+    struct transport_request request = {unit, FUNCTION_HOLDING, (uint16_t)(rand_r(&seed) % 60000),
+                                        2};
+    uint16_t registers[2] = {0};
+    uint8_t exception = 0;
+    char why[128] = "";
+    enum outcome outcome =
+        transport_read(transport, &request, registers, &exception, why, sizeof why);
+    switch (outcome) {
+    case OUTCOME_OK:
+        tally->ok++;
+        assert_int_equal(registers[0], request.address);
+        assert_int_equal(registers[1], request.address + 1);
+        break;
+    case OUTCOME_TIMEOUT:
+        tally->timeout++;
+        break;
+    case OUTCOME_GARBLED:
+        tally->garbled++;
+        break;
+    case OUTCOME_LINK:
+        tally->link++;
+        break;
+    case OUTCOME_EXCEPTION:
+        fail_msg("an exception that nobody sent");
+    }
+    return outcome;
+}
+
+static void trials(enum transport_kind kind, enum behaviour behaviour, int delay_ms)
+{
+    print_message("kind %d seed %u\n", (int)kind, seed);
+    struct peer peer;
+    peer_start(&peer, kind, seed);
+    struct settings_line line = peer_line(&peer, TIMEOUT_MS);
+    struct transport *transport = transport_new(&line);
+    peer.behaviour = (int)behaviour;
+    peer.delay_ms = delay_ms;
+    struct tally tally = {0};
+    for (int i = 0; i < trial_count; i++) {
+        (void)read_random(transport, &tally, (uint8_t)(1 + rand_r(&seed) % UNITS));
+        if (rand_r(&seed) % 4 == 0) {
+            peer_sleep_ms(rand_r(&seed) % (2 * TIMEOUT_MS));
+        }
+    }
+    print_message("ok %d timeout %d garbled %d link %d, peer asked %d times\n", tally.ok,
+                  tally.timeout, tally.garbled, tally.link, peer.requests);
+    assert_int_equal(tally.link, 0);
+    assert_true(tally.timeout > 0);
+    assert_true(behaviour == PEER_LATE || tally.ok > trial_count / 8);
+    peer.behaviour = PEER_GOOD;
+    peer_sleep_ms(2100);
+    for (int i = 0; i < 3 * UNITS; i++) {
+        assert_int_equal(read_random(transport, &tally, (uint8_t)(1 + i % UNITS)), OUTCOME_OK);
+    }
+    transport_free(transport);
+    peer_stop(&peer);
+}
+
+static void test_late_rtu(void **state)
+{
+    (void)state;
+    trials(TRANSPORT_RTU, PEER_SOMETIMES_LATE, 4 * TIMEOUT_MS);
+}
+
+static void test_late_tcp(void **state)
+{
+    (void)state;
+    trials(TRANSPORT_TCP, PEER_SOMETIMES_LATE, 4 * TIMEOUT_MS);
+}
+
+static void test_late_rtu_over_tcp(void **state)
+{
+    (void)state;
+    trials(TRANSPORT_RTU_OVER_TCP, PEER_SOMETIMES_LATE, 4 * TIMEOUT_MS);
+}
+
+/* A unit that is always a little slower than the timeout never gets a value, and none is wrong. */
+static void test_always_late(void **state)
+{
+    (void)state;
+    trials(TRANSPORT_RTU, PEER_LATE, TIMEOUT_MS + 10);
+    trials(TRANSPORT_TCP, PEER_LATE, TIMEOUT_MS + 10);
+}
+
+/* One unit, one late answer, and the next question at once: the very trap of libmodbus. */
+static void test_the_next_question(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, TRANSPORT_RTU, seed);
+    struct settings_line line = peer_line(&peer, 100);
+    struct transport *transport = transport_new(&line);
+    struct tally tally = {0};
+    assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
+    for (int i = 0; i < 2; i++) {
+        peer.delay_ms = 150;
+        peer.behaviour = PEER_LATE;
+        assert_int_equal(read_random(transport, &tally, 1), OUTCOME_TIMEOUT);
+        peer.behaviour = PEER_GOOD;
+        peer.requests = 0;
+        assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
+        assert_int_equal(peer.requests, 2);
+        peer_sleep_ms(2050);
+        assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
+        assert_int_equal(peer.requests, 3);
+    }
+    transport_free(transport);
+    peer_stop(&peer);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)clock_wall().ms;
+    trial_count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : trial_count;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_late_rtu),
+        cmocka_unit_test(test_late_tcp),          cmocka_unit_test(test_late_rtu_over_tcp),
+        cmocka_unit_test(test_always_late),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
