@@ -6,11 +6,10 @@
 #include "drivers/class.h"
 
 static const struct quantity quantities[] = {
-    {"tilt", "倾角", "tilt", "°", -180,
-     180}, /* domain 2.1 says 0..180; a transmitter signs it by direction */
-    {"moved", "位移", "moved", "1", 0, 1},                        /* state */
-    {"open", "开合", "open", "1", 0, 1},                          /* state */
-    {"level", "液位", "level", "m", 0, 100},                      /* as drainage */
+    {"tilt", "倾角", "tilt", "°", -180, 180}, /* domain 2.1: 0..180, here signed */
+    {"moved", "位移", "moved", "1", 0, 1},    /* state */
+    {"open", "开合", "open", "1", 0, 1},      /* state */
+    {"level", "液位", "level", "m", 0, 100},  /* as drainage */
     {"distance", "空高", "distance to the surface", "m", 0, 100}, /* as level [eng] */
     {"ch4", "甲烷", "methane", "%VOL", 0, 100},                   /* 0..100 %VOL, domain 2.1 */
     {"lel", "可燃气体", "combustible gas", "%LEL", 0, 100},       /* domain 2.1 */

@@ -167,7 +167,7 @@ static bool raw_of_bits(const struct profile_point *point, uint64_t bits, struct
     case REGISTER_F64:
         raw->is_integer = false;
         raw->real = point->type == REGISTER_F32 ? float_of_bits(bits) : double_of_bits(bits);
-        return isfinite(raw->real);
+        return true; /* NaN and Inf fall to as_float() and to the bound on steps */
     }
     raw->real = (double)raw->integer;
     return true;

@@ -180,6 +180,9 @@ static void totals_keep_their_last_digit(void **state)
     point.scale = 1000;
     point.decimals = 9; /* 10^12 x overflows 64 bits */
     ASSERT_QUALITY(QUALITY_INVALID, point, 0x0001, 0, 0, 0);
+    point.scale = 512;
+    point.decimals = 0; /* 2^55 x 512 would come round to 0 */
+    ASSERT_QUALITY(QUALITY_INVALID, point, 0x0080, 0, 0, 0);
     point = plain(REGISTER_I64);
     ASSERT_QUALITY(QUALITY_INVALID, point, 0x8000, 0, 0, 0);
     ASSERT_STEPS(-VALUE_STEPS_MAX, point, 0xffe0, 0, 0, 1);
@@ -192,6 +195,8 @@ static void rounding_is_to_the_nearest_step(void **state)
     point.scale = 0.26;
     ASSERT_STEPS(1, point, 5); /* 1.30 */
     ASSERT_STEPS(2, point, 6); /* 1.56 */
+    point.scale = 1.05;        /* near a whole number of steps is not whole */
+    ASSERT_STEPS(105, point, 100);
     point.scale = 0.1;
     point.decimals = 1;
     for (uint16_t raw = 0; raw < 65535; raw++)
@@ -409,6 +414,20 @@ static void encode_goes_to_the_nearest_end(void **state)
     assert_int_equal(words[3], 0xffff);
 }
 
+static void encode_leaves_the_neighbours_bits(void **state)
+{
+    (void)state;
+    struct profile_point point = plain(REGISTER_U16);
+    uint16_t word = 0xabcd;
+    point.mask = 0x0ff0;
+    encode_raw(&point, 0x12, &word);
+    assert_int_equal(word, 0xa12d);
+    point.order = ORDER_BADC;
+    word = 0xcdab;
+    encode_raw(&point, 0x12, &word);
+    assert_int_equal(word, 0x2da1);
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)time(NULL);
@@ -429,6 +448,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_lies_outside_the_answer_is_invalid),
         cmocka_unit_test(decode_brings_back_what_encode_wrote),
         cmocka_unit_test(encode_goes_to_the_nearest_end),
+        cmocka_unit_test(encode_leaves_the_neighbours_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
