@@ -292,6 +292,14 @@ static unsigned int cells(uint32_t code)
     return wide ? 2 : 1;
 }
 
+/* Diagnostics end up in logs, where a password that somebody wrote into the file has no place. */
+static bool may_hold_secret(const char *line, size_t length)
+{
+    const char *address = memmem(line, length, "://", 3);
+    return memmem(line, length, "password:", 9) != NULL ||
+           (address != NULL && memchr(address, '@', length - (size_t)(address - line)) != NULL);
+}
+
 /* The line, and below it a caret and tildes under the place. */
 static void show_line(FILE *out, const struct source *source, const struct place *place)
 {
@@ -299,22 +307,32 @@ static void show_line(FILE *out, const struct source *source, const struct place
         return;
     const char *line = source->text + source->line_starts[place->line - 1];
     size_t length = strcspn(line, "\r\n");
-    if (length == 0 || length > SHOWN_LINE_MAX)
+    if (length == 0 || length > SHOWN_LINE_MAX || may_hold_secret(line, length))
         return;
-    fprintf(out, "    %.*s\n    ", (int)length, line);
 
-    uint32_t width = place->width == 0 ? 1 : place->width;
+    char marks[2 * SHOWN_LINE_MAX + 2];
+    size_t mark_count = 0;
+    uint32_t end = place->column + (place->width == 0 ? 1 : place->width);
     uint32_t column = 1;
-    for (size_t at = 0; at < length && column < place->column + width; column++) {
+    fputs("    ", out);
+    for (size_t at = 0; at < length; column++) {
         uint32_t code = 0;
         size_t size = character(line + at, length - at, &code);
-        at += size == 0 ? 1 : size;
+        bool printable = size > 0 && (code >= 0x20 || code == '\t') && code != 0x7f;
+        size = size == 0 ? 1 : size;
+        fprintf(out, "%.*s", printable ? (int)size : 1, printable ? line + at : "?");
+        at += size;
+        if (column >= end)
+            continue;
         char mark = column < place->column ? ' ' : column == place->column ? '^' : '~';
-        fputc(code == '\t' && mark == ' ' ? '\t' : mark, out);
-        if (cells(code) == 2)
-            fputc(mark == '^' ? '~' : mark, out);
+        marks[mark_count++] = code == '\t' && mark == ' ' ? '\t' : mark;
+        if (printable && cells(code) == 2)
+            marks[mark_count++] = mark == '^' ? '~' : mark;
     }
-    fputs(column <= place->column ? "^\n" : "\n", out);
+    /* Beyond the last character, where something is missing. */
+    if (column <= place->column)
+        marks[mark_count++] = '^';
+    fprintf(out, "\n    %.*s\n", (int)mark_count, marks);
 }
 
 const char *diagnostics_text(struct diagnostics *diagnostics)

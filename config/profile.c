@@ -135,9 +135,9 @@ struct profile *profile_parse(const struct source *source, quantity_lookup looku
     profile->has_serial = tree_member(root, "serial") != NULL;
     if (profile->sector == SECTOR_UNSPECIFIED)
         lookup = NULL; /* the points can still be judged, but not by their class */
-    profile_read_points(&reader, tree_member(root, "points"), lookup, profile);
+    profile_point_read(&reader, tree_member(root, "points"), lookup, profile);
     if (good)
-        profile_read_vectors(&reader, tree_member(root, "vectors"), profile);
+        profile_vector_read(&reader, tree_member(root, "vectors"), profile);
 out:
     arena_free(scratch);
     if (root != NULL && diagnostics_errors(out) == errors)

@@ -6,13 +6,13 @@
 #include "config/profile.h"
 
 /* Each reads one list of the file into the profile, whose other fields are complete. */
-void profile_read_points(const struct reader *reader, const struct node *list,
-                         quantity_lookup lookup, struct profile *profile);
-void profile_read_vectors(const struct reader *reader, const struct node *list,
-                          struct profile *profile);
+void profile_point_read(const struct reader *reader, const struct node *list,
+                        quantity_lookup lookup, struct profile *profile);
+void profile_vector_read(const struct reader *reader, const struct node *list,
+                         struct profile *profile);
 
 /* `unit_from`, `decimals_from` and `status_from` of a point whose other fields are complete. */
-bool profile_read_selectors(const struct reader *reader, const struct node *map,
-                            struct profile_point *point);
+bool profile_selector_read(const struct reader *reader, const struct node *map,
+                           struct profile_point *point);
 
 #endif

@@ -62,7 +62,7 @@ static bool parse_invalid(const struct reader *reader, const struct field *field
     return true;
 }
 
-/* Read by profile_read_selectors(), when the point's unit is known. */
+/* Read by profile_selector_read(), when the point's unit is known. */
 static bool parse_selector(const struct reader *reader, const struct field *field,
                            const struct node *node, void *out)
 {
@@ -332,11 +332,11 @@ static bool read_point(const struct reader *reader, const struct node *map, quan
     take_from_quantity(reader, map, lookup, profile, point);
     return is_first_of_its_name(reader, map, profile, point) && check_type(reader, map, point) &&
            check_invalid(reader, map, point) && check_number(reader, map, point) &&
-           profile_read_selectors(reader, map, point) && check_span(reader, map, profile, point);
+           profile_selector_read(reader, map, point) && check_span(reader, map, profile, point);
 }
 
-void profile_read_points(const struct reader *reader, const struct node *list,
-                         quantity_lookup lookup, struct profile *profile)
+void profile_point_read(const struct reader *reader, const struct node *list,
+                        quantity_lookup lookup, struct profile *profile)
 {
     if (list == NULL || list->kind != NODE_LIST)
         return;

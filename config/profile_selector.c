@@ -133,8 +133,8 @@ static bool read_selector(const struct reader *reader, const struct node *point_
     return codes == NULL || read_codes(reader, point, codes, meaning, selector);
 }
 
-bool profile_read_selectors(const struct reader *reader, const struct node *map,
-                            struct profile_point *point)
+bool profile_selector_read(const struct reader *reader, const struct node *map,
+                           struct profile_point *point)
 {
     bool unit = read_selector(reader, map, point, &UNIT_FROM, unit_meaning, &point->unit_from);
     bool decimals =

@@ -197,8 +197,8 @@ static void read_vector(const struct reader *reader, const struct node *node,
     }
 }
 
-void profile_read_vectors(const struct reader *reader, const struct node *list,
-                          struct profile *profile)
+void profile_vector_read(const struct reader *reader, const struct node *list,
+                         struct profile *profile)
 {
     if (list == NULL || list->kind != NODE_LIST)
         return;

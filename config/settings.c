@@ -65,6 +65,7 @@ static void read_lines(struct loader *loader)
     settings->lines =
         arena_array(loader->reader.arena, settings->line_count, sizeof(*settings->lines));
     for (size_t i = 0; i < settings->line_count; i++) {
+        settings->lines[i].transport = TRANSPORT_UNKNOWN;
         field_read(&loader->reader, &SETTINGS_LINE, loader->line_nodes[i], &settings->lines[i]);
         settings->lines[i].place = name_place(loader->line_nodes[i]);
     }

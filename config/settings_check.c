@@ -2,14 +2,19 @@
  *
  * Runs in the thread that loads a configuration, after every field has been read; changes nothing
  * but the diagnostics. Parts of the settings may be missing here, because the file may be wrong. */
-#include <stdio.h>
 #include <string.h>
 
+#include "config/scalar.h"
 #include "config/settings_parts.h"
 
 static bool is_same(const char *a, const char *b)
 {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static bool is_tcp(const struct settings_line *line)
+{
+    return line->transport == TRANSPORT_TCP || line->transport == TRANSPORT_RTU_OVER_TCP;
 }
 
 static void warn(const struct loader *loader, const struct node *node, const char *message)
@@ -51,16 +56,12 @@ static void check_store(const struct loader *loader)
 static void check_line_keys(const struct loader *loader, const struct node *node,
                             const struct settings_line *line)
 {
-    const struct field_need {
-        const char *key;
-        const char *value;
-    } need = line->transport == TRANSPORT_RTU ? (struct field_need){"device", line->device}
-                                              : (struct field_need){"host", line->host};
-    if (node->kind != NODE_MAP || tree_member(node, "transport") == NULL)
+    const char *needed = line->transport == TRANSPORT_RTU ? "device" : "host";
+    if (line->transport == TRANSPORT_UNKNOWN)
         return;
-    if (tree_member(node, need.key) == NULL)
+    if (tree_member(node, needed) == NULL)
         field_error(&loader->reader, node, "a line of transport %s needs the key \"%s\"",
-                    tree_member(node, "transport")->text, need.key);
+                    tree_member(node, "transport")->text, needed);
     if (line->transport == TRANSPORT_RTU) {
         refuse_key(loader, node, "host", "a line of transport rtu has no host; it has a device");
         refuse_key(loader, node, "port", "a line of transport rtu has no port; it has a device");
@@ -75,38 +76,56 @@ static void check_line_keys(const struct loader *loader, const struct node *node
                     "a line of transport rtu-over-tcp needs the key \"port\"");
 }
 
-static void check_line_pair(const struct loader *loader, size_t earlier, size_t later)
+/* True when the two cannot, or should not, live together; said once a line. */
+static bool lines_clash(const struct loader *loader, size_t earlier, size_t later)
 {
     const struct settings_line *a = &loader->settings->lines[earlier];
     const struct settings_line *b = &loader->settings->lines[later];
     const struct node *node = loader->line_nodes[later];
-    if (is_same(a->name, b->name))
+    if (is_same(a->name, b->name)) {
         field_error(&loader->reader, tree_member(node, "name"),
                     "line \"%s\" is there twice; the first is in line %u", b->name, a->place.line);
-    if (is_same(a->device, b->device))
+        return true;
+    }
+    bool serial = a->transport == TRANSPORT_RTU && b->transport == TRANSPORT_RTU;
+    bool tcp = is_tcp(a) && is_tcp(b);
+    if (serial && is_same(a->device, b->device)) {
         field_error(&loader->reader, tree_member(node, "device"),
                     "serial port %s already belongs to line \"%s\" (line %u)", b->device,
                     a->name == NULL ? "?" : a->name, a->place.line);
-    if (is_same(a->host, b->host) && a->port == b->port)
-        diagnostics_add(loader->reader.out, SEVERITY_WARNING, tree_member(node, "host")->place,
-                        "%s port %u already belongs to line \"%s\" (line %u); many gateways take "
-                        "only one connection, put the devices on one line",
-                        b->host, b->port, a->name == NULL ? "?" : a->name, a->place.line);
+        return true;
+    }
+    if (!tcp || !is_same(a->host, b->host) || a->port != b->port)
+        return false;
+    diagnostics_add(loader->reader.out, SEVERITY_WARNING, tree_member(node, "host")->place,
+                    "%s port %u already belongs to line \"%s\" (line %u); many gateways take "
+                    "only one connection, put the devices on one line",
+                    b->host, b->port, a->name == NULL ? "?" : a->name, a->place.line);
+    return true;
 }
 
 static void check_lines(const struct loader *loader)
 {
     for (size_t i = 0; i < loader->settings->line_count; i++) {
         check_line_keys(loader, loader->line_nodes[i], &loader->settings->lines[i]);
-        for (size_t earlier = 0; earlier < i; earlier++)
-            check_line_pair(loader, earlier, i);
+        for (size_t earlier = 0; earlier < i && !lines_clash(loader, earlier, i);)
+            earlier++;
     }
+}
+
+/* False when the unit is missing or could not be read. */
+static bool unit_is_known(const struct node *node, const struct settings_device *device)
+{
+    const struct node *unit = tree_member(node, "unit");
+    int64_t value;
+    return unit != NULL && unit->kind == NODE_TEXT && scalar_integer(unit->text, &value) &&
+           value == device->unit;
 }
 
 static void check_unit(const struct loader *loader, const struct node *node,
                        const struct settings_device *device, const struct settings_line *line)
 {
-    if (tree_member(node, "unit") == NULL)
+    if (!unit_is_known(node, device))
         return;
     bool tcp = line->transport == TRANSPORT_TCP;
     if (tcp && device->unit > 247 && device->unit != 255)
@@ -202,7 +221,7 @@ static void check_device(const struct loader *loader, const struct node *node,
     if (device->line >= settings->line_count)
         return;
     const struct settings_line *line = &settings->lines[device->line];
-    if (tree_member(loader->line_nodes[device->line], "transport") == NULL)
+    if (line->transport == TRANSPORT_UNKNOWN)
         return;
     check_unit(loader, node, device, line);
     check_serial(loader, node, device, line);
@@ -251,8 +270,7 @@ static void check_device_pair(const struct loader *loader, size_t earlier, size_
         warn(loader, tree_member(node, "asset"), "another device has the same asset code");
     bool same_unit = a->line == b->line && a->unit == b->unit &&
                      a->line < loader->settings->line_count &&
-                     tree_member(loader->device_nodes[earlier], "unit") != NULL &&
-                     tree_member(node, "unit") != NULL;
+                     unit_is_known(loader->device_nodes[earlier], a) && unit_is_known(node, b);
     if (same_unit && a->profile != NULL && b->profile != NULL)
         check_overlap(loader, a, b, node);
 }
@@ -284,7 +302,7 @@ static void check_tls(const struct loader *loader, const struct node *node,
     if (!any && tls != NULL && uplink->url_count > 0)
         diagnostics_add(loader->reader.out, SEVERITY_WARNING, tls->key_place,
                         "tls is given, but no url is mqtts: nothing is encrypted");
-    if ((uplink->cert == NULL) != (uplink->key == NULL))
+    if ((tree_member(tls, "cert") == NULL) != (tree_member(tls, "key") == NULL))
         field_error(&loader->reader, tls, "cert and key are given together or not at all");
 }
 
@@ -292,7 +310,7 @@ static void check_uplink(const struct loader *loader, const struct node *node,
                          const struct settings_uplink *uplink)
 {
     check_tls(loader, node, uplink);
-    if (uplink->password_file != NULL && uplink->username == NULL)
+    if (tree_member(node, "password_file") != NULL && tree_member(node, "username") == NULL)
         diagnostics_add(loader->reader.out, SEVERITY_ERROR,
                         tree_member(node, "password_file")->key_place,
                         "password_file needs the key \"username\"");

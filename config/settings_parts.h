@@ -10,6 +10,29 @@
 extern const struct section SETTINGS, SETTINGS_LINE, SETTINGS_DEVICE, SETTINGS_POINT,
     SETTINGS_UPLINK;
 
+#define SETTINGS_HOST_CHARACTERS FIELD_LOWER FIELD_UPPER FIELD_DIGITS "-_.:%"
+
+/* Parsers of the tables (settings_value.c), and what `out` is for each. */
+bool settings_value_position(const struct reader *, const struct field *, const struct node *,
+                             void *); /* struct position */
+bool settings_value_crs(const struct reader *, const struct field *, const struct node *,
+                        void *); /* enum crs */
+bool settings_value_code(const struct reader *, const struct field *, const struct node *,
+                         void *); /* char *, `max` digits, the first six a region */
+bool settings_value_path(const struct reader *, const struct field *, const struct node *,
+                         void *); /* char *, absolute */
+bool settings_value_root(const struct reader *, const struct field *, const struct node *,
+                         void *); /* char * */
+bool settings_value_urls(const struct reader *, const struct field *, const struct node *,
+                         void *); /* struct settings_uplink */
+bool settings_value_sectors(const struct reader *, const struct field *, const struct node *,
+                            void *); /* bool[SECTOR_COUNT] */
+bool settings_value_points(const struct reader *, const struct field *, const struct node *,
+                           void *); /* nothing: they are read with their profile */
+
+/* Of a line whose transport could not be read. */
+#define TRANSPORT_UNKNOWN ((enum transport_kind)99)
+
 /* A device before its references are looked up. */
 struct device_draft {
     struct settings_device device;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 12 };
+enum { DEPTH_MAX = 12, MEMBERS_MAX = 8192 };
 
 struct builder {
     const struct source *source;
@@ -172,6 +172,10 @@ static bool open_node(struct builder *builder, enum node_kind kind, struct fy_to
 /* False ends the parse; the reason has been reported. */
 static bool take_event(struct builder *builder, struct fy_event *event)
 {
+    if (builder->depth > 0 && builder->stack[builder->depth - 1].node->count > MEMBERS_MAX) {
+        report(builder, builder->latest, "too many items");
+        return false;
+    }
     switch (event->type) {
     case FYET_SCALAR:
         return add_scalar(builder, event);

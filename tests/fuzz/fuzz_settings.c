@@ -1,0 +1,32 @@
+/* libFuzzer target: any bytes as a configuration. Devices may name the profiles of the wrong files,
+ * so that the cross-checks are reached. Nothing may crash, leak or be accepted half. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "config/settings.h"
+#include "drivers/class.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const folders[] = {SOURCE_DIR "/tests/replay/wrong/profiles"};
+    struct settings_sources sources = {folders, 1, class_quantity};
+    struct diagnostics *diagnostics = diagnostics_new();
+    const struct source *source =
+        diagnostics_source(diagnostics, "gateway.yaml", (const char *)data, size);
+    struct settings *settings =
+        source == NULL ? NULL : settings_parse(source, &sources, diagnostics);
+    if ((settings == NULL) != (diagnostics_errors(diagnostics) > 0))
+        abort();
+    for (size_t i = 0; settings != NULL && i < settings->device_count; i++) {
+        if (settings->devices[i].line >= settings->line_count ||
+            settings->devices[i].profile == NULL || settings->devices[i].points == NULL)
+            abort();
+    }
+    if (diagnostics_text(diagnostics)[0] == '\0' && settings == NULL)
+        abort();
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+    return 0;
+}
