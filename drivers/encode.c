@@ -1,5 +1,5 @@
 /* Values -> registers: what a sensor with this profile would answer. The inverse of decode.c, step
- * by step backwards.
+ * by step backwards; scale, offset and units are the caller's.
  *
  * Pure: used by the simulator and by tests, owns nothing, never part of the daemon's path. What a
  * type cannot hold becomes the nearest it can, as a real sensor would do. */
@@ -174,16 +174,4 @@ size_t encode_selectors(const struct profile_point *point,
     if (point->status_from.present && (code = good_status(&point->status_from)) != NULL)
         patches[count++] = patch_of(&point->status_from, code->code);
     return count;
-}
-
-void encode_value(const struct profile_point *point, double mount_height, double value,
-                  uint16_t *registers)
-{
-    const struct profile_code *unit = point->unit_from.present ? own_unit(&point->unit_from) : NULL;
-    double factor = unit != NULL && unit->factor != 0 ? unit->factor : 1;
-    double raw = point->below_mount ? mount_height - value : value;
-    if (point->decimals_from.present)
-        raw *= pow(10, own_decimals(point).decimals);
-    raw = (raw / factor - point->offset) / (point->scale != 0 ? point->scale : 1);
-    encode_raw(point, raw, registers);
 }

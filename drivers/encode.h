@@ -1,7 +1,7 @@
-/* Values -> registers: the inverse of decode.h, for the simulator and the tests. Pure.
+/* Raw values -> registers: the inverse of decode.h, for the simulator and the tests. Pure.
  *
  * A point is simulated in two steps: its selector registers get a code that makes it readable
- * (encode_selectors), its own get the value as it reads beside that code (encode_value). */
+ * (encode_selectors), its own get the raw value (encode_raw). */
 #ifndef LIFELINE_ENCODE_H
 #define LIFELINE_ENCODE_H
 
@@ -11,11 +11,6 @@
  * value, before scale and offset, is this one; what the type cannot hold becomes its nearest end,
  * NaN becomes 0 in an integer. Bits outside the point's mask stay as they are. */
 void encode_raw(const struct profile_point *point, double raw, uint16_t *registers);
-
-/* The same from the value that is to be read, in the point's unit, with the selectors as
- * encode_selectors() sets them. mount_height counts only for a below_mount point. */
-void encode_value(const struct profile_point *point, double mount_height, double value,
-                  uint16_t *registers);
 
 /* Bits to set in another register: content = (content & ~mask) | bits. */
 struct encode_patch {

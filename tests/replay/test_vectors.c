@@ -1,5 +1,7 @@
-/* Replays the vectors of every shipped profile: a sensor's own frames must decode to its values. A
- * verified profile without a replayed vector fails. */
+/* Replays the vectors of every shipped profile: a sensor's own frames must decode to its values.
+ *
+ * Loads config/profiles/ as `lifelinectl check` does. A verified profile without a replayed vector
+ * fails, and so does a set that no longer covers the encodings and sectors it is shipped for. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,7 @@
-/* Sensor classes: every sector has one, its names are unique and its quantities can be sent. */
+/* Sensor classes: every sector has one, its names are unique and its quantities can be sent.
+ *
+ * Looks at the shipped const tables as a whole; which quantity a sector ought to have is judged by
+ * the profiles that load against them (tests/replay/test_vectors.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

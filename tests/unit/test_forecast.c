@@ -1,4 +1,7 @@
-/* Line load: figures worked out by hand, and what is said at the line's place. */
+/* Line load: figures worked out by hand, and what is said at the line's place.
+ *
+ * Settings and plan are put together here, so that a forecast is judged by its own arithmetic and
+ * not by what the planner happens to merge. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* The read plan: merging by hand-made cases, and its invariants on random profiles. */
+/* The read plan: merging by hand-made cases, and its invariants on random profiles.
+ *
+ * The invariants: every point in exactly one block of its function and period, all registers that
+ * it needs inside, no block above what a request may ask for. The seed is printed and may be given
+ * as the first argument. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
