@@ -204,12 +204,21 @@ static uint32_t hash_text(const char *text)
     return hash;
 }
 
+/* The distance of two raw values that the register tells apart; 0 for floats. */
+static double grain_of(enum register_type type)
+{
+    if (is_float_type(type)) {
+        return 0;
+    }
+    return type == REGISTER_BYTE_FRACTION ? 0.1 : 1;
+}
+
 /* The distance of two raw values whose published values still differ. */
 static double step_of(const struct profile_point *point, const struct walk *walk,
                       const struct span *span)
 {
     double gain = fabs(point->scale * walk->factor / walk->divisor);
-    double grain = is_float_type(point->type) ? 0 : point->type == REGISTER_BYTE_FRACTION ? 0.1 : 1;
+    double grain = grain_of(point->type);
     double step = point->is_float ? (span->high - span->low) / FLOAT_GRID
                                   : pow(10, -(double)point->decimals) / gain;
     double largest = fmax(fabs(span->low), fabs(span->high));
@@ -368,7 +377,9 @@ static void plan_walk(struct sim_value *value, size_t index)
     for (size_t i = index; i < device->profile->point_count; i++) {
         if (same_register(&points[i], &points[index])) {
             clip_to_range(&span, device, i, &value->walks[i]);
-            clip_to_valid(&span, &points[i], step_of(&points[i], &value->walks[i], &span));
+            double grain = grain_of(points[i].type);
+            double step = step_of(&points[i], &value->walks[i], &span);
+            clip_to_valid(&span, &points[i], grain > 0 ? grain : step);
         }
     }
     walk_span(walk, &points[index], &span);
@@ -470,10 +481,17 @@ static double raw_at(const struct sim_value *value, size_t point, uint32_t count
     const struct walk *walk = &value->walks[value->walks[point].leader];
     uint64_t index = (walk->start + (uint64_t)counter * walk->stride) % walk->count;
     double raw = walk->first + walk->step * (double)index;
-    if (value->device->profile->points[point].type == REGISTER_F32) {
-        return (double)(float)raw; /* what the register can hold is what is published */
+    /* What the register can hold is what is published. */
+    switch (value->device->profile->points[point].type) {
+    case REGISTER_F32:
+        return (double)(float)raw;
+    case REGISTER_BYTE_FRACTION:
+        return round(raw * 10) / 10;
+    case REGISTER_F64:
+        return raw;
+    default:
+        return round(raw);
     }
-    return raw;
 }
 
 void sim_value_fill(const struct sim_value *value, enum function function, uint16_t address,
