@@ -148,6 +148,30 @@ static void test_wrong_answers(void **state)
     }
 }
 
+/* No noise gives a value, and the first clean answer after it counts. */
+static void test_noise(void **state)
+{
+    (void)state;
+    unsigned seed = (unsigned)clock_wall().ms;
+    print_message("seed %u\n", seed);
+    for (size_t k = 0; k < 3; k += 2) {
+        struct fixture f;
+        start(&f, kinds[k], TIMEOUT_MS);
+        f.peer.seed = seed;
+        for (int i = 0; i < 40; i++) {
+            enum outcome outcome = ask(&f, i % 2 ? PEER_FLIP : PEER_NOISE, plain);
+            assert_true(outcome == OUTCOME_GARBLED || outcome == OUTCOME_TIMEOUT);
+            assert_int_equal(f.registers[0], UNTOUCHED);
+            if (rand_r(&seed) % 3 == 0) {
+                assert_int_equal(ask(&f, PEER_GOOD, plain), OUTCOME_OK);
+                assert_right(&f, plain);
+            }
+        }
+        assert_int_equal(ask(&f, PEER_GOOD, plain), OUTCOME_OK);
+        stop(&f);
+    }
+}
+
 /* Reading 17 to 24 coils from 0x03xx, an echo has the form of an answer, its CRC included. */
 static void test_echo_that_looks_right(void **state)
 {
@@ -198,6 +222,40 @@ static void test_timeouts(void **state)
         assert_in_range(f.took_ms, 19, 200);
         stop(&f);
     }
+}
+
+/* The line's own time at 1200 baud: a frame may take longer than the timeout, and between two there
+ * are 3.5 characters of silence. */
+static void test_slow_line(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, TRANSPORT_RTU, 1);
+    struct settings_line line = peer_line(&peer, TIMEOUT_MS);
+    line.serial.baud = 1200;
+    struct fixture f = {.transport = transport_new(&line)};
+    struct transport_request request = {1, FUNCTION_HOLDING, 0, 100};
+    uint8_t exception = 0;
+    char why[128] = "";
+    peer.delay_ms = 100;
+    peer.behaviour = PEER_PIECES;
+    mono_time begin = clock_mono();
+    assert_int_equal(
+        transport_read(f.transport, &request, f.registers, &exception, why, sizeof why),
+        OUTCOME_OK);
+    assert_in_range(clock_ms_between(begin, clock_mono()), 1200, 2000);
+    f.registers[request.count] = UNTOUCHED;
+    assert_right(&f, request);
+    peer.behaviour = PEER_GOOD;
+    begin = clock_mono();
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(
+            transport_read(f.transport, &request, f.registers, &exception, why, sizeof why),
+            OUTCOME_OK);
+    }
+    assert_in_range(clock_ms_between(begin, clock_mono()), 5 * 29, 600);
+    transport_free(f.transport);
+    peer_stop(&peer);
 }
 
 /* An RTU unit that stays silent rests, and comes back. */
@@ -386,9 +444,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_function),
         cmocka_unit_test(test_wrong_answers),
+        cmocka_unit_test(test_noise),
         cmocka_unit_test(test_echo_that_looks_right),
         cmocka_unit_test(test_foreign_frames_are_skipped),
         cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_slow_line),
         cmocka_unit_test(test_silent_unit_rests),
         cmocka_unit_test(test_debt_is_forgiven),
         cmocka_unit_test(test_peer_closes),

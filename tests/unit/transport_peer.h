@@ -1,8 +1,8 @@
 /* The other end of a line for the transport tests: a thread that answers on a real pty or socket,
- * rightly or in one of many wrong ways. Like a sensor it does one thing after the other. Register a holds a,
- * bit a is set when a % 3 == 0. */
-#ifndef LIFELINE_TESTS_TRANSPORT_PEER_H
-#define LIFELINE_TESTS_TRANSPORT_PEER_H
+ * rightly or in one of many wrong ways. Like a sensor it does one thing after the other. Register a
+ * holds a, bit a is set when a % 3 == 0. */
+#ifndef LIFELINE_UNIT_TRANSPORT_PEER_H
+#define LIFELINE_UNIT_TRANSPORT_PEER_H
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -26,28 +26,31 @@
 enum behaviour {
     PEER_GOOD,
     PEER_MUTE,
-    PEER_EXCEPTION,      /* code 2 */
-    PEER_WRONG_CRC,      /* TCP: the length field is wrong */
+    PEER_EXCEPTION, /* code 2 */
+    PEER_WRONG_CRC, /* TCP: the length field is wrong */
     PEER_WRONG_UNIT,
     PEER_WRONG_FUNCTION,
-    PEER_WRONG_COUNT,    /* two registers more than asked, the frame itself correct */
-    PEER_SHORT,          /* breaks off in the middle */
-    PEER_LONG,           /* four bytes too many behind the right answer */
-    PEER_ECHO,           /* the request itself */
+    PEER_WRONG_COUNT, /* two registers more than asked, the frame itself correct */
+    PEER_SHORT,       /* breaks off in the middle */
+    PEER_LONG,        /* four bytes too many behind the right answer */
+    PEER_ECHO,        /* the request itself */
     PEER_ECHO_THEN_GOOD,
-    PEER_GARBAGE,        /* six random bytes, then the right answer */
-    PEER_FOREIGN,        /* RTU another unit's, TCP another transaction's answer, then the right one */
-    PEER_TWICE,          /* the right answer two times */
-    PEER_PIECES,         /* in pieces of 16 bytes, 2 ms apart */
-    PEER_CLOSE,          /* closes instead of answering (sockets) */
-    PEER_LATE,           /* after delay_ms */
-    PEER_SOMETIMES_LATE, /* one in six after 1 to delay_ms, the others at once; one in twelve never */
+    PEER_GARBAGE, /* six random bytes, then the right answer */
+    PEER_FOREIGN, /* RTU another unit's, TCP another transaction's answer, then the right one */
+    PEER_TWICE,   /* the right answer two times */
+    PEER_PIECES,  /* in pieces of 16 bytes, 2 ms or delay_ms apart */
+    PEER_FLIP,    /* one bit of the right answer is wrong */
+    PEER_NOISE,   /* 1 to 40 random bytes that begin like the right answer */
+    PEER_CLOSE,   /* closes instead of answering (sockets) */
+    PEER_LATE,    /* after delay_ms */
+    PEER_SOMETIMES_LATE, /* one in six after 1 to delay_ms, the others at once; one in twelve never
+                          */
 };
 
 struct peer {
     enum transport_kind kind;
-    int listener, fd;  /* fd: connection or pty master */
-    int keep_open;     /* the pty's slave, so that the master lives on without the transport */
+    int listener, fd; /* fd: connection or pty master */
+    int keep_open;    /* the pty's slave, so that the master lives on without the transport */
     char device[64];
     uint16_t port;
     unsigned seed; /* the thread's own */
@@ -115,8 +118,8 @@ static inline size_t peer_wrap(const struct peer *peer, const uint8_t *transacti
         out[length + 1] = (uint8_t)(crc >> 8);
         return length + 2;
     }
-    const uint8_t header[] = {transaction[0], transaction[1], 0, 0, (uint8_t)(length >> 8),
-                              (uint8_t)length};
+    const uint8_t header[] = {transaction[0],         transaction[1], 0, 0,
+                              (uint8_t)(length >> 8), (uint8_t)length};
     memcpy(out, header, sizeof header);
     memcpy(out + sizeof header, frame, length);
     return length + sizeof header;
@@ -184,6 +187,16 @@ static inline void peer_serve(struct peer *peer, const uint8_t *received, size_t
     if (behaviour == PEER_WRONG_CRC) {
         whole[peer->kind == TRANSPORT_TCP ? 5 : total - 1] ^= 0x5a;
     }
+    if (behaviour == PEER_FLIP) {
+        whole[(unsigned)rand_r(&peer->seed) % total] ^= (uint8_t)(1 << rand_r(&peer->seed) % 8);
+    }
+    if (behaviour == PEER_NOISE) {
+        size_t begin = (size_t)rand_r(&peer->seed) % 4;
+        total = begin + 1 + (size_t)rand_r(&peer->seed) % 40;
+        for (size_t i = begin; i < total; i++) {
+            whole[i] = (uint8_t)rand_r(&peer->seed);
+        }
+    }
     if (behaviour == PEER_LONG) {
         memset(whole + total, 0x11, 4);
         total += 4;
@@ -191,7 +204,7 @@ static inline void peer_serve(struct peer *peer, const uint8_t *received, size_t
     if (behaviour == PEER_PIECES) {
         for (size_t i = 0; i < total; i += 16) {
             peer_send(peer, whole + i, total - i < 16 ? total - i : 16);
-            peer_sleep_ms(2);
+            peer_sleep_ms(peer->delay_ms > 0 ? peer->delay_ms : 2);
         }
         return;
     }
