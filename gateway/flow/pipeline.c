@@ -17,6 +17,7 @@
 #include "gateway/flow/layout.h"
 
 enum {
+    READING_MAX = 12,       /* bytes that a reading can take, its share of dt_ms included */
     SEGMENT_MAX = 32 << 10, /* a segment is closed when it is this long */
     CLOCK_STEP_MS = 1000,   /* a wall step above this closes the segments */
     QUEUE_SECONDS = 30,
@@ -29,6 +30,7 @@ struct part {
     struct segment *segment;
     bool open, grown, full;
     mono_time opened, first_unsynced;
+    uint32_t check_at; /* readings at which its size may have reached SEGMENT_MAX */
 };
 
 struct pipeline {
@@ -226,6 +228,7 @@ static void open_part(struct pipeline *pipeline, struct part *part, const struct
         .boot = pipeline->boot,
     };
     segment_reset(part->segment, &start);
+    part->check_at = 0;
     part->open = true;
     part->opened = sample->mono;
 }
@@ -238,6 +241,20 @@ static void watch_wall_clock(struct pipeline *pipeline, const struct sample *sam
         sync_all(pipeline, sample->mono, true);
     pipeline->stepped_once = true;
     pipeline->wall_minus_mono_ms = offset_ms;
+}
+
+/* The exact size costs a walk over all columns, so it is asked only when READING_MAX bytes a
+ * reading could have made up the rest. */
+static bool is_long(struct part *part)
+{
+    if (segment_readings(part->segment) < part->check_at)
+        return false;
+    size_t size = segment_size(part->segment);
+    if (size >= SEGMENT_MAX)
+        return true;
+    part->check_at =
+        segment_readings(part->segment) + (uint32_t)((SEGMENT_MAX - size) / READING_MAX);
+    return false;
 }
 
 static void append(struct pipeline *pipeline, const struct sample *sample)
@@ -258,7 +275,7 @@ static void append(struct pipeline *pipeline, const struct sample *sample)
         part->first_unsynced = sample->mono;
     part->grown = true;
     atomic_fetch_add_explicit(&pipeline->readings, points, memory_order_relaxed);
-    if (segment_size(part->segment) >= SEGMENT_MAX)
+    if (is_long(part))
         hand_over(pipeline, place->part, true);
 }
 

@@ -4,10 +4,11 @@
  * so a busy pipeline costs the lines no system call. Never drops anything by itself. */
 #include "gateway/flow/queue.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "gateway/thread.h"
 
 struct record {
     uint32_t size; /* of the whole record, a multiple of 8 */
@@ -35,12 +36,8 @@ struct queue *queue_new(size_t bytes)
         return NULL;
     queue->capacity = (bytes + 7) & ~(size_t)7;
     queue->bytes = malloc(queue->capacity);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&queue->mutex, NULL);
-    pthread_cond_init(&queue->filled, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&queue->filled);
     if (!queue->bytes) {
         queue_free(queue);
         return NULL;
@@ -121,16 +118,9 @@ static bool pop(struct queue *queue, struct sample *sample, struct value *values
 
 static void wait_filled(struct queue *queue, mono_time deadline)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = deadline.ns - clock_mono().ns;
-    ns = until.tv_nsec + (ns > 0 ? ns : 0);
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
     queue->waiting = true;
-    int rc = 0;
-    while (!queue->used && !queue->woken && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&queue->filled, &queue->mutex, &until);
+    while (!queue->used && !queue->woken && thread_wait(&queue->filled, &queue->mutex, deadline))
+        ;
     queue->waiting = false;
     queue->woken = false;
 }

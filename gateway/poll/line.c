@@ -14,6 +14,7 @@
 #include "drivers/decode.h"
 #include "gateway/log.h"
 #include "gateway/poll/schedule.h"
+#include "gateway/thread.h"
 
 enum {
     REGISTERS_MAX = 2000, /* bits of one request */
@@ -94,12 +95,8 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     line->plan = plan;
     line->pipeline = pipeline;
     line->link_pause_ms = LINK_PAUSE_MIN_MS;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&line->mutex, NULL);
-    pthread_cond_init(&line->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&line->wake);
     line->transport = transport_new(line->own);
     if (!line->transport || !take_blocks(line, index)) {
         line_free(line);
@@ -241,18 +238,12 @@ static void note(struct line *line, uint32_t device, enum outcome outcome, uint8
 
 static bool wait_until(struct line *line, mono_time due)
 {
-    int64_t ns = due.ns - clock_mono().ns;
-    if (ns <= 0)
+    if (due.ns <= clock_mono().ns)
         return !atomic_load(&line->stop);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    ns += until.tv_nsec;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
     pthread_mutex_lock(&line->mutex);
-    int rc = 0;
-    while (!atomic_load(&line->stop) && !atomic_load(&line->any_wanted) && rc == 0)
-        rc = pthread_cond_timedwait(&line->wake, &line->mutex, &until);
+    while (!atomic_load(&line->stop) && !atomic_load(&line->any_wanted) &&
+           thread_wait(&line->wake, &line->mutex, due))
+        ;
     pthread_mutex_unlock(&line->mutex);
     return !atomic_load(&line->stop);
 }
@@ -379,14 +370,7 @@ void line_stop(struct line *line)
 
 bool line_join(struct line *line, mono_time deadline)
 {
-    if (!line->running)
-        return true;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t ns = deadline.ns - clock_mono().ns;
-    ns = until.tv_nsec + (ns > 0 ? ns : 0);
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    line->running = pthread_timedjoin_np(line->thread, NULL, &until) != 0;
+    if (line->running)
+        line->running = !thread_join(line->thread, deadline);
     return !line->running;
 }

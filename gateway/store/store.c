@@ -4,12 +4,11 @@
  * Bodies that cannot be written stay in the queue and are tried again: nothing is dropped here. */
 #include "gateway/store/internal.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/log.h"
+#include "gateway/thread.h"
 
 enum {
     MAIL_MAX = 4 << 20, /* bytes of bodies that may wait for a stalled disk */
@@ -34,11 +33,7 @@ struct store *store_open(const struct settings *settings, uint32_t part_count, c
     store->postboxes = calloc(store->debtor_count + 1, sizeof *store->postboxes);
     store->backlogs = calloc(store->debtor_count + 1, sizeof *store->backlogs);
     pthread_mutex_init(&store->mutex, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&store->wake);
     const char *journal = getenv("LIFELINE_TEST_JOURNAL");
     if (journal)
         store->journal = fopen(journal, "ae");
@@ -444,14 +439,10 @@ static bool commit(struct store *store, bool clean)
 /* Sleeps until somebody wants something or the time has come. Returns true when it is to commit. */
 static bool wait_for_work(struct store *store, bool *stop)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t wait_ms = clock_ms_between(clock_mono(), store->retry_at);
-    until.tv_sec += wait_ms > 0 ? wait_ms / 1000 + 1 : 0;
     pthread_mutex_lock(&store->mutex);
-    int rc = 0;
-    while (!store->commit && !store->stop && !store->attention && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&store->wake, &store->mutex, &until);
+    while (!store->commit && !store->stop && !store->attention &&
+           thread_wait(&store->wake, &store->mutex, store->retry_at))
+        ;
     bool now = store->commit && !store->failing;
     store->commit = store->attention = false;
     *stop = store->stop;
@@ -493,7 +484,7 @@ bool store_start(struct store *store)
     return store->running;
 }
 
-bool store_stop(struct store *store, uint32_t patience_ms)
+bool store_stop(struct store *store, mono_time deadline)
 {
     if (!store->running)
         return true;
@@ -501,14 +492,6 @@ bool store_stop(struct store *store, uint32_t patience_ms)
     store->stop = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += patience_ms / 1000;
-    until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    store->running = pthread_timedjoin_np(store->thread, NULL, &until) != 0;
+    store->running = !thread_join(store->thread, deadline);
     return !store->running;
 }

@@ -37,9 +37,9 @@ const struct store_ids *store_ids(const struct store *store);
 /* Starts the thread; false when it cannot. */
 bool store_start(struct store *store) __attribute__((warn_unused_result));
 
-/* Commits all that was put, marks the end clean and ends the thread. False when the disk hangs
- * longer than patience_ms: the thread is left behind and the store must not be freed. */
-bool store_stop(struct store *store, uint32_t patience_ms);
+/* Commits all that was put, marks the end clean and ends the thread. False when the disk hangs past
+ * the deadline: the thread is left behind and the store must not be freed. */
+bool store_stop(struct store *store, mono_time deadline);
 void store_free(struct store *store);
 
 /* ---- pipeline side ---- */

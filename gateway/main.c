@@ -1,0 +1,245 @@
+/* lifelined: the order in which the rooms start and, mirrored, in which they stop.
+ *
+ *     store -> uplinks -> pipeline -> lines -> api        stop: api, lines, pipeline, store,
+ * uplinks
+ *
+ * The main thread reads the command line, builds every room, and then only serves signals and the
+ * API. A room that hangs at the end (a connect, a dead disk) is left behind: the process ends
+ * anyway. Never polls, never judges, never writes data. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "gateway/api/api.h"
+#include "gateway/clock_state.h"
+#include "gateway/log.h"
+
+enum { EXIT_USAGE = 2, LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
+
+struct options {
+    const char *config;
+    struct setup_path profiles;
+    bool check;
+};
+
+struct house {
+    struct setup setup;
+    mono_time started;
+    struct store *store;
+    struct latest *latest;
+    struct pipeline *pipeline;
+    struct line **lines;
+    struct uplink **uplinks;
+    struct event_base *base;
+    struct event *terminate, *interrupt;
+    struct api *api;
+};
+
+static const char usage[] =
+    "usage: lifelined [-c FILE] [--profiles DIR]... [--check]\n"
+    "Polls Modbus sensors, stores every reading, publishes to MQTT.\n"
+    "\n"
+    "  -c, --config FILE    the configuration (" SETUP_CONFIG ")\n"
+    "      --profiles DIR   where profiles are; may be given several times; then profiles/\n"
+    "                       beside the configuration, then " SETUP_PROFILES "\n"
+    "      --check          check the configuration and exit: 0 fine, 1 errors\n"
+    "  -h, --help\n"
+    "      --version\n";
+
+/* Returns -1 to go on, otherwise the exit code. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"profiles", required_argument, NULL, 'p'},
+        {"check", no_argument, NULL, 'k'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {0}};
+    int option;
+    *options = (struct options){.config = SETUP_CONFIG};
+    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+        if (option == 'c') {
+            options->config = optarg;
+        } else if (option == 'p' && setup_path_add(&options->profiles, optarg)) {
+            continue;
+        } else if (option == 'k') {
+            options->check = true;
+        } else if (option == 'h') {
+            fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        } else if (option == 'v') {
+            puts("lifelined " LIFELINE_VERSION);
+            return EXIT_SUCCESS;
+        } else {
+            fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fputs(usage, stderr);
+    return EXIT_USAGE;
+}
+
+/* What every room says, for the state that an uplink sends. Runs in the uplink's thread. */
+static void gather(void *context, struct presence *out)
+{
+    struct house *house = context;
+    const struct settings *settings = house->setup.settings;
+    out->started = house->started;
+    out->clock = clock_state_now(settings->gateway.trusted_rtc);
+    store_status(house->store, &out->store);
+    for (size_t u = 0; u < settings->uplink_count; u++)
+        store_backlog(house->store, u, &out->backlogs[u]);
+    for (size_t l = 0; l < settings->line_count; l++) {
+        struct line_status line;
+        line_status(house->lines[l], &line);
+        out->lines[l] = (struct presence_line){line.load_percent, line.devices, line.silent};
+    }
+}
+
+static void on_signal(evutil_socket_t signal_number, short events, void *context)
+{
+    struct house *house = context;
+    (void)signal_number;
+    (void)events;
+    event_base_loopbreak(house->base);
+}
+
+static bool build(struct house *house, char *why, size_t why_size)
+{
+    const struct settings *settings = house->setup.settings;
+    const struct plan *plan = house->setup.plan;
+    house->store = store_open(settings, pipeline_parts(settings, plan), why, why_size);
+    if (!house->store)
+        return false;
+    snprintf(why, why_size, "out of memory");
+    house->lines = calloc(settings->line_count + 1, sizeof(struct line *));
+    house->uplinks = calloc(settings->uplink_count + 1, sizeof(struct uplink *));
+    house->latest = latest_new(plan);
+    if (!house->lines || !house->uplinks || !house->latest)
+        return false;
+    house->pipeline = pipeline_new(settings, plan, house->store, house->latest);
+    if (!house->pipeline)
+        return false;
+    for (uint32_t l = 0; l < settings->line_count; l++) {
+        if (!(house->lines[l] = line_new(settings, plan, l, house->pipeline)))
+            return false;
+    }
+    for (size_t u = 0; u < settings->uplink_count; u++) {
+        if (!(house->uplinks[u] = uplink_new(settings, u, house->store, gather, house)))
+            return false;
+    }
+    return true;
+}
+
+/* Other threads are started with every signal blocked: the main thread alone hears them. */
+static bool start(struct house *house, char *why, size_t why_size)
+{
+    const struct settings *settings = house->setup.settings;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool ok = store_start(house->store);
+    for (size_t u = 0; ok && u < settings->uplink_count; u++)
+        ok = uplink_start(house->uplinks[u]);
+    ok = ok && pipeline_start(house->pipeline);
+    for (size_t l = 0; ok && l < settings->line_count; l++)
+        ok = line_start(house->lines[l]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!ok)
+        snprintf(why, why_size, "cannot start a thread");
+    return ok;
+}
+
+static bool serve(struct house *house, char *why, size_t why_size)
+{
+    const struct api_rooms rooms = {&house->setup,   house->started, house->lines, house->uplinks,
+                                    house->pipeline, house->latest,  house->store};
+    house->base = event_base_new();
+    if (!house->base)
+        return false;
+    house->terminate = evsignal_new(house->base, SIGTERM, on_signal, house);
+    house->interrupt = evsignal_new(house->base, SIGINT, on_signal, house);
+    house->api = api_new(house->base, &rooms, why, why_size);
+    if (!house->terminate || !house->interrupt || !house->api)
+        return false;
+    event_add(house->terminate, NULL);
+    event_add(house->interrupt, NULL);
+    log_notice("lifelined " LIFELINE_VERSION ": %zu devices on %zu lines",
+               house->setup.settings->device_count, house->setup.settings->line_count);
+    event_base_dispatch(house->base);
+    return true;
+}
+
+/* True when every thread has ended: only then may what they use be freed. */
+static bool stop(struct house *house)
+{
+    const struct settings *settings = house->setup.settings;
+    bool all = true;
+    mono_time deadline = clock_after_ms(clock_mono(), LEAVE_BEHIND_MS);
+    api_free(house->api);
+    for (size_t l = 0; l < settings->line_count; l++)
+        line_stop(house->lines[l]);
+    for (size_t l = 0; l < settings->line_count; l++)
+        all &= line_join(house->lines[l], deadline);
+    pipeline_stop(house->pipeline);
+    all &= store_stop(house->store, clock_after_ms(clock_mono(), DISK_PATIENCE_MS));
+    deadline = clock_after_ms(clock_mono(), LEAVE_BEHIND_MS);
+    for (size_t u = 0; u < settings->uplink_count; u++)
+        uplink_stop(house->uplinks[u]);
+    for (size_t u = 0; u < settings->uplink_count; u++)
+        all &= uplink_join(house->uplinks[u], deadline);
+    return all;
+}
+
+static void take_down(struct house *house)
+{
+    const struct settings *settings = house->setup.settings;
+    if (house->terminate)
+        event_free(house->terminate);
+    if (house->interrupt)
+        event_free(house->interrupt);
+    if (house->base)
+        event_base_free(house->base);
+    for (size_t u = 0; house->uplinks && u < settings->uplink_count; u++)
+        uplink_free(house->uplinks[u]);
+    for (size_t l = 0; house->lines && l < settings->line_count; l++)
+        line_free(house->lines[l]);
+    pipeline_free(house->pipeline);
+    latest_free(house->latest);
+    store_free(house->store);
+    free(house->uplinks);
+    free(house->lines);
+    setup_free(&house->setup);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct house house = {.started = clock_mono()};
+    char why[512] = "";
+    int code = parse_options(&options, argc, argv);
+    if (code >= 0)
+        return code;
+    signal(SIGPIPE, SIG_IGN);
+    bool fine = setup_load(&house.setup, options.config, &options.profiles, options.check);
+    if (house.setup.diagnostics)
+        fputs(diagnostics_text(house.setup.diagnostics), stderr);
+    if (options.check || !fine) {
+        setup_free(&house.setup);
+        return fine ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    bool built = build(&house, why, sizeof why);
+    bool started = built && start(&house, why, sizeof why);
+    bool served = started && serve(&house, why, sizeof why);
+    if (!served)
+        log_error("%s", why);
+    if (built && !stop(&house)) {
+        log_warning("a thread hangs; it is left behind");
+        _exit(served ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    take_down(&house);
+    return served ? EXIT_SUCCESS : EXIT_FAILURE;
+}

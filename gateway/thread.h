@@ -1,0 +1,19 @@
+/* Waiting with a deadline on the monotonic clock, the same way everywhere. */
+#ifndef LIFELINE_THREAD_H
+#define LIFELINE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "drivers/clock.h"
+
+/* A condition for thread_wait(). */
+void thread_cond_init(pthread_cond_t *condition);
+
+/* Waits for a signal; false when the deadline has passed. */
+bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, mono_time deadline);
+
+/* False: the thread is still busy at the deadline and is left behind. */
+bool thread_join(pthread_t thread, mono_time deadline);
+
+#endif

@@ -1,0 +1,523 @@
+/* The uplink thread: connect, say who we are, send what the store hands out, tell it what arrived.
+ * Owns the connection, the parcels and the back-off. What is sent is forgotten only when the broker
+ * acknowledged it; a lost connection forgets nothing, because the store has all of it. Order of a
+ * connection: state, manifests, then data.
+ * Never reads the database, never keeps a payload of its own, never blocks another uplink. */
+#include "gateway/uplink/uplink.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "gateway/log.h"
+#include "gateway/thread.h"
+#include "gateway/uplink/backoff.h"
+#include "gateway/uplink/mqtt.h"
+#include "proto/topic.h"
+
+enum {
+    CONNACK_MS = 10000,
+    STATE_MS = 300000, /* the state is sent at least this often */
+    STATE_CHECK_MS = 1000,
+    GOODBYE_MS = 200,
+    STEADY_MS = 10000, /* a connection that lived so long clears the back-off */
+    STATE_MAX = 64 << 10,
+    REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
+    REASON_NO_SUBSCRIBER = 0x10,
+    REASON_BAD_VERSION = 0x84,
+    REASON_BAD_VERSION_3 = 1, /* the same, as 3.1.1 brokers say it */
+};
+
+enum phase { PHASE_IDLE, PHASE_CONNECTING, PHASE_READY };
+
+struct uplink {
+    const struct settings *settings;
+    const struct settings_uplink *own;
+    size_t index;
+    struct store *store;
+    uplink_presence gather;
+    void *gather_context;
+    struct presence presence;
+
+    struct mqtt *mqtt;
+    enum phase phase;
+    struct backoff backoff;
+    bool version_5;
+    int reason; /* of the CONNACK; -1 before it came */
+    size_t url;
+    mono_time retry_at, connack_by, ready_at, state_at, check_at;
+    uint64_t generation, state_digest;
+    struct parcel parcels[STORE_WINDOW];
+    struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
+    size_t idle_count, manifests; /* asked for and not yet published */
+    uint8_t *state;
+
+    int wake_fd;
+    pthread_t thread;
+    bool running;
+    atomic_bool stop;
+    pthread_mutex_t mutex;
+    struct uplink_status status;
+};
+
+/* ---- what others see ---- */
+
+static void wake(void *context)
+{
+    const struct uplink *uplink = context;
+    uint64_t one = 1;
+    if (write(uplink->wake_fd, &one, sizeof one) < 0)
+        return; /* the counter is full: it is awake already */
+}
+
+struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
+                          uplink_presence presence, void *context)
+{
+    struct uplink *uplink = calloc(1, sizeof *uplink);
+    if (!uplink)
+        return NULL;
+    uplink->settings = settings;
+    uplink->own = &settings->uplinks[index];
+    uplink->index = index;
+    uplink->store = store;
+    uplink->gather = presence;
+    uplink->gather_context = context;
+    uplink->version_5 = true;
+    uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    uplink->state = malloc(STATE_MAX);
+    uplink->presence.settings = settings;
+    uplink->presence.backlogs = calloc(settings->uplink_count + 1, sizeof(struct store_backlog));
+    uplink->presence.lines = calloc(settings->line_count + 1, sizeof(struct presence_line));
+    pthread_mutex_init(&uplink->mutex, NULL);
+    for (size_t i = 0; i < STORE_WINDOW; i++)
+        uplink->idle[uplink->idle_count++] = &uplink->parcels[i];
+    if (uplink->wake_fd < 0 || !uplink->state || !uplink->presence.backlogs ||
+        !uplink->presence.lines) {
+        uplink_free(uplink);
+        return NULL;
+    }
+    store_attach(store, index, wake, uplink);
+    return uplink;
+}
+
+void uplink_free(struct uplink *uplink)
+{
+    if (!uplink)
+        return;
+    mqtt_free(uplink->mqtt);
+    for (size_t i = 0; i < STORE_WINDOW; i++)
+        free(uplink->parcels[i].bytes);
+    if (uplink->wake_fd >= 0)
+        close(uplink->wake_fd);
+    pthread_mutex_destroy(&uplink->mutex);
+    free(uplink->presence.backlogs);
+    free(uplink->presence.lines);
+    free(uplink->state);
+    free(uplink);
+}
+
+void uplink_status(struct uplink *uplink, struct uplink_status *out)
+{
+    pthread_mutex_lock(&uplink->mutex);
+    *out = uplink->status;
+    pthread_mutex_unlock(&uplink->mutex);
+}
+
+static void note_connection(struct uplink *uplink, bool connected, const char *why)
+{
+    pthread_mutex_lock(&uplink->mutex);
+    uplink->status.connected = connected;
+    uplink->status.mqtt_version = uplink->version_5 ? 5 : 4;
+    uplink->status.url = uplink->url;
+    uplink->status.since = clock_mono();
+    uplink->status.connects += connected;
+    snprintf(uplink->status.why, sizeof uplink->status.why, "%s", why);
+    pthread_mutex_unlock(&uplink->mutex);
+}
+
+/* ---- sending ---- */
+
+static bool build_topic(const struct uplink *uplink, enum topic_kind kind, enum sector sector,
+                        uint32_t part, char *out, size_t size)
+{
+    struct topic topic = {.kind = kind, .sector = sector, .part = part};
+    snprintf(topic.region, sizeof topic.region, "%s", uplink->settings->gateway.region);
+    snprintf(topic.gateway, sizeof topic.gateway, "%s", uplink->settings->gateway.id);
+    return topic_build(uplink->own->root, &topic, out, size) > 0;
+}
+
+static int publish(struct uplink *uplink, enum topic_kind kind, enum sector sector, uint32_t part,
+                   const uint8_t *bytes, size_t length)
+{
+    char topic[512];
+    if (!build_topic(uplink, kind, sector, part, topic, sizeof topic))
+        return 0;
+    const struct mqtt_message message = {topic, bytes, length, topic_retained(kind),
+                                         topic_content_type(kind)};
+    return mqtt_publish(uplink->mqtt, &message);
+}
+
+static size_t pack_state(struct uplink *uplink, bool online)
+{
+    uplink->gather(uplink->gather_context, &uplink->presence);
+    uplink->state_digest = presence_digest(&uplink->presence);
+    return presence_pack(&uplink->presence, uplink->index, online, uplink->state, STATE_MAX);
+}
+
+static void publish_state(struct uplink *uplink, bool online)
+{
+    size_t length = pack_state(uplink, online);
+    if (length)
+        publish(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, uplink->state, length);
+    uplink->state_at = clock_after_ms(clock_mono(), STATE_MS);
+}
+
+static void check_state(struct uplink *uplink)
+{
+    mono_time now = clock_mono();
+    if (now.ns < uplink->check_at.ns)
+        return;
+    uplink->check_at = clock_after_ms(now, STATE_CHECK_MS);
+    uplink->gather(uplink->gather_context, &uplink->presence);
+    if (now.ns >= uplink->state_at.ns || presence_digest(&uplink->presence) != uplink->state_digest)
+        publish_state(uplink, true);
+}
+
+static void ask_manifest(struct uplink *uplink, struct parcel *parcel, uint64_t epoch,
+                         enum sector sector, uint32_t part)
+{
+    parcel->generation = uplink->generation;
+    parcel->epoch = epoch;
+    parcel->sector = sector;
+    parcel->part = part;
+    uplink->manifests++;
+    store_fetch_manifest(uplink->store, uplink->index, parcel);
+}
+
+static void ask_data(struct uplink *uplink, struct parcel *parcel)
+{
+    parcel->generation = uplink->generation;
+    store_fetch(uplink->store, uplink->index, parcel);
+}
+
+/* Rows of an epoch mean nothing without its Manifest: the one before goes first where it is owed.
+ */
+static void ask_manifests(struct uplink *uplink)
+{
+    const struct store_backlog *backlog = &uplink->presence.backlogs[uplink->index];
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (!uplink->own->sectors[sector] || uplink->idle_count == 0)
+            continue;
+        const struct store_end *end = &backlog->previous_ends[sector];
+        bool owed = end->settled_seq < end->last_seq;
+        ask_manifest(uplink, uplink->idle[--uplink->idle_count],
+                     owed ? uplink->presence.store.previous_epoch : 0, (enum sector)sector, 1);
+    }
+}
+
+static void begin_data(struct uplink *uplink)
+{
+    while (uplink->idle_count)
+        ask_data(uplink, uplink->idle[--uplink->idle_count]);
+}
+
+static void make_idle(struct uplink *uplink, struct parcel *parcel)
+{
+    uplink->idle[uplink->idle_count++] = parcel;
+}
+
+/* The next part, or the Manifest in force after that of the epoch before. False: this was all. */
+static bool ask_next_manifest(struct uplink *uplink, struct parcel *parcel, bool empty)
+{
+    bool current = parcel->epoch == uplink->presence.store.epoch;
+    if (!empty && parcel->part < parcel->parts)
+        ask_manifest(uplink, parcel, parcel->epoch, parcel->sector, parcel->part + 1);
+    else if (!current)
+        ask_manifest(uplink, parcel, 0, parcel->sector, 1);
+    else
+        return false;
+    return true;
+}
+
+static bool put_in_flight(struct uplink *uplink, struct parcel *parcel, enum topic_kind kind)
+{
+    uint32_t part = kind == TOPIC_MANIFEST ? parcel->part : 0;
+    parcel->mid = publish(uplink, kind, parcel->sector, part, parcel->bytes, parcel->length);
+    if (!parcel->mid)
+        return false;
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        if (!uplink->in_flight[i]) {
+            uplink->in_flight[i] = parcel;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void send_ready(struct uplink *uplink)
+{
+    static const enum topic_kind topics[] = {[PARCEL_LIVE] = TOPIC_DATA,
+                                             [PARCEL_HISTORY] = TOPIC_HISTORY,
+                                             [PARCEL_MANIFEST] = TOPIC_MANIFEST};
+    struct parcel *parcel;
+    while ((parcel = store_collect(uplink->store, uplink->index))) {
+        bool fresh = uplink->phase == PHASE_READY && parcel->generation == uplink->generation;
+        if (!fresh) {
+            make_idle(uplink, parcel);
+            continue;
+        }
+        if (parcel->kind != PARCEL_EMPTY) {
+            if (!put_in_flight(uplink, parcel, topics[parcel->kind]))
+                make_idle(uplink, parcel); /* the connection is going down */
+            continue;
+        }
+        /* only a Manifest comes back empty */
+        uplink->manifests--;
+        if (!ask_next_manifest(uplink, parcel, true)) {
+            make_idle(uplink, parcel);
+            if (!uplink->manifests)
+                begin_data(uplink);
+        }
+    }
+}
+
+/* ---- what the broker says; called from mqtt_service() ---- */
+
+static void on_connected(void *context, int reason)
+{
+    struct uplink *uplink = context;
+    uplink->reason = reason; /* a refusal is followed by the loss of the connection */
+    if (reason == 0)
+        uplink->phase = PHASE_READY;
+}
+
+static void count_delivery(struct uplink *uplink, const struct parcel *parcel, int reason)
+{
+    pthread_mutex_lock(&uplink->mutex);
+    struct uplink_status *status = &uplink->status;
+    status->refused += reason >= REASON_FAILURE;
+    status->no_subscriber += reason == REASON_NO_SUBSCRIBER;
+    if (reason < REASON_FAILURE) {
+        status->batches++;
+        status->readings += parcel->readings;
+        status->bytes += parcel->length;
+    }
+    pthread_mutex_unlock(&uplink->mutex);
+}
+
+static void manifest_delivered(struct uplink *uplink, struct parcel *parcel)
+{
+    uplink->manifests--;
+    if (ask_next_manifest(uplink, parcel, false))
+        return;
+    make_idle(uplink, parcel);
+    if (!uplink->manifests)
+        begin_data(uplink);
+}
+
+static void data_delivered(struct uplink *uplink, struct parcel *parcel, int reason)
+{
+    count_delivery(uplink, parcel, reason);
+    if (reason < REASON_FAILURE) {
+        store_settle(uplink->store, uplink->index, parcel);
+    } else {
+        log_warning("uplink %s: %s refused (reason %d); its data stays in the store",
+                    uplink->own->name, names_sector(parcel->sector), reason);
+        store_refuse(uplink->store, uplink->index, parcel);
+    }
+    ask_data(uplink, parcel);
+}
+
+static void on_acknowledged(void *context, int mid, int reason)
+{
+    struct uplink *uplink = context;
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        struct parcel *parcel = uplink->in_flight[i];
+        if (!parcel || parcel->mid != mid)
+            continue;
+        uplink->in_flight[i] = NULL;
+        if (parcel->kind == PARCEL_MANIFEST)
+            manifest_delivered(uplink, parcel);
+        else
+            data_delivered(uplink, parcel, reason);
+        return;
+    }
+}
+
+static const struct mqtt_handlers handlers = {on_connected, on_acknowledged};
+
+/* ---- the connection ---- */
+
+static uint32_t random_bits(void)
+{
+    return (uint32_t)((uint64_t)clock_mono().ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) ^
+           (uint32_t)getpid();
+}
+
+/* Everything in flight is idle again; the store hears of it when the next connection is up. */
+static void drop_connection(struct uplink *uplink, const char *why)
+{
+    bool was_ready = uplink->phase == PHASE_READY;
+    mqtt_free(uplink->mqtt);
+    uplink->mqtt = NULL;
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        if (uplink->in_flight[i])
+            make_idle(uplink, uplink->in_flight[i]);
+        uplink->in_flight[i] = NULL;
+    }
+    uplink->manifests = 0;
+    if (was_ready && clock_ms_between(uplink->ready_at, clock_mono()) > STEADY_MS)
+        uplink->backoff.failures = 0;
+    /* a broker of 3.1.1 says so, or hangs up on what it cannot read */
+    if (uplink->phase == PHASE_CONNECTING &&
+        (uplink->reason == -1 || uplink->reason == REASON_BAD_VERSION ||
+         uplink->reason == REASON_BAD_VERSION_3))
+        uplink->version_5 = !uplink->version_5;
+    if (!was_ready)
+        uplink->url = (uplink->url + 1) % uplink->own->url_count;
+    bool first = uplink->backoff.failures == 0;
+    uint32_t pause_ms = backoff_next(&uplink->backoff, random_bits());
+    uplink->retry_at = clock_after_ms(clock_mono(), pause_ms);
+    uplink->phase = PHASE_IDLE;
+    if (was_ready || first)
+        log_warning("uplink %s: %s; trying again", uplink->own->name, why);
+    note_connection(uplink, false, why);
+}
+
+static void connect_now(struct uplink *uplink)
+{
+    char why[160], topic[512];
+    struct mqtt_message will = {.topic = topic,
+                                .bytes = uplink->state,
+                                .length = pack_state(uplink, false),
+                                .retain = true,
+                                .content_type = topic_content_type(TOPIC_STATE)};
+    const struct settings_url *url = &uplink->own->urls[uplink->url];
+    uplink->reason = -1;
+    if (!will.length ||
+        !build_topic(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, topic, sizeof topic)) {
+        drop_connection(uplink, "the state does not fit a message");
+        return;
+    }
+    uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id, uplink->version_5,
+                                &will, &handlers, uplink, why, sizeof why);
+    if (!uplink->mqtt) {
+        drop_connection(uplink, why);
+        return;
+    }
+    uplink->phase = PHASE_CONNECTING;
+    uplink->connack_by = clock_after_ms(clock_mono(), CONNACK_MS);
+}
+
+static void greet(struct uplink *uplink)
+{
+    const struct settings_url *url = &uplink->own->urls[uplink->url];
+    uplink->ready_at = clock_mono();
+    uplink->generation = store_renew(uplink->store, uplink->index);
+    log_notice("uplink %s: connected to %s:%u (MQTT %s)", uplink->own->name, url->host, url->port,
+               uplink->version_5 ? "5" : "3.1.1");
+    note_connection(uplink, true, "");
+    publish_state(uplink, true);
+    ask_manifests(uplink);
+}
+
+static void service(struct uplink *uplink, short events)
+{
+    char why[160];
+    enum phase before = uplink->phase;
+    bool alive =
+        mqtt_service(uplink->mqtt, events & (POLLIN | POLLHUP | POLLERR),
+                     (events & POLLOUT) || mqtt_wants_write(uplink->mqtt), why, sizeof why);
+    if (!alive) {
+        if (uplink->phase == PHASE_READY && before == PHASE_CONNECTING)
+            uplink->phase = PHASE_CONNECTING;
+        drop_connection(uplink,
+                        uplink->reason > 0 ? mqtt_reason(uplink->version_5, uplink->reason) : why);
+    } else if (before == PHASE_CONNECTING && uplink->phase == PHASE_READY) {
+        greet(uplink);
+    } else if (uplink->phase == PHASE_CONNECTING && clock_mono().ns >= uplink->connack_by.ns) {
+        drop_connection(uplink, "no answer to CONNECT");
+    }
+}
+
+static int wait_ms(const struct uplink *uplink)
+{
+    if (uplink->phase != PHASE_IDLE)
+        return STATE_CHECK_MS;
+    int64_t ms = clock_ms_between(clock_mono(), uplink->retry_at) + 1;
+    return ms < 0 ? 0 : (int)ms;
+}
+
+static void turn(struct uplink *uplink, int timeout_ms)
+{
+    struct pollfd fds[2] = {{.fd = uplink->wake_fd, .events = POLLIN}, {.fd = -1}};
+    uint64_t count;
+    if (uplink->mqtt) {
+        fds[1].fd = mqtt_socket(uplink->mqtt);
+        fds[1].events = (short)(POLLIN | (mqtt_wants_write(uplink->mqtt) ? POLLOUT : 0));
+    }
+    if (poll(fds, 2, timeout_ms) < 0)
+        return;
+    if (fds[0].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
+        return;
+    send_ready(uplink);
+    if (uplink->mqtt)
+        service(uplink, fds[1].revents);
+    if (uplink->phase == PHASE_READY)
+        check_state(uplink);
+}
+
+static void say_goodbye(struct uplink *uplink)
+{
+    if (uplink->phase != PHASE_READY)
+        return;
+    publish_state(uplink, false);
+    mono_time until = clock_after_ms(clock_mono(), GOODBYE_MS);
+    uplink->state_at = uplink->check_at = clock_after_ms(until, STATE_MS);
+    while (uplink->phase == PHASE_READY && clock_mono().ns < until.ns &&
+           mqtt_wants_write(uplink->mqtt))
+        turn(uplink, 20);
+    if (uplink->mqtt) {
+        char why[160];
+        mqtt_disconnect(uplink->mqtt);
+        if (!mqtt_service(uplink->mqtt, false, true, why, sizeof why))
+            return;
+    }
+}
+
+static void *run(void *argument)
+{
+    struct uplink *uplink = argument;
+    pthread_setname_np(pthread_self(), "uplink");
+    while (!atomic_load(&uplink->stop)) {
+        if (uplink->phase == PHASE_IDLE && clock_mono().ns >= uplink->retry_at.ns)
+            connect_now(uplink);
+        turn(uplink, wait_ms(uplink));
+    }
+    say_goodbye(uplink);
+    return NULL;
+}
+
+bool uplink_start(struct uplink *uplink)
+{
+    uplink->running = pthread_create(&uplink->thread, NULL, run, uplink) == 0;
+    return uplink->running;
+}
+
+void uplink_stop(struct uplink *uplink)
+{
+    atomic_store(&uplink->stop, true);
+    wake(uplink);
+}
+
+bool uplink_join(struct uplink *uplink, mono_time deadline)
+{
+    if (uplink->running)
+        uplink->running = !thread_join(uplink->thread, deadline);
+    return !uplink->running;
+}

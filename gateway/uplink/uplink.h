@@ -1,0 +1,37 @@
+/* An uplink: one thread that brings what the store holds to one platform. */
+#ifndef LIFELINE_UPLINK_H
+#define LIFELINE_UPLINK_H
+
+#include "gateway/store/store.h"
+#include "gateway/uplink/presence.h"
+
+struct uplink;
+
+/* Fills in what the rooms report now; called in the uplink's thread. The arrays are there, of the
+ * sizes that the settings say. */
+typedef void (*uplink_presence)(void *context, struct presence *out);
+
+struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
+                          uplink_presence presence, void *context);
+void uplink_free(struct uplink *uplink);
+
+bool uplink_start(struct uplink *uplink) __attribute__((warn_unused_result));
+
+/* Tells it to say goodbye (state offline) and end; no draining. uplink_join() waits until the
+ * deadline. False: it hangs in a connect and is left behind; it must not be freed. */
+void uplink_stop(struct uplink *uplink);
+bool uplink_join(struct uplink *uplink, mono_time deadline);
+
+struct uplink_status {
+    bool connected;
+    uint8_t mqtt_version;                        /* 5 or 4 (3.1.1), of the connection */
+    size_t url;                                  /* index of the one in use */
+    mono_time since;                             /* of the connection, or of its loss */
+    uint64_t connects, batches, readings, bytes; /* acknowledged */
+    uint64_t refused, no_subscriber;
+    char why[160]; /* the last failure */
+};
+
+void uplink_status(struct uplink *uplink, struct uplink_status *out);
+
+#endif
