@@ -1,7 +1,20 @@
 /* A sensor profile: what stands in which register of one model, as typed data.
  *
  * One file config/profiles/NAME.yaml is one struct profile. Reading the registers is drivers/, this
- * is only the table. A profile never changes once loaded. */
+ * is only the table. A profile never changes once loaded. The keys are the fields below; those that
+ * take more than a word:
+ *
+ *     invalid:       [0x7fff, -9999]          raw values; negative ones as the type's bits
+ *     mask:          0x0fff                   bits side by side
+ *     wrap:          6553.6
+ *     unit_from:     { address: 2, mask: 0xf000, units: { 0: MPa, 1: kPa } }
+ *     decimals_from: { address: 3 }           or with mask and codes: { 0: 0, 4: 1, 8: 2, 12: 3 }
+ *     status_from:   { address: 5, mask: 0x00ff, codes: { 0: warmup, 1: good, 3: sensor_fault } }
+ *     vectors:       - { request: "01 03 ...", response: "01 03 ...",
+ *                        expect: { tilt_x: 1.25, tilt_y: sensor_fault } }
+ *
+ * Types are u16 i16 u32 i32 u64 i64 f32 f64 bit bcd16 bcd32 digit_bcd16 byte_fraction. `unit` and
+ * the titles may be left out: they are the quantity's. f64 needs `decimals`. */
 #ifndef LIFELINE_PROFILE_H
 #define LIFELINE_PROFILE_H
 

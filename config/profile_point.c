@@ -286,22 +286,27 @@ static void take_from_quantity(const struct reader *reader, const struct node *m
     }
 }
 
-/* The point and the registers that it needs beside its own must come with one answer. */
-static bool check_span(const struct reader *reader, const struct node *map,
-                       const struct profile *profile, const struct profile_point *point)
+void profile_point_span(const struct profile_point *point, uint32_t *first, uint32_t *end)
 {
     const struct profile_selector *selectors[] = {&point->unit_from, &point->decimals_from,
                                                   &point->status_from};
-    uint32_t first = point->address;
-    uint32_t end = first + profile_type_registers(point->type);
+    *first = point->address;
+    *end = *first + profile_type_registers(point->type);
     for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++) {
         if (!selectors[i]->present)
             continue;
-        if (selectors[i]->address < first)
-            first = selectors[i]->address;
-        if (selectors[i]->address + 1U > end)
-            end = selectors[i]->address + 1U;
+        if (selectors[i]->address < *first)
+            *first = selectors[i]->address;
+        if (selectors[i]->address + 1U > *end)
+            *end = selectors[i]->address + 1U;
     }
+}
+
+static bool check_span(const struct reader *reader, const struct node *map,
+                       const struct profile *profile, const struct profile_point *point)
+{
+    uint32_t first, end;
+    profile_point_span(point, &first, &end);
     if (end - first <= profile->max_registers)
         return true;
     return field_error(reader, map,

@@ -90,6 +90,15 @@ static const struct section UNIT_FROM = {"unit_from", UNIT_FIELDS, 3};
 static const struct section DECIMALS_FROM = {"decimals_from", DECIMALS_FIELDS, 3};
 static const struct section STATUS_FROM = {"status_from", STATUS_FIELDS, 3};
 
+static bool has_code(const struct profile_selector *selector, uint32_t code)
+{
+    for (size_t i = 0; i < selector->code_count; i++) {
+        if (selector->codes[i].code == code)
+            return true;
+    }
+    return false;
+}
+
 static bool read_codes(const struct reader *reader, const struct profile_point *point,
                        const struct node *map, meaning_parser meaning,
                        struct profile_selector *selector)
@@ -108,6 +117,12 @@ static bool read_codes(const struct reader *reader, const struct profile_point *
             continue;
         }
         code.code = (uint32_t)number;
+        if (has_code(selector, code.code)) {
+            diagnostics_add(reader->out, SEVERITY_ERROR, member->key_place,
+                            "code %u is there twice", code.code);
+            good = false;
+            continue;
+        }
         if (!field_is_text(reader, member, "the meaning of the code") ||
             !meaning(reader, point, member, &code))
             good = false;

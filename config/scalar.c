@@ -75,6 +75,18 @@ bool scalar_size(const char *text, int64_t *out)
     return with_suffix(text, suffixes, sizeof(suffixes) / sizeof(suffixes[0]), out);
 }
 
+/* The rates that a serial port of Linux can be set to, from the slowest that sensors have. */
+static bool is_baud(uint32_t baud)
+{
+    static const uint32_t rates[] = {300,   600,    1200,   2400,   4800,   9600,   19200, 38400,
+                                     57600, 115200, 230400, 460800, 500000, 576000, 921600};
+    for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+        if (rates[i] == baud)
+            return true;
+    }
+    return false;
+}
+
 bool scalar_serial(const char *text, struct serial *out)
 {
     size_t digits = strspn(text, "0123456789");
@@ -84,8 +96,11 @@ bool scalar_serial(const char *text, struct serial *out)
     if ((frame[1] != '7' && frame[1] != '8') || strchr("NEO", frame[2]) == NULL ||
         (frame[3] != '1' && frame[3] != '2'))
         return false;
+    uint32_t baud = (uint32_t)strtoul(text, NULL, 10);
+    if (!is_baud(baud))
+        return false;
     *out = (struct serial){
-        .baud = (uint32_t)strtoul(text, NULL, 10),
+        .baud = baud,
         .data_bits = (uint8_t)(frame[1] - '0'),
         .parity = frame[2],
         .stop_bits = (uint8_t)(frame[3] - '0'),

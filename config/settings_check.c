@@ -4,6 +4,7 @@
  * but the diagnostics. Parts of the settings may be missing here, because the file may be wrong. */
 #include <string.h>
 
+#include "config/profile_parts.h"
 #include "config/scalar.h"
 #include "config/settings_parts.h"
 
@@ -197,6 +198,22 @@ static void check_mounts(const struct loader *loader, const struct node *node,
     }
 }
 
+static void check_base(const struct loader *loader, const struct node *node,
+                       const struct settings_device *device)
+{
+    const struct profile *profile = device->profile;
+    for (size_t i = 0; profile != NULL && i < profile->point_count; i++) {
+        uint32_t first, end;
+        profile_point_span(&profile->points[i], &first, &end);
+        if (device->base + end <= 0x10000)
+            continue;
+        field_error(&loader->reader, settings_at(node, "base"),
+                    "base %u moves point \"%s\" beyond address 65535", device->base,
+                    profile->points[i].name);
+        return;
+    }
+}
+
 static void check_device(const struct loader *loader, const struct node *node,
                          const struct settings_device *device, quantity_lookup quantity)
 {
@@ -206,18 +223,7 @@ static void check_device(const struct loader *loader, const struct node *node,
                     "every_alarm is longer than every; an alarm makes readings denser");
     check_sector(loader, node, device, quantity);
     check_mounts(loader, node, device);
-    if (device->profile != NULL) {
-        for (size_t i = 0; i < device->profile->point_count; i++) {
-            const struct profile_point *point = &device->profile->points[i];
-            if ((uint32_t)device->base + point->address + profile_type_registers(point->type) >
-                0x10000) {
-                field_error(&loader->reader, settings_at(node, "base"),
-                            "base %u moves point \"%s\" beyond address 65535", device->base,
-                            point->name);
-                break;
-            }
-        }
-    }
+    check_base(loader, node, device);
     if (device->line >= settings->line_count)
         return;
     const struct settings_line *line = &settings->lines[device->line];

@@ -36,6 +36,32 @@ static struct place token_place(const struct builder *builder, struct fy_token *
     return diagnostics_place(builder->source, start->input_pos, length);
 }
 
+/* Copies a token's text; returns its length. */
+static size_t copy_text(struct fy_token *token, char *out)
+{
+    size_t length = 0;
+    int error = 0;
+    struct fy_token_iter *iterator = fy_token_iter_create(token);
+    for (const struct fy_iter_chunk *chunk = NULL;
+         (chunk = fy_token_iter_chunk_next(iterator, chunk, &error)) != NULL;
+         length += chunk->len) {
+        if (out != NULL)
+            memcpy(out + length, chunk->str, chunk->len);
+    }
+    fy_token_iter_destroy(iterator);
+    return length;
+}
+
+/* Not by fy_token_get_text(): libfyaml 0.7.12 leaks there with many quotes or escapes. */
+static char *token_text(struct builder *builder, struct fy_token *token, size_t *length)
+{
+    *length = token == NULL ? 0 : copy_text(token, NULL);
+    char *text = arena_alloc(builder->arena, *length + 1);
+    if (*length > 0)
+        copy_text(token, text);
+    return text;
+}
+
 static void report(struct builder *builder, struct place place, const char *message)
 {
     diagnostics_add(builder->out, SEVERITY_ERROR, place, "%s", message);
@@ -85,11 +111,12 @@ static void add_key(struct builder *builder, struct fy_token *token)
     struct node *map = builder->stack[top].node;
     struct node *member = arena_alloc(builder->arena, sizeof(*member));
     size_t length = 0;
-    const char *text = token == NULL ? "" : fy_token_get_text(token, &length);
-    member->key = arena_copy(builder->arena, text == NULL ? "" : text, text == NULL ? 0 : length);
+    member->key = token_text(builder, token, &length);
     member->key_place = token_place(builder, token);
     member->place = member->key_place;
     builder->latest = member->key_place;
+    if (strlen(member->key) != length)
+        report(builder, member->place, "a NUL character is not allowed here");
     builder->stack[top].key_of = member;
 
     /* The second of two is parsed like any other, but no part of the tree. */
@@ -121,7 +148,7 @@ static struct node *value_node(struct builder *builder)
     return member;
 }
 
-static bool add_scalar(struct builder *builder, struct fy_event *event)
+static void add_scalar(struct builder *builder, struct fy_event *event)
 {
     struct fy_token *token = event->scalar.value;
     bool is_key = builder->depth > 0 && builder->stack[builder->depth - 1].node->kind == NODE_MAP &&
@@ -130,21 +157,20 @@ static bool add_scalar(struct builder *builder, struct fy_event *event)
         report(builder, token_place(builder, event->scalar.tag), "tags are not used here");
     if (is_key) {
         add_key(builder, token);
-        return true;
+        return;
     }
     struct node *node = value_node(builder);
     size_t length = 0;
-    const char *text = token == NULL ? NULL : fy_token_get_text(token, &length);
+    const char *text = token_text(builder, token, &length);
     node->place = token_place(builder, token);
     bool plain = token != NULL && fy_token_scalar_style(token) == FYSS_PLAIN;
-    if (text == NULL || (plain && (length == 0 || (length == 1 && text[0] == '~') ||
-                                   (length == 4 && memcmp(text, "null", 4) == 0))))
-        return true;
+    if (token == NULL ||
+        (plain && (length == 0 || strcmp(text, "~") == 0 || strcmp(text, "null") == 0)))
+        return;
     node->kind = NODE_TEXT;
-    node->text = arena_copy(builder->arena, text, length);
-    if (strlen(node->text) != length)
-        report(builder, node->place, "a NUL character is not allowed in a value");
-    return true;
+    node->text = text;
+    if (strlen(text) != length)
+        report(builder, node->place, "a NUL character is not allowed here");
 }
 
 static bool open_node(struct builder *builder, enum node_kind kind, struct fy_token *start,
@@ -178,7 +204,8 @@ static bool take_event(struct builder *builder, struct fy_event *event)
     }
     switch (event->type) {
     case FYET_SCALAR:
-        return add_scalar(builder, event);
+        add_scalar(builder, event);
+        return true;
     case FYET_MAPPING_START:
         return open_node(builder, NODE_MAP, event->mapping_start.mapping_start,
                          event->mapping_start.tag);

@@ -1,5 +1,8 @@
-/* libFuzzer target: any bytes as a sensor profile. What is accepted must be what decode relies on.
- */
+/* libFuzzer target: any bytes as a sensor profile.
+ *
+ * One thread. Nothing may crash or leak; a profile comes back exactly when there is no error, and
+ * then it is what decode relies on: masks that are not 0, values within the address space, texts
+ * that are there. The input is the file fuzz.yaml, so its `profile:` must be fuzz. */
 #include <stdint.h>
 #include <stdlib.h>
 

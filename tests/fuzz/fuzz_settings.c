@@ -1,5 +1,8 @@
-/* libFuzzer target: any bytes as a configuration. Devices may name the profiles of the wrong files,
- * so that the cross-checks are reached. Nothing may crash, leak or be accepted half. */
+/* libFuzzer target: any bytes as a configuration.
+ *
+ * One thread. Devices may name the profiles of the wrong files (tilt, gauge, broken), so that the
+ * cross-checks are reached. Nothing may crash or leak; settings come back exactly when there is no
+ * error, and then every reference in them is resolved. */
 #include <stdint.h>
 #include <stdlib.h>
 

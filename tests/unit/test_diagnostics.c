@@ -1,5 +1,7 @@
-/* The one format in which everything wrong is shown: order, source line, caret, and what is never
- * shown. */
+/* The one format in which everything wrong is shown.
+ *
+ * Order of files and places, the source line, the caret under wide characters and tabs; what is
+ * never shown (passwords, escape sequences); files that are no text at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,8 @@
-/* A good profile becomes the table that it says; every shipped profile loads without a word. */
+/* A good profile becomes the table that it says.
+ *
+ * Every key is given once and looked at once, in a profile that has all of them; defaults come from
+ * the quantity or the header. Every shipped profile loads without a word. What is refused, and
+ * how, is test_settings_wrong.c. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

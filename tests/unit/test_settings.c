@@ -1,4 +1,7 @@
-/* Good configurations become the structs they say, with every default where nothing is said. */
+/* Good configurations become the structs they say, with every default where nothing is said.
+ *
+ * Also the notation of single values, the suggestions, and the example that is shipped: it must
+ * pass without a warning. What is refused, and how, is test_settings_wrong.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -254,8 +257,9 @@ static void scalars(void **state)
     for (size_t i = 0; i < sizeof(bad_numbers) / sizeof(bad_numbers[0]); i++)
         assert_false(scalar_number(bad_numbers[i], &number));
     struct serial serial;
-    static const char *const bad_serials[] = {"",         "9600",      "9600 8N",  "9600 9N1",
-                                              "9600 8N3", "9600  8N1", "9600 8n1", "99999999 8N1"};
+    static const char *const bad_serials[] = {"",          "9600",     "9600 8N",
+                                              "9600 9N1",  "9600 8N3", "9600  8N1",
+                                              "12345 8N1", "9600 8n1", "99999999 8N1"};
     for (size_t i = 0; i < sizeof(bad_serials) / sizeof(bad_serials[0]); i++)
         assert_false(scalar_serial(bad_serials[i], &serial));
 }
