@@ -112,6 +112,10 @@ static void find_lines(struct diagnostics *diagnostics, struct source *source)
 const struct source *diagnostics_source(struct diagnostics *diagnostics, const char *name,
                                         const char *text, size_t length)
 {
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3; /* a byte order mark is no part of the first line */
+        length -= 3;
+    }
     struct kept_source *kept = arena_alloc(diagnostics->arena, sizeof(*kept));
     struct source *source = &kept->source;
     source->name = arena_text(diagnostics->arena, name);

@@ -330,19 +330,37 @@ static void check_uplink(const struct loader *loader, const struct node *node,
                     tree_member(node, "compress")->text);
 }
 
+/* The gateway's id is the client id of all its uplinks. */
+static void check_uplink_pair(const struct loader *loader, const struct settings_uplink *a,
+                              const struct settings_uplink *b, const struct node *node)
+{
+    if (is_same(a->name, b->name))
+        field_error(&loader->reader, tree_member(node, "name"),
+                    "uplink \"%s\" is there twice; the first is in line %u", a->name,
+                    a->place.line);
+    for (size_t i = 0; i < a->url_count * b->url_count; i++) {
+        const struct settings_url *p = &a->urls[i / b->url_count], *q = &b->urls[i % b->url_count];
+        if (p->port != q->port || !is_same(p->host, q->host))
+            continue;
+        const struct node *urls = tree_member(node, "urls"), *item = urls->first;
+        for (size_t left = i % b->url_count; left > 0 && item->next != NULL; left--)
+            item = item->next;
+        field_error(&loader->reader, urls->count == b->url_count ? item : urls,
+                    "broker %s:%u already belongs to uplink \"%s\" (line %u); with one client id "
+                    "the two would throw each other out",
+                    q->host, q->port, a->name == NULL ? "?" : a->name, a->place.line);
+        return;
+    }
+}
+
 static void check_uplinks(const struct loader *loader)
 {
     const struct settings *settings = loader->settings;
     for (size_t i = 0; i < settings->uplink_count; i++) {
         const struct node *node = loader->uplink_nodes[i];
         check_uplink(loader, node, &settings->uplinks[i]);
-        for (size_t earlier = 0; earlier < i; earlier++) {
-            const struct settings_uplink *a = &settings->uplinks[earlier];
-            if (is_same(a->name, settings->uplinks[i].name))
-                field_error(&loader->reader, tree_member(node, "name"),
-                            "uplink \"%s\" is there twice; the first is in line %u", a->name,
-                            a->place.line);
-        }
+        for (size_t earlier = 0; earlier < i; earlier++)
+            check_uplink_pair(loader, &settings->uplinks[earlier], &settings->uplinks[i], node);
     }
 }
 

@@ -149,6 +149,25 @@ static void bytes_that_are_no_text(void **state)
     }
 }
 
+/* As Windows saves a file: a byte order mark, carriage returns. */
+static void foreign_line_ends(void **state)
+{
+    (void)state;
+    struct diagnostics *diagnostics = diagnostics_new();
+    const struct source *source = add_source(diagnostics, "a.yaml",
+                                             "\xef\xbb\xbf"
+                                             "a: b\r\nc: d\r\n");
+    diagnostics_add(diagnostics, SEVERITY_ERROR, place_of(source, "a"), "a");
+    diagnostics_add(diagnostics, SEVERITY_ERROR, place_of(source, "d"), "d");
+    assert_string_equal(diagnostics_text(diagnostics), "a.yaml:1:1: error: a\n"
+                                                       "    a: b\n"
+                                                       "    ^\n"
+                                                       "a.yaml:2:4: error: d\n"
+                                                       "    c: d\n"
+                                                       "       ^\n");
+    diagnostics_free(diagnostics);
+}
+
 static void folders_are_no_files(void **state)
 {
     (void)state;
@@ -165,6 +184,7 @@ int main(void)
         cmocka_unit_test(wide_characters),        cmocka_unit_test(places_at_the_edges),
         cmocka_unit_test(what_is_never_shown),    cmocka_unit_test(many_messages),
         cmocka_unit_test(bytes_that_are_no_text), cmocka_unit_test(folders_are_no_files),
+        cmocka_unit_test(foreign_line_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
