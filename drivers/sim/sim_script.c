@@ -145,11 +145,11 @@ static bool read_entry(const struct reader *reader, const struct settings *setti
     return true;
 }
 
-/* NULL after reporting what is wrong. An empty file is an empty list. */
+/* NULL after reporting what is wrong. */
 static struct sim_fault *read_list(const struct reader *reader, const struct settings *settings,
                                    const struct node *root)
 {
-    if (root->kind != NODE_LIST && root->kind != NODE_EMPTY) {
+    if (root->kind != NODE_LIST) {
         field_error(reader, root, "a list of faults is expected here, not %s",
                     tree_kind_name(root->kind));
         return NULL;

@@ -24,6 +24,7 @@ struct walk {
     double first, step;
     uint32_t count, start, stride;
     double factor, divisor; /* of the unit and decimals registers */
+    bool nothing_valid;     /* no raw value reads as GOOD */
     size_t leader;          /* the point that the same register is simulated for; often itself */
 };
 
@@ -229,6 +230,19 @@ static double step_of(const struct profile_point *point, const struct walk *walk
     return grain > 0 ? fmax(grain, ceil(step / grain - 1e-9) * grain) : step;
 }
 
+/* Lays `first` and `count` on the grid of `step`, so that no published value lies half-way between
+ * two decimals; where the grid has nothing to offer, on a single value. */
+static void lay_grid(struct walk *walk, double grain, const struct span *span)
+{
+    walk->first = ceil(span->low / walk->step - 1e-6) * walk->step;
+    double count = floor((span->high - walk->first) / walk->step + 1e-6) + 1;
+    walk->count = count >= 1 ? (uint32_t)count : 1;
+    if (count < 1) {
+        walk->first = grain > 0 ? ceil(span->low / grain - 1e-6) * grain : span->low;
+        walk->nothing_valid = walk->first > span->high + 1e-6 * grain;
+    }
+}
+
 static void walk_span(struct walk *walk, const struct profile_point *point, const struct span *span)
 {
     double step = step_of(point, walk, span);
@@ -236,21 +250,15 @@ static void walk_span(struct walk *walk, const struct profile_point *point, cons
     walk->first = span->low;
     walk->count = 1;
     walk->stride = 0;
-    if (!(step > 0) || !(span->high > span->low)) {
+    walk->nothing_valid = !(span->high >= span->low);
+    if (!(step > 0) || walk->nothing_valid) {
         return;
     }
-    double count = floor((span->high - span->low) / step + 1e-6) + 1;
+    double count = floor((span->high - span->low) / step) + 1;
     if (count > DISTINCT_MAX) {
         walk->step = step * ceil(count / DISTINCT_MAX);
     }
-    /* On the grid of the step, so that no published value lies half-way between two decimals. */
-    walk->first = ceil(span->low / walk->step - 1e-6) * walk->step;
-    count = floor((span->high - walk->first) / walk->step + 1e-6) + 1;
-    if (count < 1) {
-        walk->first = span->low;
-        return;
-    }
-    walk->count = (uint32_t)count;
+    lay_grid(walk, grain_of(point->type), span);
     if (walk->count == 1) {
         return;
     }
@@ -545,5 +553,6 @@ int64_t sim_value_steps(const struct sim_value *value, size_t point, uint32_t co
 
 uint32_t sim_value_distinct(const struct sim_value *value, size_t point)
 {
-    return value->walks[value->walks[point].leader].count;
+    const struct walk *walk = &value->walks[value->walks[point].leader];
+    return walk->nothing_valid ? 0 : walk->count;
 }

@@ -38,7 +38,8 @@ void sim_value_fill(const struct sim_value *value, enum function function, uint1
 float sim_value_real(const struct sim_value *value, size_t point, uint32_t counter);
 int64_t sim_value_steps(const struct sim_value *value, size_t point, uint32_t counter);
 
-/* How many different values the point goes through before one comes again. */
+/* How many different values the point goes through before one comes again; 0 when its register has
+ * none that is valid. */
 uint32_t sim_value_distinct(const struct sim_value *value, size_t point);
 
 #endif
