@@ -105,6 +105,7 @@ static void test_every_function(void **state)
         for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
             /* A serial unit has a number from 0 to 247. */
             if (kinds[k] != TRANSPORT_TCP && requests[i].unit > 247) {
+                assert_int_equal(ask(&f, PEER_GOOD, requests[i]), OUTCOME_TIMEOUT);
                 continue;
             }
             assert_int_equal(ask(&f, PEER_GOOD, requests[i]), OUTCOME_OK);
@@ -201,6 +202,8 @@ static void test_foreign_frames_are_skipped(void **state)
         }
         assert_int_equal(f.peer.requests, 20);
         assert_true(f.peer.connections <= 1);
+        assert_int_equal(ask(&f, PEER_CHATTER, plain), OUTCOME_GARBLED);
+        assert_in_range(f.took_ms, TIMEOUT_MS - 1, 2 * TIMEOUT_MS + 150);
         stop(&f);
     }
 }

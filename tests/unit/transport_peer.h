@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers/clock.h"
 #include "drivers/transport.h"
 
 enum behaviour {
@@ -41,6 +42,7 @@ enum behaviour {
     PEER_PIECES,  /* in pieces of 16 bytes, 2 ms or delay_ms apart */
     PEER_FLIP,    /* one bit of the right answer is wrong */
     PEER_NOISE,   /* 1 to 40 random bytes that begin like the right answer */
+    PEER_CHATTER, /* other answers than the right one for a whole second */
     PEER_CLOSE,   /* closes instead of answering (sockets) */
     PEER_LATE,    /* after delay_ms */
     PEER_SOMETIMES_LATE, /* one in six after 1 to delay_ms, the others at once; one in twelve never
@@ -168,10 +170,17 @@ static inline void peer_serve(struct peer *peer, const uint8_t *received, size_t
         (behaviour == PEER_SOMETIMES_LATE && rand_r(&peer->seed) % 12 == 0)) {
         return;
     }
+    mono_time end = clock_after_ms(clock_mono(), 1000);
+    while (behaviour == PEER_CHATTER && clock_mono().ns < end.ns) {
+        peer_send_foreign(peer, received, frame, length);
+        if (peer->kind == TRANSPORT_RTU) { /* a full pty would block for ever */
+            peer_sleep_ms(1);
+        }
+    }
     if (behaviour == PEER_ECHO || behaviour == PEER_ECHO_THEN_GOOD) {
         peer_send(peer, received, received_length);
     }
-    if (behaviour == PEER_ECHO) {
+    if (behaviour == PEER_ECHO || behaviour == PEER_CHATTER) {
         return;
     }
     if (behaviour == PEER_GARBAGE) {
