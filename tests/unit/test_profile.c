@@ -22,7 +22,7 @@ static const char FULL[] =
     "vendor: 某厂\n"
     "sector: water\n"
     "status: verified\n"
-    "source: a manual\n"
+    "source: >\n  a\n  manual\n"
     "serial: 4800 7E2\n"
     "max_registers: 20\n"
     "min_gap: 500ms\n"
@@ -44,7 +44,11 @@ static const char FULL[] =
     "vectors:\n"
     "  - { request: \"01 03 00 00 00 01 84 0A\", response: \"0103020218B92E\",\n"
     "      expect: { e: 1.25, t: sensor_fault } }\n"
-    "  - { request: \"01 03 00 00 00 01 84 0A\" }\n";
+    "  - { request: \"01 03 00 00 00 01 84 0A\" }\n"
+    "  - { request: \"01 03 00 00 00 01 84 0A\", response: \"01 83 02 C0 F1\",\n"
+    "      expect: { e: exception } }\n"
+    "  - { request: \"01 01 00 00 00 0A BC 0D\", response: \"01 01 02 ff 03 b8 0d\",\n"
+    "      expect: { b: 1 } }\n";
 
 static struct profile *load(const char *text, quantity_lookup lookup, struct diagnostics *out)
 {
@@ -147,7 +151,7 @@ static void vectors(void **state)
     struct diagnostics *diagnostics = diagnostics_new();
     struct profile *profile = load(FULL, class_quantity, diagnostics);
     const struct profile_vector *vector = &profile->vectors[0];
-    assert_int_equal(profile->vector_count, 2);
+    assert_int_equal(profile->vector_count, 4);
     assert_int_equal(vector->request_length, 8);
     assert_int_equal(vector->response_length, 7);
     assert_int_equal(vector->response[4], 0x18);
@@ -157,6 +161,9 @@ static void vectors(void **state)
     assert_false(vector->expect[1].usable);
     assert_int_equal(vector->expect[1].quality, QUALITY_SENSOR_FAULT);
     assert_int_equal(profile->vectors[1].response_length, 0);
+    assert_int_equal(profile->vectors[2].response_length, 5);
+    assert_int_equal(profile->vectors[2].expect[0].quality, QUALITY_EXCEPTION);
+    assert_int_equal(profile->vectors[3].response[3], 0xff);
     profile_free(profile);
     diagnostics_free(diagnostics);
 }

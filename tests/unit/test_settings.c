@@ -42,7 +42,7 @@ static const char MINIMAL[] =
     "    sector: waterlogging\n"
     "    title: 集水坑\n"
     "    asset: 1405020101000017\n"
-    "    grid: 140502110152102\n"
+    "    grid: 820102110152102\n"
     "    every: 10s\n"
     "    every_alarm: 500ms\n"
     "    points: { level: { mount_height: 4.2, deadband: 0.01, every: 2s } }\n"
@@ -151,7 +151,7 @@ static void devices(void **state)
     assert_int_equal(pit->sector, SECTOR_WATERLOGGING);
     assert_string_equal(pit->title, "集水坑");
     assert_string_equal(pit->asset, "1405020101000017");
-    assert_string_equal(pit->grid, "140502110152102");
+    assert_string_equal(pit->grid, "820102110152102");
     assert_int_equal(pit->every_ms, 10000);
     assert_int_equal(pit->every_alarm_ms, 500);
     assert_true(pit->points[0].has_deadband);
@@ -272,6 +272,7 @@ static void suggestions(void **state)
     } cases[] = {
         {"manhol", "; did you mean \"manhole\"?"},
         {"MANHOLE", "; did you mean \"manhole\"?"},
+        {"amnhoel", "; did you mean \"manhole\"?"},
         {"ags", "; did you mean \"gas\"?"},
         {"x", ""},
         {"", ""},
