@@ -149,25 +149,36 @@ bool field_text(const struct reader *reader, const struct field *field, const st
     return true;
 }
 
+static bool is_allowed(const char *set, char character)
+{
+    while (*set != '\0') {
+        size_t length = strcspn(set, " ");
+        bool is_range = length == 3;
+        if (is_range ? character >= set[0] && character <= set[2] : character == set[0])
+            return true;
+        set += length + strspn(set + length, " ");
+    }
+    return false;
+}
+
+bool field_allows(const char *set, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!is_allowed(set, text[i]))
+            return false;
+    }
+    return true;
+}
+
 bool field_name(const struct reader *reader, const struct field *field, const struct node *node,
                 void *out)
 {
     if (!field_is_text(reader, node, "a name") ||
         !length_fits(reader, field, node, strlen(node->text)))
         return false;
-    size_t good = strspn(node->text, field->characters);
-    if (node->text[good] != '\0') {
-        char shown[80] = "";
-        const char *rest = field->characters;
-        if (strstr(rest, FIELD_LOWER) != NULL)
-            rest += strlen(FIELD_LOWER);
-        snprintf(shown, sizeof(shown), "%s%s%s", rest != field->characters ? "a-z " : "",
-                 strstr(rest, FIELD_UPPER) != NULL ? "A-Z " : "",
-                 strstr(rest, FIELD_DIGITS) != NULL ? "0-9 " : "");
-        const char *digits = strstr(rest, FIELD_DIGITS);
-        return field_error(reader, node, "%s \"%.64s\" may hold only %s%s", field->key, node->text,
-                           shown, digits == NULL ? "" : digits + strlen(FIELD_DIGITS));
-    }
+    if (!field_allows(field->characters, node->text, strlen(node->text)))
+        return field_error(reader, node, "%s \"%.64s\" may hold only %s", field->key, node->text,
+                           field->characters);
     *(char **)out = arena_text(reader->arena, node->text);
     return true;
 }

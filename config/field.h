@@ -17,10 +17,6 @@
 #include "config/diagnostics.h"
 #include "config/tree.h"
 
-#define FIELD_LOWER  "abcdefghijklmnopqrstuvwxyz"
-#define FIELD_UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define FIELD_DIGITS "0123456789"
-
 struct reader {
     struct arena *arena; /* what is read lives here */
     struct diagnostics *out;
@@ -49,7 +45,7 @@ struct field {
     size_t offset;
     const char *fallback;          /* NULL: what the zeroed struct holds */
     const char *min, *max;         /* field_text, field_name: lengths */
-    const char *characters;        /* field_name: the allowed ones */
+    const char *characters;        /* field_name: the allowed ones, like "a-z 0-9 _" */
     const struct choice *choices;  /* field_choice; ends with a NULL name */
     const struct section *section; /* field_section: its offsets are those of the same struct */
     bool required;
@@ -76,6 +72,9 @@ bool field_serial(const struct reader *, const struct field *, const struct node
 bool field_choice(const struct reader *, const struct field *, const struct node *, void *out);
 bool field_sector(const struct reader *, const struct field *, const struct node *, void *out);
 bool field_section(const struct reader *, const struct field *, const struct node *, void *base);
+
+/* True when every character is one of a set like "a-z 0-9 _". */
+bool field_allows(const char *set, const char *text, size_t length);
 
 /* A list that is read later, when the rest of the file is known; `min` "1" when it must not be
  * empty. Writes nothing. */

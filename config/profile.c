@@ -38,7 +38,7 @@ static const struct field PROFILE_FIELDS[] = {
      .offset = offsetof(struct profile, name),
      .required = true,
      .max = "64",
-     .characters = FIELD_LOWER FIELD_DIGITS "-_.",
+     .characters = "a-z 0-9 - _ .",
      .help = "its name, the same as the file's"},
     {.key = "title", .parse = field_section, .section = &TITLE, .help = "{ zh: ..., en: ... }"},
     {.key = "vendor",

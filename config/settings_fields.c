@@ -6,7 +6,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-#define NAME_CHARACTERS FIELD_LOWER FIELD_UPPER FIELD_DIGITS "-_."
+#define NAME_CHARACTERS "a-z A-Z 0-9 - _ ."
 
 static const struct choice CRS[] = {
     {"CGCS2000", CRS_CGCS2000},
@@ -42,7 +42,7 @@ static const struct field GATEWAY_FIELDS[] = {
      .offset = AT(gateway.id),
      .required = true,
      .max = "32",
-     .characters = FIELD_LOWER FIELD_DIGITS "-",
+     .characters = "a-z 0-9 -",
      .help = "its name in topics and to the broker, unique in the city"},
     {.key = "region",
      .parse = settings_value_code,
@@ -347,7 +347,7 @@ static const struct field UPLINK_FIELDS[] = {
      .offset = AT(root),
      .fallback = "lifeline/v1",
      .max = "64",
-     .characters = FIELD_LOWER FIELD_UPPER FIELD_DIGITS "-_./",
+     .characters = "a-z A-Z 0-9 - _ . /",
      .help = "what every topic begins with"},
     {.key = "username",
      .parse = field_text,

@@ -10,7 +10,7 @@
 extern const struct section SETTINGS, SETTINGS_LINE, SETTINGS_DEVICE, SETTINGS_POINT,
     SETTINGS_UPLINK;
 
-#define SETTINGS_HOST_CHARACTERS FIELD_LOWER FIELD_UPPER FIELD_DIGITS "-_.:%"
+#define SETTINGS_HOST_CHARACTERS "a-z A-Z 0-9 - _ . : %"
 
 /* Parsers of the tables (settings_value.c), and what `out` is for each. */
 bool settings_value_position(const struct reader *, const struct field *, const struct node *,

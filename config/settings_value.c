@@ -84,7 +84,7 @@ bool settings_value_code(const struct reader *reader, const struct field *field,
         return true;
     }
     size_t wanted = strtoul(field->max, NULL, 10);
-    if (strlen(node->text) != wanted || strspn(node->text, FIELD_DIGITS) != wanted)
+    if (strlen(node->text) != wanted || strspn(node->text, "0123456789") != wanted)
         return field_error(reader, node, "%s \"%.40s\" is not %zu digits: %s", field->key,
                            node->text, wanted, field->help);
     if (!is_province(node->text))
@@ -138,7 +138,7 @@ static bool parse_url(const struct reader *reader, const struct node *node,
     host += bracket;
     size_t length = bracket ? strcspn(host, "]") : strcspn(host, ":/?#");
     const char *rest = host + length + (bracket && host[length] == ']');
-    if (length == 0 || length > 253 || strspn(host, SETTINGS_HOST_CHARACTERS) < length)
+    if (length == 0 || length > 253 || !field_allows(SETTINGS_HOST_CHARACTERS, host, length))
         return field_error(reader, node, "\"%.100s\" has no usable host; %s", node->text, form);
     int64_t port = url->tls ? 8883 : 1883;
     if (rest[0] == ':' && (!scalar_integer(rest + 1, &port) || port < 1 || port > UINT16_MAX))
