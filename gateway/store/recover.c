@@ -181,8 +181,10 @@ static bool recover(struct store *store)
 bool recover_run(struct store *store, char *why, size_t why_size)
 {
     if (database_run(store, STATEMENT_BEGIN) && recover(store) &&
-        database_run(store, STATEMENT_COMMIT))
+        database_run(store, STATEMENT_COMMIT)) {
+        commit_done(store);
         return true;
+    }
     snprintf(why, why_size, "cannot write %s: %s", store->settings->store.path,
              sqlite3_errmsg(store->db));
     return false;

@@ -18,6 +18,9 @@ enum {
     HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
 };
 
+static void publish_status(struct store *store);
+static void free_bodies(struct body *body);
+
 struct store *store_open(const struct settings *settings, uint32_t part_count, char *why,
                          size_t why_size)
 {
@@ -48,6 +51,9 @@ struct store *store_open(const struct settings *settings, uint32_t part_count, c
         store_free(store);
         return NULL;
     }
+    free_bodies(store->queue);
+    store->queue = NULL;
+    publish_status(store);
     return store;
 }
 
@@ -457,7 +463,6 @@ static void *run(void *argument)
     struct store *store = argument;
     bool stop = false;
     pthread_setname_np(pthread_self(), "store");
-    publish_status(store);
     while (!stop) {
         bool due = wait_for_work(store, &stop);
         for (size_t u = 0; u < store->debtor_count; u++)

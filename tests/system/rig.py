@@ -1,0 +1,322 @@
+"""Real parts for the system tests: mosquitto, lifeline-sim, lifelined, and a subscriber that decodes
+with Python's protobuf and knows nothing of our own decoder.
+
+A test is a script: it makes a Rig, does things to it and ends with rig.finish(). Every check prints
+`ok NAME` or `FAIL NAME: why`. LIFELINE_BUILD names the build folder; everything else lies in a folder
+under /tmp that goes when the test passes and stays when it fails.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+import paho.mqtt.client as paho
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("LIFELINE_BUILD", os.path.join(SOURCE, "build"))
+SECTORS = ["", "gas", "water", "drainage", "heat", "manhole", "waterlogging", "sponge", "bridge",
+           "tunnel", "corridor"]
+QUALITIES = {0: "good", 1: "uncertain", 2: "spike", 3: "warmup", 4: "calibrating",
+             16: "out_of_range", 17: "invalid", 18: "sensor_fault", 19: "timeout", 20: "exception",
+             21: "garbled", 22: "link", 23: "stale"}
+
+
+def load_wire(folder):
+    """protoc's Python of our .proto: the independent decoder."""
+    out = os.path.join(folder, "python")
+    os.makedirs(out, exist_ok=True)
+    subprocess.run(["protoc", "--python_out=" + out, "-I", os.path.join(SOURCE, "proto"),
+                    "lifeline/v1/lifeline.proto"], check=True)
+    sys.path.insert(0, out)
+    from lifeline.v1 import lifeline_pb2
+    return lifeline_pb2
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+def read_varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7f) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, at
+
+
+def segment_rows(payload):
+    """The `segments` fields of a DataBatch as they stand on the wire, tag and length included."""
+    rows, at = [], 0
+    while at < len(payload):
+        start = at
+        tag, at = read_varint(payload, at)
+        kind = tag & 7
+        if kind == 0:
+            _, at = read_varint(payload, at)
+        elif kind == 1:
+            at += 8
+        elif kind == 5:
+            at += 4
+        else:
+            length, at = read_varint(payload, at)
+            at += length
+            if tag >> 3 == 8:
+                rows.append(payload[start:at])
+    return rows
+
+
+def undo_runs(pairs, length):
+    if not pairs:
+        return [0] * length
+    out = []
+    for i in range(0, len(pairs), 2):
+        out += [pairs[i + 1]] * pairs[i]
+    assert len(out) == length, "quality runs do not sum to the column's length"
+    return out
+
+
+def readings_of(segment):
+    """(device, point, time, value, quality) of every row, deltas undone."""
+    for block in segment.blocks:
+        times, t = [], segment.base_ms
+        for dt in block.dt_ms:
+            t += dt
+            times.append(t)
+        for column in block.columns:
+            if column.steps:
+                values, sum_ = [], 0
+                for step in column.steps:
+                    sum_ += step
+                    values.append(sum_)
+            else:
+                values = list(column.floats)
+            assert len(values) == len(times), "a column is not as long as dt_ms"
+            for i, quality in enumerate(undo_runs(list(column.quality), len(times))):
+                yield block.device, column.point, times[i], values[i], quality
+
+
+class Subscriber:
+    """Everything that arrives under the root, in order, with the time of arrival. A lasting session,
+    so that a broker that comes back still knows it."""
+
+    def __init__(self, port, username=None, password=None, cafile=None):
+        self.messages = []
+        self.lock = threading.Lock()
+        self.client = paho.Client(client_id="subscriber-%d" % random.getrandbits(30),
+                                  clean_session=False)
+        if username:
+            self.client.username_pw_set(username, password)
+        if cafile:
+            self.client.tls_set(ca_certs=cafile)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.on_connect = lambda c, u, f, rc: c.subscribe("lifeline/#", qos=1)
+        self.client.on_message = self.on_message
+        self.subscribed = threading.Event()
+        self.client.on_subscribe = lambda *a: self.subscribed.set()
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self.subscribed.wait(10), "the subscriber could not subscribe"
+
+    def on_message(self, client, userdata, message):
+        with self.lock:
+            self.messages.append((message.topic, bytes(message.payload), now_ms(), message.retain))
+
+    def all(self):
+        with self.lock:
+            return list(self.messages)
+
+    def stop(self):
+        self.client.loop_stop()
+        self.client.disconnect()
+
+
+class Rig:
+    def __init__(self, name):
+        self.name = name
+        self.seed = int(os.environ.get("LIFELINE_SEED", random.getrandbits(31)))
+        random.seed(self.seed)
+        print("%s: seed %d (LIFELINE_SEED repeats it)" % (name, self.seed), flush=True)
+        self.folder = tempfile.mkdtemp(prefix="lifeline-%s-" % name, dir="/tmp")
+        self.wire = load_wire(self.folder)
+        self.broker_port = free_port()
+        self.processes = {}
+        self.failures = 0
+        self.subscriber = None
+        self.sim_journal = self.path("sim.jsonl")
+        self.store_journal = self.path("stored.log")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.path(name)
+
+    def spawn(self, name, command, **environment):
+        log = open(self.path(name + ".log"), "ab")
+        env = dict(os.environ, **environment)
+        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=env,
+                                                stdin=subprocess.DEVNULL)
+        return self.processes[name]
+
+    def log(self, name):
+        with open(self.path(name + ".log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def end(self, name, sig=signal.SIGTERM, timeout=15):
+        process = self.processes.pop(name, None)
+        if not process:
+            return None
+        process.send_signal(sig)
+        return process.wait(timeout)
+
+    # ---- the parts ----
+
+    def start_broker(self, extra="", anonymous=True, listener=None):
+        conf = self.write("mosquitto.conf", "%s\nallow_anonymous %s\npersistence true\n"
+                          "persistence_location %s/\nautosave_interval 0\nmax_queued_messages 0\n"
+                          "user root\n%s\n"
+                          % (listener or "listener %d 127.0.0.1" % self.broker_port,
+                             "true" if anonymous else "false", self.folder, extra))
+        self.spawn("mosquitto", ["mosquitto", "-c", conf])
+        self.wait_port(self.broker_port)
+
+    def wait_port(self, port, seconds=10):
+        for _ in range(int(seconds * 20)):
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError("nobody listens on %d" % port)
+
+    def subscribe(self, **options):
+        self.subscriber = Subscriber(self.broker_port, **options)
+
+    def start_sim(self, config, *options):
+        read, write = os.pipe()
+        log = open(self.path("sim.log"), "ab")
+        self.processes["sim"] = subprocess.Popen(
+            [os.path.join(BUILD, "lifeline-sim"), "-c", config, "--profiles",
+             os.path.join(SOURCE, "config", "profiles"), "--journal", self.sim_journal,
+             "--ready-fd", str(write), *options],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[write])
+        os.close(write)
+        with os.fdopen(read) as f:
+            assert "ready" in f.read(), "the simulator did not start:\n" + self.log("sim")
+
+    def start_daemon(self, config):
+        self.spawn("daemon", [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
+                              os.path.join(SOURCE, "config", "profiles")],
+                   LIFELINE_TEST_JOURNAL=self.store_journal)
+
+    # ---- what arrived ----
+
+    def batches(self):
+        """(topic kind, sector, DataBatch, payload, arrival) in order of arrival"""
+        for topic, payload, arrival, _ in self.subscriber.all():
+            kind = topic.split("/")[-2]
+            if kind in ("data", "history"):
+                batch = self.wire.DataBatch()
+                batch.ParseFromString(payload)
+                yield kind, topic.split("/")[-1], batch, payload, arrival
+
+    def manifests(self):
+        """(epoch, device id) -> name; (epoch, point id) -> Point"""
+        devices, points = {}, {}
+        for topic, payload, _, _ in self.subscriber.all():
+            if "/manifest/" in topic and payload:
+                manifest = self.wire.Manifest()
+                manifest.ParseFromString(payload)
+                for device in manifest.devices:
+                    devices[manifest.epoch, device.id] = device
+                for point in manifest.points:
+                    points[manifest.epoch, point.id] = point
+        return devices, points
+
+    def states(self):
+        for topic, payload, arrival, retained in self.subscriber.all():
+            if topic.endswith("/state"):
+                state = self.wire.GatewayState()
+                state.ParseFromString(payload)
+                yield state, arrival, retained
+
+    def readings(self):
+        """Every reading once: (device name, point name, time, value, quality, sector)"""
+        devices, points = self.manifests()
+        seen = set()
+        for _, sector, batch, _, _ in self.batches():
+            for segment in batch.segments:
+                key = (batch.gateway, batch.epoch, batch.sector, segment.seq)
+                if key in seen:
+                    continue
+                seen.add(key)
+                for device, point, t, value, quality in readings_of(segment):
+                    yield (devices[batch.epoch, device].name, points[batch.epoch, point].name, t,
+                           value, QUALITIES[quality], sector)
+
+    def emitted(self):
+        """What the simulator answered: (device, point, time, value, fault)"""
+        with open(self.sim_journal, encoding="utf-8") as f:
+            for line in f:
+                answer = json.loads(line)
+                for point, value in answer.get("points", {}).items():
+                    yield answer["device"], point, answer["t"], value, answer.get("fault")
+
+    def wait(self, condition, seconds, what):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(0.1)
+        self.check(what, False, "not within %d s" % seconds)
+        return False
+
+    # ---- the end ----
+
+    def check(self, name, passed, why=""):
+        print("%s %s/%s%s" % ("ok" if passed else "FAIL", self.name, name,
+                              "" if passed else ": " + str(why)), flush=True)
+        self.failures += not passed
+        return passed
+
+    def finish(self):
+        for name in list(self.processes):
+            try:
+                code = self.end(name)
+                if name == "daemon":
+                    self.check("the daemon ends with 0", code == 0, code)
+            except subprocess.TimeoutExpired:
+                self.processes[name] = None
+                self.check("%s ends" % name, False, "it hangs")
+        if self.subscriber:
+            self.subscriber.stop()
+        if self.failures:
+            print("--- daemon log\n" + self.log("daemon") if
+                  os.path.exists(self.path("daemon.log")) else "", flush=True)
+            print("kept: " + self.folder, flush=True)
+            sys.exit(1)
+        shutil.rmtree(self.folder)
+
+
+def row_crc(epoch, sector, seq, row):
+    """The CRC that the store keeps beside a row: over its key and its bytes."""
+    return zlib.crc32(row, zlib.crc32(struct.pack("<QQQ", epoch, sector, seq)))
