@@ -5,11 +5,14 @@
  *     {"t":1795343723123,"line":"plc","device":"well-017","unit":3,"function":3,"address":0,"count":3,
  *      "counter":17,"fault":"late","points":{"tilt_x":-4125,"level":1.25}}
  *
- * t: wall clock, ms, when the reply's last byte left. points: those that the request holds whole,
- * as steps (value x 10^decimals), floats as numbers of 9 digits; absent where no value went out.
- * fault: only when one struck; then `counter` and `points` stand there for "late" alone. exception:
- * the code, when one was sent. A link that is dropped or restored: {"t","line","fault":"drop-link",
- * "down":true}. A line is in the file before the last byte of its reply is on its way. */
+ * t: wall clock, ms, when the reply's last byte left. counter: of the block (unit, function,
+ * address), 1 for its first answer; answers spoilt by a fault (garbled, short, wrong-unit) count
+ * too, so that their values are told from all others. points: those that the request holds whole,
+ * as steps (value x 10^decimals), floats as numbers of 9 digits. fault: only when one struck; then
+ * `counter` and `points` stand there for "late" alone. exception: the code, when one was sent; no
+ * points then. A link that is dropped or restored: {"t","line","fault":"drop-link","down":true}. A
+ * line is in the file before the last byte of its reply is on its way; a reply whose connection
+ * closed before it was due has none. */
 #ifndef LIFELINE_SIM_JOURNAL_H
 #define LIFELINE_SIM_JOURNAL_H
 

@@ -1,4 +1,7 @@
-/* Faults of the simulator: when they strike, and what a script may say. */
+/* Faults of the simulator: when they strike, and what a script may say.
+ *
+ * The schedule is asked with made-up times. Scripts are read from files of their own; a wrong one
+ * must be refused at its line and leave the old schedule as it was. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

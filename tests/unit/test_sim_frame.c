@@ -1,4 +1,7 @@
-/* The simulator's framing: known frames, every truncation, every flipped bit, line time. */
+/* The simulator's framing.
+ *
+ * Frames from sensors' documents, every truncation and every flipped bit of a request, requests
+ * that come in pieces, the longest answers, and the time that a character takes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

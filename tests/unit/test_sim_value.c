@@ -1,5 +1,8 @@
-/* What the simulator shows is what the gateway reads: for every shipped profile and for made-up
- * points, decode_block() gives GOOD and the very value that the simulator says it published. */
+/* What the simulator shows is what the gateway reads.
+ *
+ * For every shipped profile and for made-up points, decode_block() must give GOOD and the very
+ * value that the simulator says it published, and none twice before all have come once. SEED=N
+ * repeats a random round. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
