@@ -1,6 +1,8 @@
 /* Loading a configuration, the same in daemon, command line and simulator.
- * Runs in main() of each; the caller owns the struct setup. Everything that is wrong comes out of
- * one struct diagnostics, at its place. Never prints and never opens a line. */
+ * Runs in main() of each; the caller owns the struct setup. Whatever is wrong, in the file, in a
+ * profile, in a test vector or in the load of a line, comes out of one struct diagnostics, at its
+ * place.
+ * Never prints and never opens a line. */
 #include "drivers/setup.h"
 
 #include <stdio.h>

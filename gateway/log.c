@@ -1,6 +1,7 @@
 /* Log lines for a daemon in the foreground: stderr, one write() a line, so that lines of several
- * threads never mix. The <n> prefix is the journal's; on a terminal it is left out.
- * Any thread; owns nothing; never allocates and never blocks longer than stderr does. */
+ * threads never mix.
+ * Any thread; owns nothing. The <n> prefix is the journal's; on a terminal it is left out.
+ * Never allocates and never blocks longer than stderr does. */
 #include "gateway/log.h"
 
 #include <stdarg.h>

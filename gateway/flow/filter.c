@@ -1,5 +1,6 @@
-/* The deadband and the silence of repeated failures, per block.
- * Pure: the pipeline thread owns the struct and calls; time comes with the sample.
+/* The deadband, and the silence of repeated failures, per block.
+ * Pure: the pipeline thread owns the struct and calls; time comes with the sample. A row that is
+ * left out says "nothing moved", so the comparison is with the last row that was kept.
  * Never changes a value: a kept row carries all its true values. */
 #include "gateway/flow/filter.h"
 

@@ -1,5 +1,7 @@
-/* The table of the newest samples. The pipeline writes, the main thread reads; one mutex, held for
- * a copy only. Owns its arrays, allocated once from the plan. Never waits and never judges. */
+/* The table of the newest samples.
+ * The pipeline writes, the main thread reads; one mutex, held for a copy only. Owns its arrays,
+ * allocated once from the plan.
+ * Never waits and never judges. */
 #include "gateway/flow/latest.h"
 
 #include <pthread.h>

@@ -1,6 +1,7 @@
 /* Blocks of the plan into open segments, sector by sector, at most 500 points each.
- * Pure, used by main() and the pipeline at start; owns its arrays.
- * Never changes while the daemon runs: a Block on the wire keeps its shape until a reload. */
+ * Pure, used by main() and the pipeline at start; owns its arrays. A segment rewritten at every
+ * sync must stay small beside a page of flash, hence the limit. Never changes while the daemon
+ * runs: a Block on the wire keeps its shape until a reload. */
 #include "gateway/flow/layout.h"
 
 #include <stdlib.h>

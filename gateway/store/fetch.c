@@ -1,5 +1,6 @@
-/* Rows into parcels: live first, then what an uplink still owes from before, then Gaps.
- * Store thread. A row goes out as it was stored: its CRC is checked, its bytes are appended.
+/* Rows into parcels: live first, then Gaps, then what an uplink still owes from before.
+ * Store thread; the parcel is lent by its uplink. A row goes out as it was stored: its CRC is
+ * checked, its bytes are appended.
  * Never keeps a parcel and never decides what was delivered. */
 #include "gateway/store/internal.h"
 

@@ -1,6 +1,7 @@
 /* Sorted, disjoint, inclusive ranges of sequence numbers in one growing array.
- * Pure: no thread, no clock, no I/O. Owns its array. Neighbours are always joined, so that the
- * number of ranges says how many holes there are. */
+ * Pure: no thread, no clock, no I/O; the caller owns the set and its array. Neighbours are always
+ * joined, so that the number of ranges says how many holes there are.
+ * Never shrinks its array. */
 #include "gateway/store/ranges.h"
 
 #include <stdlib.h>

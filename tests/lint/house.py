@@ -11,11 +11,11 @@ ROOMS = {
     "config": ({"proto"}, {"libfyaml"}),
     "drivers": ({"proto", "config"}, {"libmodbus"}),
     "drivers/sim": (FLOORS, {"libfyaml"}),
-    "gateway": (FLOORS, set()),  # log.h and the like: below every room of the daemon
-    "gateway/store": (FLOORS | {"gateway"}, {"sqlite", "zlib"}),
+    "gateway": (FLOORS, {"zlib"}),  # log.h and the like: below every room of the daemon
+    "gateway/store": (FLOORS | {"gateway"}, {"sqlite", "zlib", "protobuf-c"}),
     "gateway/flow": (FLOORS | {"gateway", "gateway/store"}, set()),
     "gateway/poll": (FLOORS | {"gateway", "gateway/flow"}, set()),
-    "gateway/uplink": (FLOORS | {"gateway", "gateway/store"}, {"mosquitto", "zstd", "openssl"}),
+    "gateway/uplink": (FLOORS | {"gateway", "gateway/store"}, {"mosquitto", "zstd", "openssl", "protobuf-c"}),
     "gateway/api": (
         FLOORS | {"gateway", "gateway/poll", "gateway/flow", "gateway/store", "gateway/uplink"},
         {"libevent", "jansson"},

@@ -1,4 +1,7 @@
-/* ranges.c against a bitmap: random adds and removes, the same members and the fewest ranges. */
+/* ranges.c against a bitmap.
+ * Random adds and removes over 64 numbers; after every step the members are the same and there are
+ * the fewest ranges that can hold them.
+ * The seed is printed. */
 #include "gateway/store/ranges.h"
 
 #include <setjmp.h>

@@ -1,5 +1,7 @@
-/* schedule.c under a fake clock: no drift over a day, spread phases, a dead unit's share of the
- * line. */
+/* schedule.c under a fake clock.
+ * No drift over a day, phases that stay spread, a dead unit's share of the line, and what becomes
+ * of a line that is asked for more than it can do.
+ * No threads, no real time. */
 #include "gateway/poll/schedule.h"
 
 #include <setjmp.h>
