@@ -12,10 +12,27 @@
 
 #include <event2/buffer.h>
 
-enum { BODY_MAX = 4096, HEADERS_MAX = 8192, IDLE_SECONDS = 60 };
+enum { BODY_MAX = 4096, HEADERS_MAX = 8192, IDLE_SECONDS = 60, NAME_MAX_BYTES = 128 };
 
-static const int methods = EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
-                           EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH;
+struct route {
+    const char *path; /* at most one *, which stands for a name */
+    enum evhttp_cmd_type method;
+    api_handler answer;
+};
+
+static const struct route routes[] = {
+    {"/v1/status", EVHTTP_REQ_GET, status_gateway},
+    {"/v1/lines", EVHTTP_REQ_GET, status_lines},
+    {"/v1/devices", EVHTTP_REQ_GET, inventory_devices},
+    {"/v1/points", EVHTTP_REQ_GET, inventory_points},
+    {"/v1/latest", EVHTTP_REQ_GET, reading_latest},
+    {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
+    {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
+};
+
+/* Those that libevent hands on; whatever else it refuses itself. */
+static const int methods = EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                           EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH;
 
 void api_reply(struct evhttp_request *request, int code, json_t *body)
 {
@@ -23,6 +40,7 @@ void api_reply(struct evhttp_request *request, int code, json_t *body)
     char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(body);
     evhttp_add_header(headers, "Content-Type", "application/json");
+    evhttp_add_header(headers, "Cache-Control", "no-store");
     if (text)
         evbuffer_add_printf(evhttp_request_get_output_buffer(request), "%s\n", text);
     else
@@ -36,51 +54,123 @@ void api_error(struct evhttp_request *request, int code, const char *text)
     api_reply(request, code, json_pack("{s:s}", "error", text));
 }
 
-static void status(struct api *api, struct evhttp_request *request)
+bool api_query(struct api *api, struct evhttp_request *request, struct evkeyvalq *query)
 {
-    const struct settings_gateway *gateway = &api->rooms.setup->settings->gateway;
-    api_reply(request, HTTP_OK,
-              json_pack("{s:s, s:s}", "id", gateway->id, "version", LIFELINE_VERSION));
+    const struct settings *settings = api->rooms.setup->settings;
+    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+    if (evhttp_parse_query_str(text, query) != 0) {
+        api_error(request, HTTP_BADREQUEST, "malformed query");
+        return false;
+    }
+    for (size_t d = 0; d < settings->device_count; d++) {
+        const struct settings_device *device = &settings->devices[d];
+        for (size_t p = 0; p < device->profile->point_count; p++) {
+            if (reading_wanted(query, device->name, device->profile->points[p].name))
+                return true;
+        }
+    }
+    bool any = evhttp_find_header(query, "point") != NULL;
+    if (any) {
+        evhttp_clear_headers(query);
+        api_error(request, HTTP_NOTFOUND, "no point matches");
+    }
+    return !any;
+}
+
+/* name receives what stands for the *; "" when there is none. */
+static bool path_fits(const char *pattern, const char *path, char *name, size_t name_size)
+{
+    const char *star = strchr(pattern, '*');
+    name[0] = '\0';
+    if (!star)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(star - pattern);
+    if (strncmp(pattern, path, before) != 0)
+        return false;
+    size_t length = strcspn(path + before, "/");
+    if (length == 0 || length >= name_size || strcmp(path + before + length, star + 1) != 0)
+        return false;
+    memcpy(name, path + before, length);
+    name[length] = '\0';
+    return true;
+}
+
+static void refuse_method(struct evhttp_request *request, enum evhttp_cmd_type method)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow",
+                      method == EVHTTP_REQ_POST ? "POST" : "GET");
+    api_error(request, HTTP_BADMETHOD, "this path has another method");
 }
 
 static void on_request(struct evhttp_request *request, void *context)
 {
-    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
-    if (path && strcmp(path, "/v1/status") == 0)
-        status(context, request);
-    else
-        api_error(request, HTTP_NOTFOUND, "no such path");
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+    char name[NAME_MAX_BYTES];
+    for (size_t i = 0; path && i < sizeof routes / sizeof *routes; i++) {
+        const struct route *route = &routes[i];
+        if (!path_fits(route->path, path, name, sizeof name))
+            continue;
+        if (evhttp_request_get_command(request) == route->method)
+            route->answer(context, request, name);
+        else
+            refuse_method(request, route->method);
+        return;
+    }
+    api_error(request, HTTP_NOTFOUND, "no such path");
+}
+
+static bool serve(struct api *api, char *why, size_t why_size)
+{
+    api->http = evhttp_new(api->base);
+    if (!api->http)
+        return false;
+    evhttp_set_allowed_methods(api->http, (ev_uint16_t)methods);
+    evhttp_set_max_body_size(api->http, BODY_MAX);
+    evhttp_set_max_headers_size(api->http, HEADERS_MAX);
+    evhttp_set_timeout(api->http, IDLE_SECONDS);
+    evhttp_set_gencb(api->http, on_request, api);
+    int fd = socket_listen(api->rooms.setup->settings->api.socket, why, why_size);
+    if (fd < 0)
+        return false;
+    if (evhttp_accept_socket_with_handle(api->http, fd))
+        return true;
+    close(fd);
+    (void)unlink(api->rooms.setup->settings->api.socket);
+    return false;
+}
+
+static void take_down(struct api *api)
+{
+    events_free(api->events);
+    reads_free(api->reads);
+    if (api->http)
+        evhttp_free(api->http);
+    free(api->values);
+    free(api);
 }
 
 struct api *api_new(struct event_base *base, const struct api_rooms *rooms, char *why,
                     size_t why_size)
 {
+    const struct plan *plan = rooms->setup->plan;
     struct api *api = calloc(1, sizeof *api);
     snprintf(why, why_size, "api: out of memory");
     if (!api)
         return NULL;
     api->base = base;
     api->rooms = *rooms;
-    api->http = evhttp_new(base);
-    if (!api->http)
-        goto failed;
-    evhttp_set_allowed_methods(api->http, (ev_uint16_t)methods);
-    evhttp_set_max_body_size(api->http, BODY_MAX);
-    evhttp_set_max_headers_size(api->http, HEADERS_MAX);
-    evhttp_set_timeout(api->http, IDLE_SECONDS);
-    evhttp_set_gencb(api->http, on_request, api);
-    int fd = socket_listen(rooms->setup->settings->api.socket, why, why_size);
-    if (fd < 0)
-        goto failed;
-    if (!evhttp_accept_socket_with_handle(api->http, fd)) {
-        close(fd);
-        goto failed;
+    size_t points = 1;
+    for (size_t b = 0; b < plan->block_count; b++) {
+        if (plan->blocks[b].point_count > points)
+            points = plan->blocks[b].point_count;
     }
-    return api;
-failed:
-    if (api->http)
-        evhttp_free(api->http);
-    free(api);
+    api->values = calloc(points, sizeof *api->values);
+    api->events = events_new(api);
+    api->reads = reads_new(api);
+    if (api->values && api->events && api->reads && serve(api, why, why_size))
+        return api;
+    take_down(api);
     return NULL;
 }
 
@@ -89,6 +179,5 @@ void api_free(struct api *api)
     if (!api)
         return;
     (void)unlink(api->rooms.setup->settings->api.socket);
-    evhttp_free(api->http);
-    free(api);
+    take_down(api);
 }

@@ -3,23 +3,70 @@
 #define LIFELINE_API_INTERNAL_H
 
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <jansson.h>
 
 #include "gateway/api/api.h"
+
+struct events;
+struct reads;
 
 struct api {
     struct event_base *base;
     struct api_rooms rooms;
     struct evhttp *http;
+    struct events *events;
+    struct reads *reads;
+    struct value *values; /* scratch: as many as any block has */
 };
-
-/* socket.c: a listening descriptor, or -1 with the reason in why. */
-int socket_listen(const char *path, char *why, size_t why_size);
 
 /* Answers with JSON; takes the reference. NULL stands for "out of memory". */
 void api_reply(struct evhttp_request *request, int code, json_t *body);
 
 /* Answers {"error": text}. */
 void api_error(struct evhttp_request *request, int code, const char *text);
+
+/* The request's query. False: it is malformed, or its `point` patterns match nothing; then it has
+ * been answered. Otherwise free it with evhttp_clear_headers(). */
+bool api_query(struct api *api, struct evhttp_request *request, struct evkeyvalq *query)
+    __attribute__((warn_unused_result));
+
+/* How a path is answered; `name` is what stands for the * of the route's path. */
+typedef void (*api_handler)(struct api *api, struct evhttp_request *request, const char *name);
+
+/* status.c: how everybody does */
+void status_gateway(struct api *api, struct evhttp_request *request, const char *name);
+void status_lines(struct api *api, struct evhttp_request *request, const char *name);
+
+/* inventory.c: what is configured */
+void inventory_devices(struct api *api, struct evhttp_request *request, const char *name);
+void inventory_points(struct api *api, struct evhttp_request *request, const char *name);
+
+/* reading.c: values as JSON, the same in /v1/latest, /v1/events and a device that is read now */
+void reading_latest(struct api *api, struct evhttp_request *request, const char *name);
+
+/* True when one of the query's `point` patterns matches "device" or "device.point", or when there
+ * is none. */
+bool reading_wanted(const struct evkeyvalq *query, const char *device, const char *point);
+
+/* Appends an object for each wanted point of a block; query may be NULL. */
+void reading_append(struct api *api, uint32_t block, const struct evkeyvalq *query, mono_time now,
+                    json_t *out);
+
+/* Milliseconds since then, or null for never. */
+json_t *reading_age(mono_time then, mono_time now);
+
+/* events.c: server-sent events */
+struct events *events_new(struct api *api);
+void events_free(struct events *events);
+void events_subscribe(struct api *api, struct evhttp_request *request, const char *name);
+
+/* reads.c: devices that are read now */
+struct reads *reads_new(struct api *api);
+void reads_free(struct reads *reads);
+void reads_device(struct api *api, struct evhttp_request *request, const char *name);
+
+/* socket.c: a listening descriptor, or -1 with the reason in why. */
+int socket_listen(const char *path, char *why, size_t why_size) __attribute__((warn_unused_result));
 
 #endif

@@ -1,0 +1,135 @@
+/* A value as JSON, and which values a client asked for.
+ *
+ * Main thread. Reads the table of the newest samples and the configuration, changes neither. A
+ * value that does not count is null beside its quality: nobody takes the last good one for a new
+ * one. Times are UTC as the line marked them; ages run on the monotonic clock. */
+#include "gateway/api/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/* * stands for any characters, ? for one. Linear but for the last *, whatever the pattern. */
+static bool glob(const char *pattern, const char *text)
+{
+    const char *star = NULL, *resume = NULL;
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+bool reading_wanted(const struct evkeyvalq *query, const char *device, const char *point)
+{
+    const struct evkeyval *entry;
+    bool any = false;
+    char full[256];
+    if (!query)
+        return true;
+    snprintf(full, sizeof full, "%s.%s", device, point);
+    TAILQ_FOREACH(entry, query, next)
+    {
+        if (strcmp(entry->key, "point") != 0)
+            continue;
+        any = true;
+        if (glob(entry->value, device) || glob(entry->value, full))
+            return true;
+    }
+    return !any;
+}
+
+json_t *reading_age(mono_time then, mono_time now)
+{
+    return then.ns ? json_integer(clock_ms_between(then, now)) : json_null();
+}
+
+/* The shortest decimal number that is this float and no other. */
+static double shortest(float real)
+{
+    char text[32];
+    for (int digits = 6; digits < 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)real);
+        if (strtof(text, NULL) == real)
+            return strtod(text, NULL);
+    }
+    return (double)real;
+}
+
+static json_t *number(const struct profile_point *point, const struct value *value)
+{
+    if (!names_quality_usable(value->quality))
+        return json_null();
+    if (point->is_float)
+        return isfinite(value->real) ? json_real(shortest(value->real)) : json_null();
+    if (point->decimals == 0)
+        return json_integer(value->steps);
+    return json_real((double)value->steps / pow(10, point->decimals));
+}
+
+static json_t *reading(const struct settings_device *device, const struct profile_point *point)
+{
+    json_t *out = json_pack("{s:s, s:s, s:s}", "device", device->name, "point", point->name, "unit",
+                            point->unit);
+    if (!point->is_float)
+        json_object_set_new(out, "decimals", json_integer(point->decimals));
+    return out;
+}
+
+void reading_append(struct api *api, uint32_t block_index, const struct evkeyvalq *query,
+                    mono_time now, json_t *out)
+{
+    const struct plan_block *block = &api->rooms.setup->plan->blocks[block_index];
+    const struct settings_device *device = &api->rooms.setup->settings->devices[block->device];
+    struct sample sample;
+    mono_time good;
+    bool any = latest_get(api->rooms.latest, block_index, &sample, api->values, &good);
+    for (size_t i = 0; i < block->point_count; i++) {
+        const struct profile_point *point = &device->profile->points[block->points[i]];
+        if (!reading_wanted(query, device->name, point->name))
+            continue;
+        json_t *object = reading(device, point);
+        const struct value *value = &api->values[i];
+        bool answered = any && sample.failure == QUALITY_GOOD;
+        enum quality quality = answered ? value->quality : sample.failure;
+        json_object_set_new(object, "value", answered ? number(point, value) : json_null());
+        json_object_set_new(object, "quality",
+                            any ? json_string(names_quality(quality)) : json_null());
+        json_object_set_new(object, "time_ms", any ? json_integer(sample.wall.ms) : json_null());
+        json_object_set_new(object, "age_ms", any ? reading_age(sample.mono, now) : json_null());
+        if (!answered) {
+            json_object_set_new(object, "last_value", good.ns ? number(point, value) : json_null());
+            json_object_set_new(object, "last_age_ms", reading_age(good, now));
+        }
+        json_array_append_new(out, object);
+    }
+}
+
+void reading_latest(struct api *api, struct evhttp_request *request, const char *name)
+{
+    const struct plan *plan = api->rooms.setup->plan;
+    struct evkeyvalq query;
+    mono_time now = clock_mono();
+    (void)name;
+    if (!api_query(api, request, &query))
+        return;
+    json_t *points = json_array();
+    for (uint32_t b = 0; b < plan->block_count; b++)
+        reading_append(api, b, &query, now, points);
+    evhttp_clear_headers(&query);
+    api_reply(request, HTTP_OK,
+              json_pack("{s:I, s:o}", "time_ms", (json_int_t)clock_wall().ms, "points", points));
+}
