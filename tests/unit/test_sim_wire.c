@@ -175,6 +175,37 @@ static void many_tcp_requests_at_once_are_all_answered(void **state)
     stop();
 }
 
+/* More than the queue holds, and then nothing more comes that would wake the wire. */
+static void what_found_the_queue_full_is_answered_too(void **state)
+{
+    (void)state;
+    uint8_t frame[12], reply[500];
+    start(TRANSPORT_TCP);
+    for (uint16_t i = 0; i < QUEUE_MAX + 8; i++)
+        assert_int_equal(write(peer, frame, tcp_read(frame, i, 1, 1)), 12);
+    assert_true(sim_wire_read(wire, 0));
+    assert_true(sim_wire_run(wire, 0));
+    assert_int_equal(hear(reply, sizeof reply), (QUEUE_MAX + 8) * 11);
+    stop();
+}
+
+static void a_flood_is_forgotten_after_a_silence(void **state)
+{
+    (void)state;
+    uint8_t noise[700], frame[SIM_FRAME_MAX], reply[300];
+    start(TRANSPORT_RTU);
+    memset(noise, 0x55, sizeof noise);
+    assert_int_equal(write(peer, noise, sizeof noise), sizeof noise);
+    for (int i = 0; i < 5; i++)
+        assert_true(sim_wire_read(wire, 0));
+    int64_t now = run_out(0);
+    assert_int_equal(hear(reply, sizeof reply), 0);
+    say(frame, rtu_read(frame, 1, 0, 1), now);
+    run_out(now);
+    assert_int_equal(hear(reply, sizeof reply), 7);
+    stop();
+}
+
 static void a_late_answer_comes_after_the_next(void **state)
 {
     (void)state;
@@ -267,6 +298,8 @@ int main(void)
         cmocka_unit_test(a_reply_takes_its_line_time),
         cmocka_unit_test(silence_ends_a_frame),
         cmocka_unit_test(many_tcp_requests_at_once_are_all_answered),
+        cmocka_unit_test(what_found_the_queue_full_is_answered_too),
+        cmocka_unit_test(a_flood_is_forgotten_after_a_silence),
         cmocka_unit_test(a_late_answer_comes_after_the_next),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(each_block_counts_for_itself),
