@@ -1,0 +1,87 @@
+/* lifelinectl check [FILE]: what is wrong with a configuration, all at once, and how busy its lines
+ * will be.
+ *
+ * Loads the configuration and its profiles as the daemon would and replays the profiles' test
+ * vectors. Needs no daemon, opens no line, writes no file. Errors are the finding. */
+#include <stdio.h>
+
+#include "gateway/ctl/ctl.h"
+#include "gateway/ctl/text.h"
+
+#include <string.h>
+
+static json_t *lines_of(const struct setup *setup)
+{
+    json_t *lines = json_array();
+    for (size_t l = 0; setup->plan && l < setup->settings->line_count; l++) {
+        json_int_t devices = 0, requests = 0;
+        for (size_t d = 0; d < setup->settings->device_count; d++)
+            devices += setup->settings->devices[d].line == l;
+        for (size_t b = 0; b < setup->plan->block_count; b++)
+            requests += setup->plan->blocks[b].line == l;
+        json_array_append_new(lines, json_pack("{s:s, s:I, s:I, s:f}", "name",
+                                               setup->settings->lines[l].name, "devices", devices,
+                                               "requests", requests, "load_percent",
+                                               setup->load_percent[l]));
+    }
+    return lines;
+}
+
+static void show_lines(const json_t *lines)
+{
+    static const struct text_column columns[] = {
+        {"line", false}, {"devices", true}, {"requests", true}, {"load", true}};
+    json_t *rows = json_array(), *line;
+    size_t index;
+    json_array_foreach(lines, index, line)
+    {
+        double load = json_number_value(json_object_get(line, "load_percent"));
+        json_array_append_new(
+            rows, json_pack("[s, o, o, o]", text_of(line, "name"),
+                            json_sprintf("%lld", (long long)text_integer(line, "devices")),
+                            json_sprintf("%lld", (long long)text_integer(line, "requests")),
+                            json_sprintf("%.1f %%", load)));
+    }
+    if (json_array_size(rows))
+        text_table(columns, sizeof columns / sizeof *columns, rows);
+    json_decref(rows);
+}
+
+static void show(const json_t *result)
+{
+    text_diagnostics(text_of(result, "diagnostics"));
+    show_lines(json_object_get(result, "lines"));
+    text_line("%s: %lld errors, %lld warnings", text_of(result, "file"),
+              (long long)text_integer(result, "errors"),
+              (long long)text_integer(result, "warnings"));
+}
+
+static enum ctl_exit run(struct ctl *ctl)
+{
+    struct setup setup;
+    const char *file = ctl->argument_count ? ctl->arguments[0] : SETUP_CONFIG;
+    bool fine = setup_load(&setup, file, &ctl->profiles, true);
+    if (!setup.diagnostics)
+        return CTL_FINDING;
+    json_t *result = json_pack("{s:s, s:I, s:I, s:s, s:o}", "file", file, "errors",
+                               (json_int_t)diagnostics_errors(setup.diagnostics), "warnings",
+                               (json_int_t)diagnostics_warnings(setup.diagnostics), "diagnostics",
+                               diagnostics_text(setup.diagnostics), "lines", lines_of(&setup));
+    if (result)
+        ctl->writer->write(ctl->command, result);
+    else
+        fputs(diagnostics_text(setup.diagnostics), stderr);
+    json_decref(result);
+    setup_free(&setup);
+    return fine ? CTL_FINE : CTL_FINDING;
+}
+
+const struct command check_command = {
+    .name = "check",
+    .arguments = "[FILE] [--profiles DIR]",
+    .help = "find what is wrong with a configuration",
+    .least = 0,
+    .most = 1,
+    .run = run,
+    .text = show,
+};

@@ -1,0 +1,216 @@
+/* HTTP over the unix socket with libcurl.
+ *
+ * The only thread of lifelinectl. Owns a connection for one call at a time; says on stderr what
+ * went wrong and turns it into an exit status: nobody answers = no daemon, not found = usage, any
+ * other refusal = a finding. Follows events until a signal says enough. */
+#include <stdio.h>
+
+#include "gateway/ctl/client.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWER_MAX = 64 << 20, TIMEOUT_S = 30, LOOK_MS = 1000 };
+
+static volatile sig_atomic_t enough;
+
+struct exchange {
+    const struct ctl *ctl;
+    CURL *curl;
+    char *text; /* what has come, or of events the line that is not yet whole */
+    size_t length;
+    char why[CURL_ERROR_SIZE];
+    void (*event)(void *context, const json_t *body);
+    void *context;
+};
+
+void client_escape(FILE *path, const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+    if (escaped)
+        fputs(escaped, path);
+    curl_free(escaped);
+}
+
+static size_t keep(char *bytes, size_t one, size_t count, void *context)
+{
+    struct exchange *exchange = context;
+    size_t length = exchange->length + one * count;
+    char *text = length < ANSWER_MAX ? realloc(exchange->text, length + 1) : NULL;
+    if (!text)
+        return 0;
+    memcpy(text + exchange->length, bytes, one * count);
+    text[length] = '\0';
+    exchange->text = text;
+    exchange->length = length;
+    return one * count;
+}
+
+static void hear_line(struct exchange *exchange, const char *line)
+{
+    static const char data[] = "data: ";
+    if (strncmp(line, data, sizeof data - 1) != 0)
+        return;
+    json_t *body = json_loads(line + sizeof data - 1, 0, NULL);
+    if (body)
+        exchange->event(exchange->context, body);
+    json_decref(body);
+}
+
+/* Hands over the whole lines of an event stream. */
+static size_t hear(char *bytes, size_t one, size_t count, void *context)
+{
+    struct exchange *exchange = context;
+    long code = 0;
+    if (keep(bytes, one, count, context) == 0)
+        return 0;
+    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (code != 200)
+        return one * count;
+    char *line = exchange->text, *end;
+    while (!enough && (end = strchr(line, '\n')) != NULL) {
+        *end = '\0';
+        hear_line(exchange, line);
+        line = end + 1;
+    }
+    exchange->length -= (size_t)(line - exchange->text);
+    memmove(exchange->text, line, exchange->length + 1);
+    return one * count;
+}
+
+static bool begin(struct exchange *exchange, const char *path, curl_write_callback take)
+{
+    char url[8192];
+    exchange->curl = curl_easy_init();
+    if (!exchange->curl)
+        return false;
+    if ((size_t)snprintf(url, sizeof url, "http://lifeline%s", path) >= sizeof url) {
+        snprintf(exchange->why, sizeof exchange->why, "too many arguments");
+        return false;
+    }
+    curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, exchange->ctl->socket);
+    curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
+    curl_easy_setopt(exchange->curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(exchange->curl, CURLOPT_ERRORBUFFER, exchange->why);
+    curl_easy_setopt(exchange->curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange);
+    return true;
+}
+
+static void end(struct exchange *exchange)
+{
+    curl_easy_cleanup(exchange->curl);
+    free(exchange->text);
+}
+
+static enum ctl_exit no_daemon(const struct exchange *exchange, CURLcode result)
+{
+    long number = 0;
+    if (exchange->curl)
+        curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
+    const char *why = exchange->why[0] ? exchange->why : curl_easy_strerror(result);
+    if (result == CURLE_COULDNT_CONNECT && number)
+        why = strerror((int)number);
+    fprintf(stderr, "lifelinectl: no daemon at %s: %s\n", exchange->ctl->socket, why);
+    return CTL_NO_DAEMON;
+}
+
+/* What the daemon made of it; its own words when it refused. */
+static enum ctl_exit judge(const struct exchange *exchange, const json_t *body)
+{
+    long code = 0;
+    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (code == 200)
+        return CTL_FINE;
+    const char *error = json_string_value(json_object_get(body, "error"));
+    if (error)
+        fprintf(stderr, "lifelinectl: %s\n", error);
+    else
+        fprintf(stderr, "lifelinectl: the daemon answers with HTTP status %ld\n", code);
+    return code == 404 ? CTL_USAGE : CTL_FINDING;
+}
+
+enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *path, json_t **body)
+{
+    struct exchange exchange = {.ctl = ctl};
+    enum ctl_exit code = CTL_NO_DAEMON;
+    CURLcode result = CURLE_FAILED_INIT;
+    *body = NULL;
+    if (begin(&exchange, path, keep)) {
+        curl_easy_setopt(exchange.curl, CURLOPT_CUSTOMREQUEST, method);
+        curl_easy_setopt(exchange.curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+        result = curl_easy_perform(exchange.curl);
+    }
+    if (result != CURLE_OK) {
+        code = no_daemon(&exchange, result);
+    } else {
+        *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        code = judge(&exchange, *body);
+        if (code == CTL_FINE && !*body) {
+            fprintf(stderr, "lifelinectl: %s does not speak JSON\n", ctl->socket);
+            code = CTL_NO_DAEMON;
+        }
+    }
+    if (code != CTL_FINE) {
+        json_decref(*body);
+        *body = NULL;
+    }
+    end(&exchange);
+    return code;
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    enough = 1;
+}
+
+/* True when it was the daemon that ended it. */
+static bool follow(CURLM *multi, CURLcode *result)
+{
+    int running = 1;
+    while (!enough && running) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            break;
+        if (running)
+            curl_multi_poll(multi, NULL, 0, LOOK_MS, NULL);
+    }
+    int left;
+    const CURLMsg *message = curl_multi_info_read(multi, &left);
+    *result = message ? message->data.result : CURLE_OK;
+    return !enough;
+}
+
+enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
+                            void (*event)(void *context, const json_t *body), void *context)
+{
+    struct exchange exchange = {.ctl = ctl, .event = event, .context = context};
+    const struct sigaction action = {.sa_handler = on_signal};
+    enum ctl_exit code = CTL_FINE;
+    CURLcode result = CURLE_FAILED_INIT;
+    CURLM *multi = curl_multi_init();
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (!multi || !begin(&exchange, path, hear)) {
+        code = no_daemon(&exchange, result);
+        goto out;
+    }
+    curl_multi_add_handle(multi, exchange.curl);
+    if (follow(multi, &result)) {
+        json_t *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        code = result == CURLE_OK ? judge(&exchange, body) : no_daemon(&exchange, result);
+        json_decref(body);
+        if (code == CTL_FINE) {
+            fprintf(stderr, "lifelinectl: the daemon has ended\n");
+            code = CTL_NO_DAEMON;
+        }
+    }
+    curl_multi_remove_handle(multi, exchange.curl);
+out:
+    end(&exchange);
+    curl_multi_cleanup(multi);
+    return code;
+}

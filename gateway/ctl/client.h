@@ -1,0 +1,19 @@
+/* The daemon's API from the other side of the socket. */
+#ifndef LIFELINE_CLIENT_H
+#define LIFELINE_CLIENT_H
+
+#include "gateway/ctl/ctl.h"
+
+/* Asks once; the caller owns *body. Whatever goes wrong is said on stderr. */
+enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *path, json_t **body)
+    __attribute__((warn_unused_result));
+
+/* Hands over every event until Ctrl-C (CTL_FINE) or until the daemon ends. */
+enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
+                            void (*event)(void *context, const json_t *body), void *context)
+    __attribute__((warn_unused_result));
+
+/* Appends text to a path or query with everything that means something there escaped. */
+void client_escape(FILE *path, const char *text);
+
+#endif

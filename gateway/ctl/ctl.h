@@ -1,0 +1,40 @@
+/* lifelinectl: what a command is, and what it is given. */
+#ifndef LIFELINE_CTL_H
+#define LIFELINE_CTL_H
+
+#include <jansson.h>
+
+#include "drivers/setup.h"
+
+enum ctl_exit { CTL_FINE = 0, CTL_FINDING = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
+
+struct ctl;
+
+struct command {
+    const char *name;
+    const char *arguments; /* as the help shows them */
+    const char *help;
+    int least, most; /* arguments; most -1 = any number */
+    enum ctl_exit (*run)(struct ctl *ctl);
+    void (*text)(const json_t *result); /* what run() found out, for people */
+};
+
+/* An output format: run() hands every result to it. */
+struct writer {
+    const char *name;
+    void (*write)(const struct command *command, const json_t *result);
+};
+
+struct ctl {
+    const char *socket;
+    struct setup_path profiles;
+    const struct writer *writer;
+    const struct command *command;
+    char **arguments;
+    int argument_count;
+};
+
+/* One file each. */
+extern const struct command status_command, tail_command, read_command, check_command;
+
+#endif

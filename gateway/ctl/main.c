@@ -1,0 +1,139 @@
+/* lifelinectl: the command line of the gateway, for people and for scripts.
+ *
+ * One thread. Reads the options, finds the command in its table and the writer of the output
+ * format; the rest is the commands' own. A command asks the daemon over its socket or, as `check`
+ * does, needs none. Never changes a file, never talks to a sensor itself. */
+#include <curl/curl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/ctl/ctl.h"
+#include "gateway/ctl/text.h"
+
+#define DEFAULT_SOCKET "/run/lifeline/api.sock"
+
+enum { HELP_COLUMN = 26 };
+
+static const struct command *const commands[] = {&status_command, &tail_command, &read_command,
+                                                 &check_command};
+
+static void write_text(const struct command *command, const json_t *result)
+{
+    command->text(result);
+}
+
+static void write_json(const struct command *command, const json_t *result)
+{
+    (void)command;
+    json_dumpf(result, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    putchar('\n');
+}
+
+static const struct writer writers[] = {{"text", write_text}, {"json", write_json}};
+
+static void usage(FILE *out)
+{
+    fputs("usage: lifelinectl [--format text|json] [--socket PATH] COMMAND ...\n\n", out);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char form[64];
+        snprintf(form, sizeof form, "%s %s", commands[i]->name, commands[i]->arguments);
+        fprintf(out, "  %-*s%s\n", HELP_COLUMN, form, commands[i]->help);
+    }
+    fputs("\n"
+          "      --format FORMAT     text for people (default), json for scripts\n"
+          "      --socket PATH       the daemon's API; else $LIFELINE_SOCKET, else\n"
+          "                          " DEFAULT_SOCKET "\n"
+          "      --profiles DIR      check: where profiles are, before profiles/ beside the\n"
+          "                          file and " SETUP_PROFILES "\n"
+          "  -h, --help\n"
+          "      --version\n"
+          "\n"
+          "POINT is device.point or a device; * and ? stand for others.\n"
+          "Exit status: 0 fine, 1 a finding, 2 usage, 3 no daemon.\n",
+          out);
+}
+
+static bool choose_writer(struct ctl *ctl, const char *name)
+{
+    for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+        if (strcmp(writers[i].name, name) == 0) {
+            ctl->writer = &writers[i];
+            return true;
+        }
+    }
+    fprintf(stderr, "lifelinectl: no format \"%s\"; there are text and json\n", name);
+    return false;
+}
+
+static bool choose_command(struct ctl *ctl, const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
+            ctl->command = commands[i];
+            return true;
+        }
+    }
+    fprintf(stderr, "lifelinectl: no command \"%s\"\n", name);
+    return false;
+}
+
+static bool arguments_fit(const struct ctl *ctl)
+{
+    const struct command *command = ctl->command;
+    bool fit = ctl->argument_count >= command->least &&
+               (command->most < 0 || ctl->argument_count <= command->most);
+    if (!fit)
+        fprintf(stderr, "usage: lifelinectl %s %s\n", command->name, command->arguments);
+    return fit;
+}
+
+/* True to go on; otherwise *code is the exit status. */
+static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
+{
+    static const struct option known[] = {
+        {"format", required_argument, NULL, 'f'},   {"socket", required_argument, NULL, 's'},
+        {"profiles", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},        {0}};
+    int option;
+    *code = CTL_USAGE;
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        if (option == 'f' && choose_writer(ctl, optarg))
+            continue;
+        if (option == 'p' && setup_path_add(&ctl->profiles, optarg))
+            continue;
+        if (option == 's') {
+            ctl->socket = optarg;
+            continue;
+        }
+        if (option == 'h' || option == 'v')
+            *code = CTL_FINE;
+        if (option == 'h')
+            usage(stdout);
+        else if (option == 'v')
+            puts("lifelinectl " LIFELINE_VERSION);
+        return false;
+    }
+    if (optind == argc) {
+        usage(stderr);
+        return false;
+    }
+    ctl->arguments = argv + optind + 1;
+    ctl->argument_count = argc - optind - 1;
+    return choose_command(ctl, argv[optind]) && arguments_fit(ctl);
+}
+
+int main(int argc, char **argv)
+{
+    const char *socket = getenv("LIFELINE_SOCKET");
+    struct ctl ctl = {.socket = socket && *socket ? socket : DEFAULT_SOCKET, .writer = &writers[0]};
+    enum ctl_exit code;
+    text_begin();
+    if (!parse(&ctl, argc, argv, &code))
+        return code;
+    curl_global_init(CURL_GLOBAL_NOTHING);
+    code = ctl.command->run(&ctl);
+    curl_global_cleanup();
+    return code;
+}

@@ -1,0 +1,202 @@
+/* lifelinectl status: how the gateway does, on one screen.
+ *
+ * Asks the daemon for /v1/status and for the lines with their devices, and lays both out as text or
+ * hands them on as one JSON object. Owns nothing, judges nothing: the daemon answers, so it is
+ * fine. */
+#include <stdio.h>
+
+#include "gateway/ctl/client.h"
+#include "gateway/ctl/text.h"
+
+#include <string.h>
+
+enum { SMALL = 32 };
+
+static void show_gateway(const json_t *gateway)
+{
+    char uptime[SMALL];
+    text_line("%s %s", text_of(gateway, "id"), text_of(gateway, "name"));
+    text_line("region %s, lifelined %s, up %s, clock %s", text_of(gateway, "region"),
+              text_of(gateway, "version"),
+              text_age(json_object_get(gateway, "uptime_ms"), uptime, sizeof uptime),
+              text_of(gateway, "clock"));
+}
+
+static void show_store(const json_t *store, const json_t *pipeline)
+{
+    char size[SMALL], quota[SMALL], flash[SMALL], day[SMALL];
+    text_line("store %s: %s of %s, %lld readings, %lld gaps, %lld corrupt", text_of(store, "mode"),
+              text_bytes(text_integer(store, "bytes"), size, sizeof size),
+              text_bytes(text_integer(store, "quota_bytes"), quota, sizeof quota),
+              (long long)text_integer(store, "readings"), (long long)text_integer(store, "gaps"),
+              (long long)text_integer(store, "corrupt"));
+    text_line("flash written %s, %s a day; %lld commits, %lld failed",
+              text_bytes(text_integer(store, "flash_bytes"), flash, sizeof flash),
+              text_bytes(text_integer(store, "flash_bytes_day"), day, sizeof day),
+              (long long)text_integer(store, "commits"),
+              (long long)text_integer(store, "failed_commits"));
+    text_line("polls %lld, readings kept %lld, left out %lld, lost %lld",
+              (long long)text_integer(pipeline, "samples"),
+              (long long)text_integer(pipeline, "readings"),
+              (long long)text_integer(pipeline, "skipped"),
+              (long long)text_integer(pipeline, "overload"));
+}
+
+static json_t *uplink_row(const json_t *uplink)
+{
+    char since[SMALL], oldest[SMALL];
+    const json_t *backlog = json_object_get(uplink, "backlog");
+    json_int_t oldest_ms = text_integer(backlog, "oldest_ms");
+    json_t *age = json_null();
+    if (oldest_ms)
+        age = json_integer(text_integer(uplink, "now_ms") - oldest_ms);
+    bool connected = json_is_true(json_object_get(uplink, "connected"));
+    json_t *row = json_pack(
+        "[s, s, s, s, o, s, s]", text_of(uplink, "name"), connected ? "connected" : "away",
+        text_age(json_object_get(uplink, "since_ms"), since, sizeof since), text_of(uplink, "mqtt"),
+        json_sprintf("%lld", (long long)text_integer(backlog, "readings")),
+        text_age(age, oldest, sizeof oldest), text_of(uplink, "url"));
+    json_decref(age);
+    return row;
+}
+
+/* What keeps data from a platform, below the table. */
+static void show_trouble(const json_t *uplink)
+{
+    const json_t *refused = json_object_get(json_object_get(uplink, "backlog"), "refused");
+    const char *why = text_of(uplink, "why");
+    size_t index;
+    json_t *sector;
+    if (!json_is_true(json_object_get(uplink, "connected")) && *why && strcmp(why, "-") != 0)
+        text_line("uplink %s: %s", text_of(uplink, "name"), why);
+    json_array_foreach(refused, index, sector)
+    {
+        text_line("uplink %s: the broker refuses %s", text_of(uplink, "name"),
+                  json_string_value(sector));
+    }
+}
+
+static void show_uplinks(const json_t *uplinks, json_int_t now_ms)
+{
+    static const struct text_column columns[] = {
+        {"uplink", false}, {"state", false}, {"since", true}, {"mqtt", false},
+        {"backlog", true}, {"oldest", true}, {"url", false}};
+    json_t *rows = json_array(), *uplink;
+    size_t index;
+    json_array_foreach(uplinks, index, uplink)
+    {
+        json_object_set_new(uplink, "now_ms", json_integer(now_ms));
+        json_array_append_new(rows, uplink_row(uplink));
+        json_object_del(uplink, "now_ms");
+    }
+    text_table(columns, sizeof columns / sizeof *columns, rows);
+    json_decref(rows);
+    json_array_foreach(uplinks, index, uplink)
+    {
+        show_trouble(uplink);
+    }
+}
+
+static json_t *percent(const json_t *number)
+{
+    return json_sprintf("%.0f %%", json_number_value(number));
+}
+
+static json_t *line_row(const json_t *line)
+{
+    return json_pack("[s, s, o, o, o, o, s, s]", text_of(line, "name"),
+                     json_is_true(json_object_get(line, "open")) ? "open" : "closed",
+                     percent(json_object_get(line, "load_percent")),
+                     percent(json_object_get(line, "forecast_percent")),
+                     json_sprintf("%lld", (long long)text_integer(line, "devices")),
+                     json_sprintf("%lld", (long long)text_integer(line, "silent")),
+                     text_of(line, "transport"), text_of(line, "place"));
+}
+
+static void show_lines(const json_t *lines)
+{
+    static const struct text_column columns[] = {
+        {"line", false},   {"state", false}, {"load", true},       {"forecast", true},
+        {"devices", true}, {"silent", true}, {"transport", false}, {"place", false}};
+    json_t *rows = json_array(), *line;
+    size_t index;
+    json_array_foreach(lines, index, line)
+    {
+        json_array_append_new(rows, line_row(line));
+    }
+    text_table(columns, sizeof columns / sizeof *columns, rows);
+    json_decref(rows);
+}
+
+static json_t *device_row(const json_t *line, const json_t *device)
+{
+    char age[SMALL];
+    const json_t *counts = json_object_get(device, "counts");
+    json_int_t requests = text_integer(counts, "requests");
+    json_t *state = json_string(text_of(device, "outcome"));
+    if (json_is_integer(json_object_get(device, "exception"))) {
+        json_decref(state);
+        state = json_sprintf("exception %lld", (long long)text_integer(device, "exception"));
+    }
+    return json_pack("[s, s, o, s, o, o, s]", text_of(device, "name"), text_of(line, "name"), state,
+                     text_age(json_object_get(device, "good_age_ms"), age, sizeof age),
+                     json_sprintf("%lld", (long long)requests),
+                     json_sprintf("%lld", (long long)(requests - text_integer(counts, "good"))),
+                     text_of(device, "title"));
+}
+
+static void show_devices(const json_t *lines)
+{
+    static const struct text_column columns[] = {
+        {"device", false},  {"line", false},  {"state", false}, {"last good", true},
+        {"requests", true}, {"failed", true}, {"title", false}};
+    json_t *rows = json_array(), *line, *device;
+    size_t i, j;
+    json_array_foreach(lines, i, line)
+    {
+        json_array_foreach(json_object_get(line, "units"), j, device)
+        {
+            json_array_append_new(rows, device_row(line, device));
+        }
+    }
+    text_table(columns, sizeof columns / sizeof *columns, rows);
+    json_decref(rows);
+}
+
+static void show(const json_t *result)
+{
+    const json_t *gateway = json_object_get(result, "gateway");
+    show_gateway(gateway);
+    show_store(json_object_get(result, "store"), json_object_get(result, "pipeline"));
+    putchar('\n');
+    show_uplinks(json_object_get(result, "uplinks"), text_integer(gateway, "time_ms"));
+    putchar('\n');
+    show_lines(json_object_get(result, "lines"));
+    putchar('\n');
+    show_devices(json_object_get(result, "lines"));
+}
+
+static enum ctl_exit run(struct ctl *ctl)
+{
+    json_t *result = NULL, *lines = NULL;
+    enum ctl_exit code = client_ask(ctl, "GET", "/v1/status", &result);
+    if (code == CTL_FINE)
+        code = client_ask(ctl, "GET", "/v1/lines", &lines);
+    if (code == CTL_FINE) {
+        json_object_update(result, lines);
+        ctl->writer->write(ctl->command, result);
+    }
+    json_decref(result);
+    json_decref(lines);
+    return code;
+}
+
+const struct command status_command = {
+    .name = "status",
+    .arguments = "",
+    .help = "lines, devices, store and uplinks",
+    .least = 0,
+    .most = 0,
+    .run = run,
+    .text = show,
+};

@@ -1,0 +1,130 @@
+/* lifelinectl tail [POINT...]: what the sensors say, as they say it.
+ *
+ *     14:03:07.512  well-017.tilt_x                     1.25 °
+ *
+ * First the newest value of each point, then every new one until Ctrl-C; in JSON one object a line.
+ * Which points are meant is decided by the daemon. Never keeps anything but the width of names. */
+#include <stdio.h>
+
+#include "gateway/ctl/client.h"
+#include "gateway/ctl/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { NAME_COLUMNS = 32, VALUE_COLUMNS = 11, UNIT_COLUMNS = 8, TIME_BYTES = 32 };
+
+static int name_columns = 8; /* of the widest name seen, up to NAME_COLUMNS */
+
+/* The time of today, otherwise the date and the minute: as wide. */
+static void moment(const json_t *reading, char out[TIME_BYTES])
+{
+    json_int_t ms = text_integer(reading, "time_ms");
+    time_t seconds = (time_t)(ms / 1000), now = time(NULL);
+    struct tm then, today;
+    localtime_r(&seconds, &then);
+    localtime_r(&now, &today);
+    size_t length;
+    if (then.tm_year != today.tm_year || then.tm_yday != today.tm_yday) {
+        strftime(out, TIME_BYTES, "%m-%d %H:%M ", &then);
+        return;
+    }
+    length = strftime(out, TIME_BYTES, "%H:%M:%S", &then);
+    snprintf(out + length, TIME_BYTES - length, ".%03d", (int)(ms % 1000));
+}
+
+static void show(const json_t *reading)
+{
+    char when[TIME_BYTES], value[64], name[256];
+    const char *quality = text_of(reading, "quality");
+    bool good = strcmp(quality, "good") == 0;
+    const char *unit = text_unit(reading);
+    snprintf(name, sizeof name, "%s.%s", text_of(reading, "device"), text_of(reading, "point"));
+    moment(reading, when);
+    text_value(reading, value, sizeof value);
+    fputs(when, stdout);
+    fputs("  ", stdout);
+    int width = text_width(name);
+    if (width > name_columns)
+        name_columns = width < NAME_COLUMNS ? width : NAME_COLUMNS;
+    text_cell(name, name_columns, false);
+    putchar(' ');
+    width = text_width(value);
+    text_cell(value, width > VALUE_COLUMNS ? width : VALUE_COLUMNS, true);
+    if (*unit || !good)
+        putchar(' ');
+    text_cell(unit, good && text_width(unit) < UNIT_COLUMNS ? text_width(unit) : UNIT_COLUMNS,
+              false);
+    printf(good ? "\n" : " %s\n", quality);
+}
+
+/* Of every point that has been read at all. */
+static void hear(void *context, const json_t *event)
+{
+    const struct ctl *ctl = context;
+    size_t index;
+    json_t *point;
+    json_array_foreach(json_object_get(event, "points"), index, point)
+    {
+        if (json_is_integer(json_object_get(point, "time_ms")))
+            ctl->writer->write(ctl->command, point);
+    }
+    fflush(stdout);
+}
+
+static void measure(const json_t *points)
+{
+    size_t index;
+    json_t *point;
+    json_array_foreach(points, index, point)
+    {
+        int width = text_width(text_of(point, "device")) + 1 + text_width(text_of(point, "point"));
+        name_columns = width > name_columns ? width : name_columns;
+    }
+    name_columns = name_columns < NAME_COLUMNS ? name_columns : NAME_COLUMNS;
+}
+
+static char *path_to(const char *endpoint, const struct ctl *ctl)
+{
+    char *path = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&path, &length);
+    if (!stream)
+        return NULL;
+    fputs(endpoint, stream);
+    for (int i = 0; i < ctl->argument_count; i++) {
+        fputs(i == 0 ? "?point=" : "&point=", stream);
+        client_escape(stream, ctl->arguments[i]);
+    }
+    fclose(stream);
+    return path;
+}
+
+static enum ctl_exit run(struct ctl *ctl)
+{
+    char *latest = path_to("/v1/latest", ctl), *events = path_to("/v1/events", ctl);
+    json_t *now = NULL;
+    enum ctl_exit code = CTL_FINDING;
+    if (latest && events)
+        code = client_ask(ctl, "GET", latest, &now);
+    if (code == CTL_FINE) {
+        measure(json_object_get(now, "points"));
+        hear(ctl, now);
+        code = client_follow(ctl, events, hear, ctl);
+    }
+    json_decref(now);
+    free(latest);
+    free(events);
+    return code;
+}
+
+const struct command tail_command = {
+    .name = "tail",
+    .arguments = "[POINT...]",
+    .help = "follow readings as they come",
+    .least = 0,
+    .most = -1,
+    .run = run,
+    .text = show,
+};

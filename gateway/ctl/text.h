@@ -1,0 +1,57 @@
+/* Aligned text for people: what is counted are columns of a terminal, in which 汉字 take two each.
+ */
+#ifndef LIFELINE_TEXT_H
+#define LIFELINE_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Everything that is printed fits. */
+enum { TEXT_COLUMNS = 80 };
+
+/* Call it once, first: widths are those of UTF-8, whatever the locale says. */
+void text_begin(void);
+
+/* Columns that it takes. */
+int text_width(const char *text);
+
+/* Writes it into exactly so many columns; what is too long ends in an ellipsis. */
+void text_cell(const char *text, int columns, bool right);
+
+/* One line, cut at the last column, without blanks at its end. */
+void text_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct text_column {
+    const char *head;
+    bool right;
+};
+
+/* rows: an array of arrays of strings. Columns are as wide as they need; when that is too much for
+ * a line, the widest give way. */
+void text_table(const struct text_column *columns, size_t count, const json_t *rows);
+
+/* Diagnostics of the configuration: messages are folded, and of a long source line the part around
+ * its caret is shown. */
+void text_diagnostics(const char *text);
+
+/* "0.5 s", "12 s", "6 min", "3 h", "2 d"; "-" for a null. */
+const char *text_age(const json_t *ms, char *out, size_t size);
+
+/* "57344" as "56 KiB". */
+const char *text_bytes(json_int_t bytes, char *out, size_t size);
+
+/* A reading's number with its decimals; "-" when it does not count. */
+const char *text_value(const json_t *reading, char *out, size_t size);
+
+/* The same with its unit behind it is text_value(), a blank and this: "" for a pure number. */
+const char *text_unit(const json_t *reading);
+
+/* A string of an object, "-" when it is missing or null. */
+const char *text_of(const json_t *object, const char *key);
+
+/* An integer of an object, 0 likewise. */
+json_int_t text_integer(const json_t *object, const char *key);
+
+#endif
