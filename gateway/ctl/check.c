@@ -51,9 +51,9 @@ static void show(const json_t *result)
 {
     text_diagnostics(text_of(result, "diagnostics"));
     show_lines(json_object_get(result, "lines"));
-    text_line("%s: %lld errors, %lld warnings", text_of(result, "file"),
-              (long long)text_integer(result, "errors"),
-              (long long)text_integer(result, "warnings"));
+    json_int_t errors = text_integer(result, "errors"), warnings = text_integer(result, "warnings");
+    text_line("%s: %lld error%s, %lld warning%s", text_of(result, "file"), (long long)errors,
+              errors == 1 ? "" : "s", (long long)warnings, warnings == 1 ? "" : "s");
 }
 
 static enum ctl_exit run(struct ctl *ctl)
@@ -78,7 +78,7 @@ static enum ctl_exit run(struct ctl *ctl)
 
 const struct command check_command = {
     .name = "check",
-    .arguments = "[FILE] [--profiles DIR]",
+    .arguments = "[FILE]",
     .help = "find what is wrong with a configuration",
     .least = 0,
     .most = 1,

@@ -104,20 +104,20 @@ static json_t *percent(const json_t *number)
 
 static json_t *line_row(const json_t *line)
 {
-    return json_pack("[s, s, o, o, o, o, s, s]", text_of(line, "name"),
+    return json_pack("[s, s, o, o, o, o, s]", text_of(line, "name"),
                      json_is_true(json_object_get(line, "open")) ? "open" : "closed",
                      percent(json_object_get(line, "load_percent")),
                      percent(json_object_get(line, "forecast_percent")),
                      json_sprintf("%lld", (long long)text_integer(line, "devices")),
                      json_sprintf("%lld", (long long)text_integer(line, "silent")),
-                     text_of(line, "transport"), text_of(line, "place"));
+                     text_of(line, "place"));
 }
 
 static void show_lines(const json_t *lines)
 {
     static const struct text_column columns[] = {
-        {"line", false},   {"state", false}, {"load", true},       {"forecast", true},
-        {"devices", true}, {"silent", true}, {"transport", false}, {"place", false}};
+        {"line", false},   {"state", false}, {"load", true},  {"forecast", true},
+        {"devices", true}, {"silent", true}, {"place", false}};
     json_t *rows = json_array(), *line;
     size_t index;
     json_array_foreach(lines, index, line)

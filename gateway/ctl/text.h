@@ -45,7 +45,7 @@ const char *text_bytes(json_int_t bytes, char *out, size_t size);
 /* A reading's number with its decimals; "-" when it does not count. */
 const char *text_value(const json_t *reading, char *out, size_t size);
 
-/* The same with its unit behind it is text_value(), a blank and this: "" for a pure number. */
+/* Its unit; "" for a pure number. */
 const char *text_unit(const json_t *reading);
 
 /* A string of an object, "-" when it is missing or null. */
