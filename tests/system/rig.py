@@ -223,10 +223,47 @@ class Rig:
         with os.fdopen(read) as f:
             assert "ready" in f.read(), "the simulator did not start:\n" + self.log("sim")
 
+    def configure(self, lines, devices, store="segment: 2s", uplink="", uplinks=None,
+                  name="gateway.yaml"):
+        """A configuration; lines and devices are the insides of their { }, uplink what the one to
+        our broker has more than its address."""
+        uplinks = uplinks or ["name: city, urls: [ \"mqtt://127.0.0.1:%d\" ]%s"
+                              % (self.broker_port, ", " + uplink if uplink else "")]
+        return self.write(name, """gateway: { id: gw-test-1, region: "140502", name: test }
+store: { path: %s, %s }
+lines:
+%sdevices:
+%suplinks:
+%sapi: { socket: %s }
+""" % (self.path("store.db"), store, *("".join("  - { %s }\n" % entry for entry in entries)
+                                       for entries in (lines, devices, uplinks)),
+            self.path("api.sock")))
+
+    def api(self, path):
+        """What the daemon's local interface says; None while it says nothing."""
+        answer = subprocess.run(["curl", "-s", "-m", "2", "--unix-socket", self.path("api.sock"),
+                                 "http://localhost" + path], capture_output=True)
+        return json.loads(answer.stdout) if answer.returncode == 0 else None
+
     def start_daemon(self, config):
         self.spawn("daemon", [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
                               os.path.join(SOURCE, "config", "profiles")],
                    LIFELINE_TEST_JOURNAL=self.store_journal)
+
+    def uplink(self, name="city"):
+        """How that uplink does, by the daemon's local interface; {} while it does not answer."""
+        status = self.api("/v1/status") or {"uplinks": []}
+        return next((u for u in status["uplinks"] if u["name"] == name), {})
+
+    def drain(self, seconds=15):
+        """Ends the sensors and waits until all that was stored is acknowledged. Returns a moment
+        before which every answer must have arrived. Segments must be 2 s long at most."""
+        until = now_ms() - 100
+        self.end("sim")
+        time.sleep(5)                  # the rows of the failed polls close too
+        self.wait(lambda: self.uplink().get("backlog", {}).get("readings") == 0, seconds,
+                  "all that is stored is acknowledged")
+        return until
 
     # ---- what arrived ----
 
@@ -315,6 +352,28 @@ class Rig:
             print("kept: " + self.folder, flush=True)
             sys.exit(1)
         shutil.rmtree(self.folder)
+
+
+def run_scenarios(scenarios):
+    """Runs functions that each make a Rig of their own, side by side in a process each: they mostly
+    wait. With names on the command line, only those, one after the other."""
+    named = sys.argv[1:]
+    if named:
+        for name in named:
+            scenarios[name]()
+        return
+    runs = {name: subprocess.Popen([sys.executable, sys.argv[0], name], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT) for name in scenarios}
+    failed = []
+    for name, run in runs.items():
+        output, _ = run.communicate()
+        sys.stdout.buffer.write(output)
+        sys.stdout.flush()
+        if run.returncode:
+            failed.append(name)
+            if b"FAIL " not in output:
+                print("FAIL %s: exit status %d" % (name, run.returncode), flush=True)
+    sys.exit(bool(failed))
 
 
 def row_crc(epoch, sector, seq, row):
