@@ -13,7 +13,7 @@
 
 #include "gateway/api/internal.h"
 
-enum { SOCKET_MODE = 0660, FOLDER_MODE = 0755, BACKLOG = 32 };
+enum { SOCKET_MODE = 0660, FOLDER_MODE = 0755, BACKLOG = 128 };
 
 /* Makes every missing folder above the file; what cannot be made shows at bind(). */
 static void make_folders(const char *path)
