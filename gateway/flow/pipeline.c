@@ -20,6 +20,7 @@ enum {
     READING_MAX = 12,       /* bytes that a reading can take, its share of dt_ms included */
     SEGMENT_MAX = 32 << 10, /* a segment is closed when it is this long */
     CLOCK_STEP_MS = 1000,   /* a wall step above this closes the segments */
+    FIRST_SEGMENT_MS = 500,
     QUEUE_SECONDS = 30,
     QUEUE_MIN = 64 << 10,
     QUEUE_MAX = 64 << 20,
@@ -29,6 +30,7 @@ struct part {
     enum sector sector;
     struct segment *segment;
     bool open, grown, full;
+    bool seasoned; /* a segment of it was closed since start */
     mono_time opened, first_unsynced;
     uint32_t check_at; /* readings at which its size may have reached SEGMENT_MAX */
 };
@@ -200,14 +202,22 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
         return;
     }
     part->grown = false;
-    if (close)
+    if (close) {
         part->open = part->full = false;
+        part->seasoned = true;
+    }
+}
+
+/* The first segment after a start is short: whoever looks sees at once that data flows. */
+static mono_time closes_at(const struct pipeline *pipeline, const struct part *part)
+{
+    int64_t segment_ms = pipeline->settings->store.segment_ms;
+    return clock_after_ms(part->opened, part->seasoned ? segment_ms : FIRST_SEGMENT_MS);
 }
 
 static bool expired(const struct pipeline *pipeline, const struct part *part, mono_time now)
 {
-    return part->open &&
-           clock_ms_between(part->opened, now) >= (int64_t)pipeline->settings->store.segment_ms;
+    return part->open && closes_at(pipeline, part).ns <= now.ns;
 }
 
 static void sync_all(struct pipeline *pipeline, mono_time now, bool close)
@@ -305,9 +315,10 @@ static mono_time next_sync(const struct pipeline *pipeline, mono_time now)
     mono_time next = clock_after_ms(now, 60000);
     for (uint32_t p = 0; p < pipeline->layout->part_count; p++) {
         const struct part *part = &pipeline->parts[p];
-        mono_time due = part->grown ? clock_after_ms(part->first_unsynced, sync_ms - margin_ms)
-                                    : clock_after_ms(part->opened,
-                                                     (int64_t)pipeline->settings->store.segment_ms);
+        mono_time due = closes_at(pipeline, part);
+        mono_time sync = clock_after_ms(part->first_unsynced, sync_ms - margin_ms);
+        if (part->grown && sync.ns < due.ns)
+            due = sync;
         if (part->full)
             due = clock_after_ms(now, sync_ms);
         if (part->open && due.ns < next.ns)

@@ -98,6 +98,8 @@ static void advance(struct queue *queue, size_t size)
 {
     queue->head = (queue->head + size) % queue->capacity;
     queue->used -= size;
+    if (!queue->used)
+        queue->head = 0; /* an idle queue stays in the same few pages of memory */
 }
 
 static bool pop(struct queue *queue, struct sample *sample, struct value *values)

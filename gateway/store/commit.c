@@ -25,18 +25,28 @@ void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t rea
     loss->readings += readings;
 }
 
+static bool put_chunk(struct store *store, const struct body *body, uint32_t chunk)
+{
+    size_t at = (size_t)chunk * OPEN_CHUNK, left = body->length - at;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_PUT);
+    sqlite3_bind_int64(s, 1, OPEN_ID(body->part, chunk));
+    sqlite3_bind_int64(s, 2, body->sector);
+    sqlite3_bind_int64(s, 3, chunk ? 0 : body->base_ms);
+    sqlite3_bind_int64(s, 4, chunk ? 0 : body->last_ms);
+    sqlite3_bind_int64(s, 5, chunk ? 0 : body->readings);
+    sqlite3_bind_int64(s, 6, chunk ? 0 : body->crc);
+    sqlite3_bind_blob(s, 7, body->bytes + at, (int)(left < OPEN_CHUNK ? left : OPEN_CHUNK),
+                      SQLITE_STATIC);
+    return database_run(store, STATEMENT_OPEN_PUT);
+}
+
 static bool put_open(struct store *store, struct body *body)
 {
     body->crc = database_crc(current(store)->number, body->sector, 0, body->bytes, body->length);
-    sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_PUT);
-    sqlite3_bind_int64(s, 1, body->part);
-    sqlite3_bind_int64(s, 2, body->sector);
-    sqlite3_bind_int64(s, 3, body->base_ms);
-    sqlite3_bind_int64(s, 4, body->last_ms);
-    sqlite3_bind_int64(s, 5, body->readings);
-    sqlite3_bind_int64(s, 6, body->crc);
-    sqlite3_bind_blob(s, 7, body->bytes, (int)body->length, SQLITE_STATIC);
-    return database_run(store, STATEMENT_OPEN_PUT);
+    bool ok = true;
+    for (uint32_t chunk = 0; ok && (size_t)chunk * OPEN_CHUNK < body->length; chunk++)
+        ok = put_chunk(store, body, chunk);
+    return ok;
 }
 
 static bool reserve_row(struct store *store, size_t size)
@@ -78,7 +88,8 @@ static bool close_body(struct store *store, struct body *body)
         return false;
 
     s = database_statement(store, STATEMENT_OPEN_DELETE);
-    sqlite3_bind_int64(s, 1, body->part);
+    sqlite3_bind_int64(s, 1, OPEN_ID(body->part, 0));
+    sqlite3_bind_int64(s, 2, OPEN_ID(body->part, OPEN_CHUNKS - 1));
     if (!database_run(store, STATEMENT_OPEN_DELETE))
         return false;
 

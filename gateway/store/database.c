@@ -20,7 +20,9 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS epoch(ordinal INTEGER PRIMARY KEY, number INTEGER, machine "
     "INTEGER);"
-    "CREATE TABLE IF NOT EXISTS open(part INTEGER PRIMARY KEY, sector INTEGER, base_ms INTEGER,"
+    /* a body in chunks that fit a page: rewriting a row with overflow pages would free and take
+       them anew, two more pages at every sync. What describes the body stands in its chunk 0. */
+    "CREATE TABLE IF NOT EXISTS open(id INTEGER PRIMARY KEY, sector INTEGER, base_ms INTEGER,"
     " last_ms INTEGER, readings INTEGER, crc INTEGER, body BLOB);"
     "CREATE TABLE IF NOT EXISTS segment(id INTEGER PRIMARY KEY, base_ms INTEGER, last_ms INTEGER,"
     " readings INTEGER, crc INTEGER, row BLOB);"
@@ -50,11 +52,11 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_EPOCH_ADD] = "INSERT INTO epoch VALUES(?1,?2,?3)",
     [STATEMENT_EPOCH_LIST] = "SELECT ordinal,number,machine FROM epoch ORDER BY ordinal",
     [STATEMENT_OPEN_PUT] =
-        "INSERT INTO open VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(part) DO UPDATE SET"
+        "INSERT INTO open VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
         " sector=?2,base_ms=?3,last_ms=?4,readings=?5,crc=?6,body=?7",
     [STATEMENT_OPEN_LIST] =
-        "SELECT part,sector,base_ms,last_ms,readings,crc,body FROM open ORDER BY part",
-    [STATEMENT_OPEN_DELETE] = "DELETE FROM open WHERE part=?1",
+        "SELECT id,sector,base_ms,last_ms,readings,crc,body FROM open ORDER BY id",
+    [STATEMENT_OPEN_DELETE] = "DELETE FROM open WHERE id BETWEEN ?1 AND ?2",
     [STATEMENT_SEGMENT_ADD] = "INSERT INTO segment VALUES(?1,?2,?3,?4,?5,?6)",
     [STATEMENT_SEGMENT_READ] =
         "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"

@@ -176,6 +176,10 @@ struct store {
 #define SEGMENT_ID(ordinal, sector, seq)                                                           \
     (((int64_t)(ordinal) << 48) | ((int64_t)(sector) << 40) | (int64_t)(seq))
 
+/* rowid of a chunk of an open body */
+enum { OPEN_CHUNK = 4000, OPEN_CHUNKS = 1024 };
+#define OPEN_ID(part, chunk) ((int64_t)(part)*OPEN_CHUNKS + (chunk))
+
 /* database.c */
 bool database_open(struct store *store, char *why, size_t why_size);
 void database_close(struct store *store);

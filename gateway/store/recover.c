@@ -98,48 +98,67 @@ static void read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
     sqlite3_reset(s);
 }
 
-/* Takes the open rows into store->queue as closed bodies of the epoch they were written in. */
-static bool take_open_rows(struct store *store, int64_t last_ms[SECTOR_COUNT])
+static bool append_chunk(struct body *body, const uint8_t *bytes, size_t length)
 {
-    uint64_t written_under = store->epochs[store->epoch_count - 1].number;
-    struct body **tail = &store->queue;
+    uint8_t *grown = realloc(body->bytes, body->length + length + 1);
+    if (!grown)
+        return false;
+    memcpy(grown + body->length, bytes, length);
+    body->bytes = grown;
+    body->length += length;
+    body->capacity = body->length + 1;
+    return true;
+}
+
+/* Takes the open bodies into store->queue, chunk by chunk, as closed ones. */
+static bool read_open(struct store *store)
+{
+    struct body **tail = &store->queue, *body = NULL;
     sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_LIST);
-    while (sqlite3_step(s) == SQLITE_ROW) {
-        size_t length = (size_t)sqlite3_column_bytes(s, 6);
-        const uint8_t *bytes = sqlite3_column_blob(s, 6);
-        int64_t sector = sqlite3_column_int64(s, 1);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(s, 0), sector = sqlite3_column_int64(s, 1);
         if (sector < 1 || sector >= SECTOR_COUNT)
             continue;
-        struct body *body = calloc(1, sizeof *body);
-        if (!body)
-            return false;
-        *body = (struct body){.part = (uint32_t)sqlite3_column_int64(s, 0),
-                              .sector = (enum sector)sector,
-                              .base_ms = sqlite3_column_int64(s, 2),
-                              .last_ms = sqlite3_column_int64(s, 3),
-                              .readings = (uint32_t)sqlite3_column_int64(s, 4),
-                              .closed = true};
-        if (!length || database_crc(written_under, body->sector, 0, bytes, length) !=
-                           (uint32_t)sqlite3_column_int64(s, 5)) {
-            commit_loss(&store->losing[sector][GAP_REASON_CORRUPT], body->base_ms, body->last_ms,
-                        body->readings);
-            free(body);
-            continue;
+        if (id % OPEN_CHUNKS == 0) {
+            body = *tail = calloc(1, sizeof *body);
+            if (!body)
+                break;
+            tail = &body->next;
+            *body = (struct body){.part = (uint32_t)(id / OPEN_CHUNKS),
+                                  .sector = (enum sector)sector,
+                                  .base_ms = sqlite3_column_int64(s, 2),
+                                  .last_ms = sqlite3_column_int64(s, 3),
+                                  .readings = (uint32_t)sqlite3_column_int64(s, 4),
+                                  .crc = (uint32_t)sqlite3_column_int64(s, 5),
+                                  .closed = true};
         }
-        body->bytes = malloc(length);
-        if (!body->bytes) {
-            free(body);
-            return false;
-        }
-        memcpy(body->bytes, bytes, length);
-        body->length = body->capacity = length;
-        if (body->last_ms > last_ms[sector])
-            last_ms[sector] = body->last_ms;
-        *tail = body;
-        tail = &body->next;
+        if (body)
+            ok = append_chunk(body, sqlite3_column_blob(s, 6), (size_t)sqlite3_column_bytes(s, 6));
     }
     sqlite3_reset(s);
-    return true;
+    return ok;
+}
+
+/* Bodies that their CRC disowns become a loss; of the others the newest sample is noted. */
+static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    uint64_t epoch = store->epochs[store->epoch_count - 1].number;
+    struct body **at = &store->queue;
+    while (*at) {
+        struct body *body = *at;
+        if (database_crc(epoch, body->sector, 0, body->bytes, body->length) == body->crc) {
+            if (body->last_ms > last_ms[body->sector])
+                last_ms[body->sector] = body->last_ms;
+            at = &body->next;
+            continue;
+        }
+        commit_loss(&store->losing[body->sector][GAP_REASON_CORRUPT], body->base_ms, body->last_ms,
+                    body->readings);
+        *at = body->next;
+        free(body->bytes);
+        free(body);
+    }
 }
 
 /* Readings between the last commit and the death are gone; how many, nobody knows. A sector without
@@ -163,11 +182,14 @@ static bool recover(struct store *store)
     if (!store->epoch_count && !begin_epoch(store, 1, here))
         return false;
     read_streams(store, last_ms);
-    if (!backlog_load(store) || !take_open_rows(store, last_ms))
+    if (!backlog_load(store) || !read_open(store))
         return false;
+    judge_open(store, last_ms);
     if (database_meta(store, "clean", 1) != 1)
         note_crash(store, last_ms);
-    if (!commit_write(store))
+    /* a disowned body is not among those that are closed now */
+    if (sqlite3_exec(store->db, "DELETE FROM open", NULL, NULL, NULL) != SQLITE_OK ||
+        !commit_write(store))
         return false;
     if (here != there) {
         uint32_t last = store->epochs[store->epoch_count - 1].ordinal;

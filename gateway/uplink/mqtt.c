@@ -13,10 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "gateway/uplink/connack.h"
 
 struct mqtt {
     struct mosquitto *client;
+    bool tls, connack_seen;
+    char error[120]; /* the library's last word on an error */
     bool version_5;
     const struct mqtt_handlers *handlers;
     void *context;
@@ -64,6 +69,14 @@ static bool read_secret(const char *path, char *out, size_t size, char *why, siz
     return true;
 }
 
+static void on_log(struct mosquitto *client, void *object, int level, const char *text)
+{
+    struct mqtt *mqtt = object;
+    (void)client;
+    if (level == MOSQ_LOG_ERR)
+        snprintf(mqtt->error, sizeof mqtt->error, "%s", text);
+}
+
 static int set_credentials(struct mqtt *mqtt, const struct settings_uplink *uplink,
                            const struct settings_url *url, char *why, size_t why_size)
 {
@@ -103,11 +116,16 @@ static int set_will(struct mqtt *mqtt, const struct mqtt_message *will)
     return rc;
 }
 
-static void explain(int rc, char *why, size_t why_size)
+/* Leaves what is said already; the library's own words (of a certificate, say) before its code's.
+ */
+static void explain(const struct mqtt *mqtt, int rc, char *why, size_t why_size)
 {
     if (why[0])
         return;
-    snprintf(why, why_size, "%s", rc == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(rc));
+    snprintf(why, why_size, "%s",
+             mqtt->error[0]         ? mqtt->error
+             : rc == MOSQ_ERR_ERRNO ? strerror(errno)
+                                    : mosquitto_strerror(rc));
 }
 
 struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct settings_url *url,
@@ -120,7 +138,8 @@ struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct set
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
     if (!mqtt)
         return NULL;
-    *mqtt = (struct mqtt){NULL, version_5, handlers, context};
+    *mqtt = (struct mqtt){
+        .tls = url->tls, .version_5 = version_5, .handlers = handlers, .context = context};
     mqtt->client = mosquitto_new(client_id, true, mqtt);
     int rc = MOSQ_ERR_NOMEM;
     if (!mqtt->client)
@@ -130,6 +149,7 @@ struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct set
     mosquitto_int_option(mqtt->client, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_connect_v5_callback_set(mqtt->client, on_connect);
     mosquitto_publish_v5_callback_set(mqtt->client, on_publish);
+    mosquitto_log_callback_set(mqtt->client, on_log);
     rc = set_credentials(mqtt, uplink, url, why, why_size);
     if (rc == MOSQ_ERR_SUCCESS)
         rc = set_will(mqtt, will);
@@ -139,7 +159,7 @@ struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct set
 out:
     if (rc == MOSQ_ERR_SUCCESS)
         return mqtt;
-    explain(rc, why, why_size);
+    explain(mqtt, rc, why, why_size);
     mqtt_free(mqtt);
     return NULL;
 }
@@ -163,10 +183,34 @@ bool mqtt_wants_write(const struct mqtt *mqtt)
     return mosquitto_want_write(mqtt->client);
 }
 
+/* libmosquitto aborts the process on a CONNACK with a property it does not know. So the first
+ * packet is looked at, still in the socket, before the library reads it. (Behind TLS the peer has
+ * proven who it is.) */
+static enum connack_verdict look_at_connack(const struct mqtt *mqtt)
+{
+    uint8_t bytes[CONNACK_MAX];
+    ssize_t length =
+        recv(mosquitto_socket(mqtt->client), bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (length == 0)
+        return CONNACK_FINE; /* the library will say that it hung up */
+    if (length < 0)
+        return errno == EAGAIN ? CONNACK_MORE : CONNACK_FINE;
+    return connack_judge(bytes, (size_t)length);
+}
+
 bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, size_t why_size)
 {
     int rc = MOSQ_ERR_SUCCESS;
     why[0] = '\0';
+    if (readable && !mqtt->tls && !mqtt->connack_seen) {
+        enum connack_verdict verdict = look_at_connack(mqtt);
+        if (verdict == CONNACK_ALIEN)
+            snprintf(why, why_size, "whoever answers is no MQTT broker");
+        mqtt->connack_seen = verdict == CONNACK_FINE;
+        readable = mqtt->connack_seen;
+        if (verdict == CONNACK_ALIEN)
+            return false;
+    }
     if (readable)
         rc = mosquitto_loop_read(mqtt->client, 1);
     if (rc == MOSQ_ERR_SUCCESS && writable)
@@ -176,7 +220,7 @@ bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, si
     if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(mqtt->client) < 0)
         rc = MOSQ_ERR_CONN_LOST;
     if (rc != MOSQ_ERR_SUCCESS)
-        explain(rc, why, why_size);
+        explain(mqtt, rc, why, why_size);
     return rc == MOSQ_ERR_SUCCESS;
 }
 

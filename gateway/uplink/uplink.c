@@ -48,13 +48,16 @@ struct uplink {
     enum phase phase;
     struct backoff backoff;
     bool version_5;
-    int reason; /* of the CONNACK; -1 before it came */
+    bool knows_5; /* this url has spoken MQTT 5: it is not asked for less again */
+    int reason;   /* of the CONNACK; -1 before it came */
     size_t url;
     mono_time retry_at, connack_by, ready_at, state_at, check_at;
     uint64_t generation, state_digest;
     struct parcel parcels[STORE_WINDOW];
     struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
-    size_t idle_count, manifests; /* asked for and not yet published */
+    size_t idle_count;
+    int next_sector;  /* whose Manifest is to be asked for; SECTOR_COUNT = all are */
+    size_t manifests; /* asked for and not yet delivered */
     uint8_t *state;
 
     int wake_fd;
@@ -207,22 +210,24 @@ static void ask_data(struct uplink *uplink, struct parcel *parcel)
 
 /* Rows of an epoch mean nothing without its Manifest: the one before goes first where it is owed.
  */
-static void ask_manifests(struct uplink *uplink)
+static uint64_t first_epoch(const struct uplink *uplink, int sector)
 {
-    const struct store_backlog *backlog = &uplink->presence.backlogs[uplink->index];
-    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        if (!uplink->own->sectors[sector] || uplink->idle_count == 0)
-            continue;
-        const struct store_end *end = &backlog->previous_ends[sector];
-        bool owed = end->settled_seq < end->last_seq;
-        ask_manifest(uplink, uplink->idle[--uplink->idle_count],
-                     owed ? uplink->presence.store.previous_epoch : 0, (enum sector)sector, 1);
-    }
+    const struct store_end *end = &uplink->presence.backlogs[uplink->index].previous_ends[sector];
+    return end->settled_seq < end->last_seq ? uplink->presence.store.previous_epoch : 0;
 }
 
-static void begin_data(struct uplink *uplink)
+/* Puts every idle parcel to work: the Manifest of each sector, and data once all of them are out.
+ * After a reconnect most parcels are still on their way back from the store, so this is called
+ * whenever one has become idle. */
+static void use_idle(struct uplink *uplink)
 {
-    while (uplink->idle_count)
+    while (uplink->idle_count && uplink->next_sector < SECTOR_COUNT) {
+        int sector = uplink->next_sector++;
+        if (uplink->own->sectors[sector])
+            ask_manifest(uplink, uplink->idle[--uplink->idle_count], first_epoch(uplink, sector),
+                         (enum sector)sector, 1);
+    }
+    while (uplink->idle_count && uplink->next_sector == SECTOR_COUNT && !uplink->manifests)
         ask_data(uplink, uplink->idle[--uplink->idle_count]);
 }
 
@@ -278,11 +283,8 @@ static void send_ready(struct uplink *uplink)
         }
         /* only a Manifest comes back empty */
         uplink->manifests--;
-        if (!ask_next_manifest(uplink, parcel, true)) {
+        if (!ask_next_manifest(uplink, parcel, true))
             make_idle(uplink, parcel);
-            if (!uplink->manifests)
-                begin_data(uplink);
-        }
     }
 }
 
@@ -294,6 +296,8 @@ static void on_connected(void *context, int reason)
     uplink->reason = reason; /* a refusal is followed by the loss of the connection */
     if (reason == 0)
         uplink->phase = PHASE_READY;
+    if (reason == 0 && uplink->version_5)
+        uplink->knows_5 = true;
 }
 
 static void count_delivery(struct uplink *uplink, const struct parcel *parcel, int reason)
@@ -313,11 +317,8 @@ static void count_delivery(struct uplink *uplink, const struct parcel *parcel, i
 static void manifest_delivered(struct uplink *uplink, struct parcel *parcel)
 {
     uplink->manifests--;
-    if (ask_next_manifest(uplink, parcel, false))
-        return;
-    make_idle(uplink, parcel);
-    if (!uplink->manifests)
-        begin_data(uplink);
+    if (!ask_next_manifest(uplink, parcel, false))
+        make_idle(uplink, parcel);
 }
 
 static void data_delivered(struct uplink *uplink, struct parcel *parcel, int reason)
@@ -359,10 +360,30 @@ static uint32_t random_bits(void)
            (uint32_t)getpid();
 }
 
+/* A broker of 3.1.1 refuses the version, or hangs up on a CONNECT that it cannot read. Nothing else
+ * leads down: under 3.1.1 a refusal by ACL would look like a delivery. */
+static void choose_version(struct uplink *uplink, bool hung_up)
+{
+    bool refused = uplink->phase == PHASE_CONNECTING &&
+                   (uplink->reason == REASON_BAD_VERSION || uplink->reason == REASON_BAD_VERSION_3);
+    if (uplink->phase == PHASE_READY)
+        uplink->version_5 = true;
+    else if (refused || (hung_up && uplink->reason == -1 && !uplink->knows_5))
+        uplink->version_5 = !uplink->version_5;
+}
+
+static void next_url(struct uplink *uplink)
+{
+    size_t next = (uplink->url + 1) % uplink->own->url_count;
+    uplink->knows_5 &= next == uplink->url;
+    uplink->url = next;
+}
+
 /* Everything in flight is idle again; the store hears of it when the next connection is up. */
-static void drop_connection(struct uplink *uplink, const char *why)
+static void drop_connection(struct uplink *uplink, const char *why, bool hung_up)
 {
     bool was_ready = uplink->phase == PHASE_READY;
+    bool was_5 = uplink->version_5;
     mqtt_free(uplink->mqtt);
     uplink->mqtt = NULL;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
@@ -373,18 +394,12 @@ static void drop_connection(struct uplink *uplink, const char *why)
     uplink->manifests = 0;
     if (was_ready && clock_ms_between(uplink->ready_at, clock_mono()) > STEADY_MS)
         uplink->backoff.failures = 0;
-    /* a broker of 3.1.1 says so, or hangs up on what it cannot read */
-    if (uplink->phase == PHASE_CONNECTING &&
-        (uplink->reason == -1 || uplink->reason == REASON_BAD_VERSION ||
-         uplink->reason == REASON_BAD_VERSION_3))
-        uplink->version_5 = !uplink->version_5;
-    if (!was_ready)
-        uplink->url = (uplink->url + 1) % uplink->own->url_count;
-    bool first = uplink->backoff.failures == 0;
-    uint32_t pause_ms = backoff_next(&uplink->backoff, random_bits());
-    uplink->retry_at = clock_after_ms(clock_mono(), pause_ms);
+    choose_version(uplink, hung_up);
+    if (!was_ready && was_5 == uplink->version_5)
+        next_url(uplink);
+    uplink->retry_at = clock_after_ms(clock_mono(), backoff_next(&uplink->backoff, random_bits()));
     uplink->phase = PHASE_IDLE;
-    if (was_ready || first)
+    if (was_ready || strcmp(why, uplink->status.why) != 0)
         log_warning("uplink %s: %s; trying again", uplink->own->name, why);
     note_connection(uplink, false, why);
 }
@@ -401,13 +416,13 @@ static void connect_now(struct uplink *uplink)
     uplink->reason = -1;
     if (!will.length ||
         !build_topic(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, topic, sizeof topic)) {
-        drop_connection(uplink, "the state does not fit a message");
+        drop_connection(uplink, "the state does not fit a message", false);
         return;
     }
     uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id, uplink->version_5,
                                 &will, &handlers, uplink, why, sizeof why);
     if (!uplink->mqtt) {
-        drop_connection(uplink, why);
+        drop_connection(uplink, why, false);
         return;
     }
     uplink->phase = PHASE_CONNECTING;
@@ -423,7 +438,7 @@ static void greet(struct uplink *uplink)
                uplink->version_5 ? "5" : "3.1.1");
     note_connection(uplink, true, "");
     publish_state(uplink, true);
-    ask_manifests(uplink);
+    uplink->next_sector = 1;
 }
 
 static void service(struct uplink *uplink, short events)
@@ -433,16 +448,14 @@ static void service(struct uplink *uplink, short events)
     bool alive =
         mqtt_service(uplink->mqtt, events & (POLLIN | POLLHUP | POLLERR),
                      (events & POLLOUT) || mqtt_wants_write(uplink->mqtt), why, sizeof why);
-    if (!alive) {
-        if (uplink->phase == PHASE_READY && before == PHASE_CONNECTING)
-            uplink->phase = PHASE_CONNECTING;
+    if (!alive)
         drop_connection(uplink,
-                        uplink->reason > 0 ? mqtt_reason(uplink->version_5, uplink->reason) : why);
-    } else if (before == PHASE_CONNECTING && uplink->phase == PHASE_READY) {
+                        uplink->reason > 0 ? mqtt_reason(uplink->version_5, uplink->reason) : why,
+                        true);
+    else if (before == PHASE_CONNECTING && uplink->phase == PHASE_READY)
         greet(uplink);
-    } else if (uplink->phase == PHASE_CONNECTING && clock_mono().ns >= uplink->connack_by.ns) {
-        drop_connection(uplink, "no answer to CONNECT");
-    }
+    else if (uplink->phase == PHASE_CONNECTING && clock_mono().ns >= uplink->connack_by.ns)
+        drop_connection(uplink, "no answer to CONNECT", false);
 }
 
 static int wait_ms(const struct uplink *uplink)
@@ -468,8 +481,10 @@ static void turn(struct uplink *uplink, int timeout_ms)
     send_ready(uplink);
     if (uplink->mqtt)
         service(uplink, fds[1].revents);
-    if (uplink->phase == PHASE_READY)
+    if (uplink->phase == PHASE_READY) {
+        use_idle(uplink);
         check_state(uplink);
+    }
 }
 
 static void say_goodbye(struct uplink *uplink)
