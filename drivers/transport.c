@@ -359,6 +359,7 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
         return fail(x, OUTCOME_TIMEOUT, "not asked: units above 247 are reserved on a serial line");
     }
     unsigned owed = unit->owed;
+    mono_time asked_before = unit->asked;
     enum outcome outcome = OUTCOME_OK;
     for (unsigned i = 0; i <= owed; i++) {
         outcome = ask_rtu(t, x, unit);
@@ -381,7 +382,8 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
     /* Only silence makes it rest: a unit that is merely garbled is asked on, and told as garbled.
      */
     int owed_max = outcome == OUTCOME_TIMEOUT ? OWED_MAX : OWED_MAX - 1;
-    if (unit->owed < owed_max) {
+    bool sent = unit->asked.ns != asked_before.ns; /* a link found dead before owes nothing */
+    if (sent && unit->owed < owed_max) {
         unit->owed++;
     }
     if (outcome != OUTCOME_LINK) {

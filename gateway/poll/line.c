@@ -38,8 +38,9 @@ struct line {
     uint32_t *blocks; /* of the plan, ours, in the order of the schedule */
     struct schedule schedule;
     struct schedule_entry *entries;
+    uint32_t link_failures; /* in a row, without an answer between them */
+    bool link_told;         /* that it is down */
     mono_time link_retry;
-    int64_t link_pause_ms;
     uint16_t registers[REGISTERS_MAX];
     struct value values[REGISTERS_MAX];
 
@@ -94,7 +95,6 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     line->own = &settings->lines[index];
     line->plan = plan;
     line->pipeline = pipeline;
-    line->link_pause_ms = LINK_PAUSE_MIN_MS;
     pthread_mutex_init(&line->mutex, NULL);
     thread_cond_init(&line->wake);
     line->transport = transport_new(line->own);
@@ -259,6 +259,30 @@ static void hear_wishes(struct line *line)
     }
 }
 
+/* The first failure of a link that worked may be a server that closes idle connections: it is
+ * called again at once. From then on pauses grow, and the log says so once. */
+static void link_failed(struct line *line, const char *why)
+{
+    uint32_t before = line->link_failures++;
+    uint32_t doublings = before > 1 ? before - 1 : 0;
+    int64_t pause_ms = doublings < 7 ? LINK_PAUSE_MIN_MS << doublings : LINK_PAUSE_MAX_MS;
+    if (pause_ms > LINK_PAUSE_MAX_MS)
+        pause_ms = LINK_PAUSE_MAX_MS;
+    line->link_retry = clock_after_ms(clock_mono(), before ? pause_ms : 0);
+    if (!before || line->link_told || atomic_load(&line->stop))
+        return;
+    log_warning("line %s: %s", line->own->name, why);
+    line->link_told = true;
+}
+
+static void link_answered(struct line *line)
+{
+    if (line->link_told)
+        log_notice("line %s: works again", line->own->name);
+    line->link_told = false;
+    line->link_failures = 0;
+}
+
 /* True when the link is up; otherwise it is not yet time to try, or trying failed. */
 static bool link_up(struct line *line)
 {
@@ -267,18 +291,17 @@ static bool link_up(struct line *line)
         return true;
     if (clock_mono().ns < line->link_retry.ns)
         return false;
-    if (transport_open(line->transport, why, sizeof why) == OUTCOME_OK) {
-        if (line->link_pause_ms > LINK_PAUSE_MIN_MS)
-            log_notice("line %s: open again", line->own->name);
+    if (transport_open(line->transport, why, sizeof why) == OUTCOME_OK)
         return true;
-    }
-    if (line->link_pause_ms == LINK_PAUSE_MIN_MS && !atomic_load(&line->stop))
-        log_warning("line %s: %s", line->own->name, why);
-    line->link_pause_ms *= 2;
-    if (line->link_pause_ms > LINK_PAUSE_MAX_MS)
-        line->link_pause_ms = LINK_PAUSE_MAX_MS;
-    line->link_retry = clock_after_ms(clock_mono(), line->link_pause_ms);
+    if (!line->link_failures)
+        line->link_failures = 1; /* nobody closes a connection before it is there */
+    link_failed(line, why);
     return false;
+}
+
+static bool is_answer(enum outcome outcome)
+{
+    return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
 }
 
 static enum outcome ask(struct line *line, const struct plan_block *block, uint8_t *exception,
@@ -292,11 +315,13 @@ static enum outcome ask(struct line *line, const struct plan_block *block, uint8
             return OUTCOME_LINK;
         outcome =
             transport_read(line->transport, &request, line->registers, exception, why, why_size);
-        if (outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION || atomic_load(&line->stop))
+        if (outcome == OUTCOME_LINK)
+            link_failed(line, why);
+        if (is_answer(outcome) || atomic_load(&line->stop))
             break;
     }
-    if (outcome == OUTCOME_OK)
-        line->link_pause_ms = LINK_PAUSE_MIN_MS;
+    if (is_answer(outcome))
+        link_answered(line);
     return outcome;
 }
 
@@ -319,8 +344,7 @@ static void poll(struct line *line, size_t entry)
         decode_block(&line->settings->devices[block->device], block, line->registers, line->values);
     }
     int64_t busy_ns = sample.mono.ns - begun.ns;
-    schedule_done(&line->schedule, entry,
-                  outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION || outcome == OUTCOME_LINK,
+    schedule_done(&line->schedule, entry, is_answer(outcome) || outcome == OUTCOME_LINK,
                   sample.mono, busy_ns / 1000000);
     note(line, block->device, outcome, exception, why, sample.mono, busy_ns);
     pipeline_submit(line->pipeline, &sample, line->values);
