@@ -1,7 +1,7 @@
 /* Two clocks of two types, so that the compiler tells them apart.
  *
- * mono_time runs through suspend and never steps (CLOCK_BOOTTIME): periods, ages, dwell. wall_time is UTC and may
- * step at any moment: it is read once a reply, and only to be told to others. */
+ * mono_time runs through suspend and never steps (CLOCK_BOOTTIME): periods, ages, dwell. wall_time
+ * is UTC and may step at any moment: it is read once a reply, and only to be told to others. */
 #ifndef LIFELINE_CLOCK_H
 #define LIFELINE_CLOCK_H
 
