@@ -92,7 +92,7 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
     return json_pack("{s:s, s:b, s:s?, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
                      own->name, "connected", s.connected, "mqtt", version, "url",
                      json_sprintf("%s://%s:%u", url->tls ? "mqtts" : "mqtt", url->host, url->port),
-                     "since_ms", reading_age(s.since, now), "connects", (json_int_t)s.connects,
+                     "since_age_ms", reading_age(s.since, now), "connects", (json_int_t)s.connects,
                      "batches", (json_int_t)s.batches, "readings", (json_int_t)s.readings, "bytes",
                      (json_int_t)s.bytes, "refused", (json_int_t)s.refused, "no_subscriber",
                      (json_int_t)s.no_subscriber, "why", why ? why : json_null(), "backlog",

@@ -53,8 +53,8 @@ static json_t *uplink_row(const json_t *uplink)
     bool connected = json_is_true(json_object_get(uplink, "connected"));
     json_t *row = json_pack(
         "[s, s, s, s, o, s, s]", text_of(uplink, "name"), connected ? "connected" : "away",
-        text_age(json_object_get(uplink, "since_ms"), since, sizeof since), text_of(uplink, "mqtt"),
-        json_sprintf("%lld", (long long)text_integer(backlog, "readings")),
+        text_age(json_object_get(uplink, "since_age_ms"), since, sizeof since),
+        text_of(uplink, "mqtt"), json_sprintf("%lld", (long long)text_integer(backlog, "readings")),
         text_age(age, oldest, sizeof oldest), text_of(uplink, "url"));
     json_decref(age);
     return row;

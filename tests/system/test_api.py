@@ -421,21 +421,24 @@ class Test:
 
     # ---- start and stop ----
 
+    def answers(self):
+        try:
+            return self.client.get("/v1/status")["gateway"]["id"] == "gw-test-1"
+        except OSError:
+            return False
+
     def restart(self):
         """A killed daemon's socket file is no hindrance; an orderly end waits for no client."""
+        code = self.rig.end("daemon")
+        self.check("an orderly end after all this", code == 0, code)
+        self.rig.start_daemon(self.config)
+        self.rig.wait(self.answers, 20, "the daemon answers")
         self.rig.end("daemon", signal.SIGKILL)
         self.check("a killed daemon leaves its socket", os.path.exists(self.client.path))
         self.exits("no daemon behind the socket", 3, "status")
         self.rig.start_daemon(self.config)
-
-        def answers():
-            try:
-                return self.client.get("/v1/status")["gateway"]["id"] == "gw-test-1"
-            except OSError:
-                return False
-
         self.check("the next one takes its place",
-                   self.rig.wait(answers, 20, "the daemon answers again"))
+                   self.rig.wait(self.answers, 20, "the daemon answers again"))
         listener, _, _ = self.client.subscribe()
         waiting = self.client.raw()
         waiting.sendall(b"POST /v1/devices/stuck/read HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,6 +1,7 @@
 /* The socket file of the API: whose it is, what is replaced and what is left alone.
  *
- * Real sockets in a folder of their own under /tmp, which goes at the end. */
+ * Real sockets in a folder of their own under /tmp, which goes at the end. The umask is as tight as
+ * a careful administrator's, and the daemon's group must be let in all the same. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
