@@ -1,5 +1,5 @@
-"""What `deploy/demo --once` asks: has an independent subscriber decoded a good reading of every point
-of every device, equal to what the simulator sent?
+"""What `deploy/demo --once` asks: has an independent subscriber decoded a good reading of every
+point of every device, equal to what the simulator sent?
 
 Nothing here comes from the programs that are checked: the list of points is read from the YAML with
 Python's reader, the payloads are decoded with protoc's Python of the .proto, and the simulator's
@@ -97,7 +97,7 @@ class Subscriber:
         self.client.loop_stop()
 
     def readings(self):
-        """Every reading as a dict: device, title, point, sector, unit, t, raw, decimals, quality."""
+        """Every reading: device, title, point, sector, unit, t, raw, decimals, quality."""
         with self.lock:
             messages = list(self.messages)
         devices, points = self.manifests(messages)
@@ -222,8 +222,7 @@ class Result:
 
 def width(text):
     """Columns on a terminal: Chinese characters take two."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-               for c in text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def table(readings):

@@ -1,9 +1,9 @@
-"""Builds, starts mosquitto, lifeline-sim and lifelined on a copy of demo.yaml with ports and a folder
-of its own, shows the live tail or (--once) checks what arrived, and ends all of it.
+"""Builds, starts mosquitto, lifeline-sim and lifelined on a copy of demo.yaml with ports and a
+folder of its own, shows the live tail or (--once) checks what arrived, and ends all of it.
 
-deploy/demo calls this; it needs Debian's Python only. Every part runs in a session of its own, so
-that a Ctrl-C reaches this program alone and the parts end in the right order. A signal only sets a
-flag; every wait looks at it. Whatever happens, the parts end and the folder goes.
+Started by deploy/demo. Every part runs in a session of its own, so that a Ctrl-C reaches this
+program alone and the parts end in the right order. A signal only sets a flag; every wait looks at
+it. Whatever happens, the parts end and the folder goes.
 """
 import argparse
 import fcntl
@@ -286,8 +286,8 @@ def main():
         prog="deploy/demo", description="A gateway with simulated sensors on this machine: live "
         "readings until Ctrl-C. LIFELINE_BUILD names a build folder that is used as it is; "
         "otherwise build/ is brought up to date.")
-    parser.add_argument("--once", action="store_true", help="no terminal: check that a good reading "
-                        "of every point arrives with the simulator's value; 0 yes, 1 no")
+    parser.add_argument("--once", action="store_true", help="no terminal: check that a good "
+                        "reading of every point arrives with the simulator's value; 0 yes, 1 no")
     parser.add_argument("--within", type=int, default=60, metavar="SECONDS",
                         help="how long --once waits for them (60)")
     options = parser.parse_args()

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""deploy/demo as people run it: --once says yes when all is well and names what is not; Ctrl-C, SIGTERM
-and a closed terminal leave no process and no file. It can be wrong only if it believes the parts, so
-some runs get a part that lies: a build folder whose lifeline-sim is a script around the real one."""
+"""deploy/demo as people run it: --once says yes when all is well and names what is not; Ctrl-C,
+SIGTERM and a closed terminal leave no process and no file. Runs that must fail get a build folder
+in which one program is a script: a simulator that leaves a device out or lies in its journal, a
+daemon that does not start."""
 import os
 import pty
 import random
@@ -53,12 +54,12 @@ echo "the store is on the moon" >&2
 exit 3
 """
 
-failures = 0
+failures = []
 
 
 def check(name, passed, why=""):
-    global failures
-    failures += not passed
+    if not passed:
+        failures.append(name)
     print("%s demo/%s%s" % ("ok" if passed else "FAIL", name, "" if passed else ": %s" % why),
           flush=True)
 
@@ -101,7 +102,7 @@ class Run:
         return {tuple(match) for match in re.findall(r"^  (\S+) (\S+): ", err, re.M)}
 
     def start_terminal(self):
-        """The interactive form in a terminal of its own; returns its side of us and the process."""
+        """The interactive form in a terminal of its own: its process, our end of the terminal."""
         pid, terminal = pty.fork()
         if pid == 0:
             os.execve(DEMO, [DEMO], self.environment)
@@ -171,14 +172,14 @@ def check_once(work):
 
     code, _, err = silent.result()
     check("a sensor that does not answer: 1", code == 1, code)
-    check("and its point is named, no other", silent.missing(err) == {("main-pressure", "pressure")},
-          err)
+    check("and its point is named, no other",
+          silent.missing(err) == {("main-pressure", "pressure")}, err)
 
     code, _, err = lying.result()
     check("a value that is one step off: 1", code == 1, code)
     check("and its point is named, no other", lying.missing(err) == {("well-017", "tilt_y")}, err)
-    check("with both values", re.search(r"well-017 tilt_y: \S+ at \S+: the simulator sent \S+", err),
-          err)
+    check("with both values",
+          re.search(r"well-017 tilt_y: \S+ at \S+: the simulator sent \S+", err), err)
 
     code, _, err = broken.result()
     check("a part that does not start: 1", code == 1, code)
@@ -221,11 +222,16 @@ def check_terminal(work, name, end):
     text = read_until(terminal, r"(?s)(main-pressure.*){3}", 30)
     check("%s: live readings are shown" % name, re.search(r"(?s)(main-pressure.*){3}", text), text)
     check("%s: the parts run meanwhile" % name, len(run.left()) >= 5, run.left())
-    code = wait_exit(pid, end(pid, terminal), 20)
+    terminal = end(pid, terminal)
+    code = wait_exit(pid, terminal, 20)
+    if terminal is not None:
+        os.close(terminal)
     # After a closed terminal the last words have nowhere to go; Python says so in its exit code.
     check("%s: it ends" % name, code is not None and (code == 0 or name == "closed terminal"), code)
     check("%s: nothing is left" % name, not run.left(), run.left())
 
+
+# What ends it. Each returns our end of the terminal, or None when that is closed.
 
 def press_ctrl_c(pid, terminal):
     os.write(terminal, b"\x03")
