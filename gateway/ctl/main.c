@@ -131,9 +131,9 @@ int main(int argc, char **argv)
     enum ctl_exit code;
     text_begin();
     if (!parse(&ctl, argc, argv, &code))
-        return code;
+        return (int)code;
     curl_global_init(CURL_GLOBAL_NOTHING);
     code = ctl.command->run(&ctl);
     curl_global_cleanup();
-    return code;
+    return (int)code;
 }
