@@ -245,22 +245,23 @@ lines:
                                  "http://localhost" + path], capture_output=True)
         return json.loads(answer.stdout) if answer.returncode == 0 else None
 
-    def start_daemon(self, config):
-        self.spawn("daemon", [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
-                              os.path.join(SOURCE, "config", "profiles")],
-                   LIFELINE_TEST_JOURNAL=self.store_journal)
+    def start_daemon(self, config, name="daemon"):
+        return self.spawn(name, [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
+                                 os.path.join(SOURCE, "config", "profiles")],
+                          LIFELINE_TEST_JOURNAL=self.store_journal)
 
     def uplink(self, name="city"):
         """How that uplink does, by the daemon's local interface; {} while it does not answer."""
         status = self.api("/v1/status") or {"uplinks": []}
         return next((u for u in status["uplinks"] if u["name"] == name), {})
 
-    def drain(self, seconds=15):
+    def drain(self, seconds=15, quiet_s=5):
         """Ends the sensors and waits until all that was stored is acknowledged. Returns a moment
-        before which every answer must have arrived. Segments must be 2 s long at most."""
+        before which every answer must have arrived. In quiet_s every device is asked once more and
+        the rows of these failed polls close too."""
         until = now_ms() - 100
         self.end("sim")
-        time.sleep(5)                  # the rows of the failed polls close too
+        time.sleep(quiet_s)
         self.wait(lambda: self.uplink().get("backlog", {}).get("readings") == 0, seconds,
                   "all that is stored is acknowledged")
         return until
