@@ -120,7 +120,8 @@ class Test:
         devices += ["name: lost, line: gone, unit: 1, profile: rs-dip-n01, every: 1s",
                     "name: stuck, line: hung, unit: 1, profile: rs-dip-n01, every: 1h"]
         self.config = rig.configure(lines, devices)
-        self.script = rig.write("script.yaml", "- { device: mute, fault: mute }\n")
+        self.script = rig.write("script.yaml", "- { device: mute, fault: mute }\n"
+                                "- { device: gauge, fault: late, delay: 100ms }\n")
 
     def start(self):
         self.rig.start_sim(self.sim, "--script", self.script)
@@ -172,7 +173,7 @@ class Test:
         """What the simulator said: {(device, point): [(time, value)]}"""
         said = {}
         for device, point, t, value, fault in self.rig.emitted():
-            if not fault:
+            if fault in (None, "late"):
                 said.setdefault((device, point), []).append((t, value))
         return said
 

@@ -45,14 +45,24 @@ static int remove_file(void **state)
     return 0;
 }
 
-static bool can_connect(const char *file)
+/* A connection, or -1. */
+static int enter(const char *file)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", file);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    bool connected = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
     close(fd);
-    return connected;
+    return -1;
+}
+
+static bool can_connect(const char *file)
+{
+    int fd = enter(file);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static void listens_for_owner_and_group(void **state)
@@ -92,6 +102,23 @@ static void a_living_daemons_socket_is_not(void **state)
     assert_int_equal(socket_listen(path, why, sizeof why), -1);
     assert_non_null(strstr(why, path));
     assert_true(can_connect(path));
+    close(living);
+}
+
+/* As many clients wait as may: a connection is refused, but not for want of a daemon. */
+static void a_busy_daemons_socket_is_not(void **state)
+{
+    int clients[1024];
+    size_t count = 0;
+    (void)state;
+    int living = socket_listen(path, why, sizeof why);
+    assert_true(living >= 0);
+    while (count < sizeof clients / sizeof *clients && (clients[count] = enter(path)) >= 0)
+        count++;
+    assert_true(count < sizeof clients / sizeof *clients);
+    assert_int_equal(socket_listen(path, why, sizeof why), -1);
+    while (count > 0)
+        close(clients[--count]);
     close(living);
 }
 
@@ -140,6 +167,7 @@ int main(void)
         cmocka_unit_test_teardown(listens_for_owner_and_group, remove_file),
         cmocka_unit_test_teardown(a_dead_daemons_socket_is_replaced, remove_file),
         cmocka_unit_test_teardown(a_living_daemons_socket_is_not, remove_file),
+        cmocka_unit_test_teardown(a_busy_daemons_socket_is_not, remove_file),
         cmocka_unit_test_teardown(another_file_is_left_alone, remove_file),
         cmocka_unit_test(missing_folders_are_made),
         cmocka_unit_test(what_cannot_be_is_said),
