@@ -80,15 +80,17 @@ static size_t hear(char *bytes, size_t one, size_t count, void *context)
     return one * count;
 }
 
-static bool begin(struct exchange *exchange, const char *path, curl_write_callback take)
+static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_write_callback take)
 {
     char url[8192];
-    exchange->curl = curl_easy_init();
-    if (!exchange->curl)
-        return false;
     if ((size_t)snprintf(url, sizeof url, "http://lifeline%s", path) >= sizeof url) {
-        snprintf(exchange->why, sizeof exchange->why, "too many arguments");
-        return false;
+        fputs("lifelinectl: too many arguments\n", stderr);
+        return CTL_USAGE;
+    }
+    exchange->curl = curl_easy_init();
+    if (!exchange->curl) {
+        fputs("lifelinectl: out of memory\n", stderr);
+        return CTL_FINDING;
     }
     curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, exchange->ctl->socket);
     curl_easy_setopt(exchange->curl, CURLOPT_URL, url);
@@ -97,7 +99,7 @@ static bool begin(struct exchange *exchange, const char *path, curl_write_callba
     curl_easy_setopt(exchange->curl, CURLOPT_ERRORBUFFER, exchange->why);
     curl_easy_setopt(exchange->curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange);
-    return true;
+    return CTL_FINE;
 }
 
 static void end(struct exchange *exchange)
@@ -109,8 +111,7 @@ static void end(struct exchange *exchange)
 static enum ctl_exit no_daemon(const struct exchange *exchange, CURLcode result)
 {
     long number = 0;
-    if (exchange->curl)
-        curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
+    curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
     const char *why = exchange->why[0] ? exchange->why : curl_easy_strerror(result);
     if (result == CURLE_COULDNT_CONNECT && number)
         why = strerror((int)number);
@@ -136,14 +137,13 @@ static enum ctl_exit judge(const struct exchange *exchange, const json_t *body)
 enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *path, json_t **body)
 {
     struct exchange exchange = {.ctl = ctl};
-    enum ctl_exit code = CTL_NO_DAEMON;
-    CURLcode result = CURLE_FAILED_INIT;
     *body = NULL;
-    if (begin(&exchange, path, keep)) {
-        curl_easy_setopt(exchange.curl, CURLOPT_CUSTOMREQUEST, method);
-        curl_easy_setopt(exchange.curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-        result = curl_easy_perform(exchange.curl);
-    }
+    enum ctl_exit code = begin(&exchange, path, keep);
+    if (code != CTL_FINE)
+        goto out;
+    curl_easy_setopt(exchange.curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(exchange.curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    CURLcode result = curl_easy_perform(exchange.curl);
     if (result != CURLE_OK) {
         code = no_daemon(&exchange, result);
     } else {
@@ -158,6 +158,7 @@ enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *
         json_decref(*body);
         *body = NULL;
     }
+out:
     end(&exchange);
     return code;
 }
@@ -189,15 +190,13 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
 {
     struct exchange exchange = {.ctl = ctl, .event = event, .context = context};
     const struct sigaction action = {.sa_handler = on_signal};
-    enum ctl_exit code = CTL_FINE;
-    CURLcode result = CURLE_FAILED_INIT;
+    CURLcode result;
     CURLM *multi = curl_multi_init();
+    enum ctl_exit code = multi ? begin(&exchange, path, hear) : CTL_FINDING;
+    if (code != CTL_FINE)
+        goto out;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (!multi || !begin(&exchange, path, hear)) {
-        code = no_daemon(&exchange, result);
-        goto out;
-    }
     curl_multi_add_handle(multi, exchange.curl);
     if (follow(multi, &result)) {
         json_t *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;

@@ -48,10 +48,14 @@ static void show(const json_t *reading)
     int width = text_width(name);
     if (width > name_columns)
         name_columns = width < NAME_COLUMNS ? width : NAME_COLUMNS;
-    text_cell(name, name_columns, false);
+    int value_columns = text_width(value);
+    if (value_columns < VALUE_COLUMNS)
+        value_columns = VALUE_COLUMNS;
+    /* A long number takes from a long name. */
+    int excess = name_columns + value_columns - NAME_COLUMNS - VALUE_COLUMNS;
+    text_cell(name, excess > 0 ? name_columns - excess : name_columns, false);
     putchar(' ');
-    width = text_width(value);
-    text_cell(value, width > VALUE_COLUMNS ? width : VALUE_COLUMNS, true);
+    text_cell(value, value_columns, true);
     if (*unit || !good)
         putchar(' ');
     text_cell(unit, good && text_width(unit) < UNIT_COLUMNS ? text_width(unit) : UNIT_COLUMNS,

@@ -389,6 +389,8 @@ class Test:
         out = run.communicate(timeout=20)[0].decode()
         self.check("tail ends with 0 on Ctrl-C", run.returncode == 0 and
                    time.monotonic() - start < 1.5, run.returncode)
+        self.check("tail fits 80 columns", all(columns(l) <= 80 for l in out.splitlines())
+                   or "--format=json" in arguments, out)
         return out.splitlines()
 
     def tails(self):
@@ -434,7 +436,13 @@ class Test:
         self.check("an orderly end after all this", code == 0, code)
         self.rig.start_daemon(self.config)
         self.rig.wait(self.answers, 20, "the daemon answers")
+        tail = subprocess.Popen([CTL, "--socket", self.client.path, "tail", "well"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(0.5)
         self.rig.end("daemon", signal.SIGKILL)
+        err = tail.communicate(timeout=10)[1].decode()
+        self.check("tail tells that the daemon has gone", tail.returncode == 3 and
+                   err.startswith("lifelinectl: "), (tail.returncode, err))
         self.check("a killed daemon leaves its socket", os.path.exists(self.client.path))
         self.exits("no daemon behind the socket", 3, "status")
         self.rig.start_daemon(self.config)
