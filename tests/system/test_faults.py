@@ -104,7 +104,7 @@ def check_fault(rig, line, fault, before, after, rows):
     if fault == "drop-link":
         mine = [entry for entry in log_lines(text, "line %s:" % line.name) if "(unit" not in entry]
         rig.check(name + ": one line when the link goes, one when it is back",
-                  len(mine) == 2 and "open again" in mine[1], text)
+                  len(mine) == 2 and "works again" in mine[1], text)
     else:
         mine = log_lines(text, ": %s (" % line.sick)
         rig.check(name + ": one line in the log when it begins, one when it ends",
@@ -134,10 +134,10 @@ def check_lone(rig, rows):
     rig.check("a link that goes and comes back with a silent unit: told apart",
               [q for q, _ in runs][:4] == ["good", "link", "timeout", "good"], runs)
     mine = log_lines(rig.log("daemon"), "line lone:")
-    rig.check("and told once each", [next((w for w in ("refused", "open again", "no answer",
+    rig.check("and told once each", [next((w for w in ("refused", "no answer", "works again",
                                                        "answers again") if w in entry), entry)
                                      for entry in mine][:4] ==
-              ["refused", "open again", "no answer", "answers again"] and len(mine) <= 5, mine)
+              ["refused", "no answer", "works again", "answers again"] and len(mine) <= 5, mine)
 
 
 def check_values(rig, until):

@@ -60,7 +60,7 @@ def ptys():
                          for line in rig.api("/v1/lines")["lines"]), 12,
              "both lines are back after the adapters are")
     back = now_ms()
-    rig.check("the log says once that it is back", rig.log("daemon").count("open again") == 2,
+    rig.check("the log says once that it is back", rig.log("daemon").count("works again") == 2,
               rig.log("daemon"))
     time.sleep(5)
     until = rig.drain()

@@ -145,7 +145,9 @@ def versions():
         rig.start_daemon(config)
         delivers(rig, "a broker of 3.1.1 that %s gets the data" % name)
         rig.check("by MQTT 3.1.1", rig.uplink().get("mqtt") == "3.1.1", rig.uplink())
-        rig.check("at the second attempt", len(front.accepted) == 2, len(front.accepted))
+        most = 2 if refusal else 4     # who only hangs up is asked for 5 a second time
+        rig.check("at attempt %d, of %d at most" % (len(front.accepted), most),
+                  2 <= len(front.accepted) <= most, len(front.accepted))
         check_all(rig)
         front.close()
         rig.finish()
