@@ -211,6 +211,13 @@ class Rig:
     def subscribe(self, **options):
         self.subscriber = Subscriber(self.broker_port, **options)
 
+    def expect_subscriber(self):
+        """Before a daemon that finds its broker only later: the broker gets to know the subscriber's
+        session and goes again, so that nothing can reach it while the subscriber is not back."""
+        self.start_broker()
+        self.subscribe()
+        self.end("mosquitto")
+
     def start_sim(self, config, *options):
         read, write = os.pipe()
         log = open(self.path("sim.log"), "ab")

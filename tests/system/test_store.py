@@ -285,6 +285,7 @@ def quota():
                                    % (i, i) for i in range(5)] +
                            ["name: well, line: line-0, unit: 2, " + DIP],
                            store="segment: 2s, max_size: 4MiB")
+    rig.expect_subscriber()
     rig.start_sim(config)
     rig.start_daemon(config)
     rig.wait(lambda: (rig.api("/v1/status") or {"store": {"bytes": 0}})["store"]["bytes"] >
@@ -293,9 +294,7 @@ def quota():
     rig.end("daemon")                  # trimming comes once a minute, and at a start
     rig.start_daemon(config)
     rig.wait(lambda: "above max_size" in rig.log("daemon"), 70, "it trims")
-    time.sleep(2)
     rig.start_broker()
-    rig.subscribe()
     rig.wait(lambda: rig.uplink().get("connected"), 40, "connects")
     rig.drain(30)
     dropped, readings = {}, 0

@@ -268,10 +268,10 @@ def permissions():
     rig, config = simple_rig("uplink-acl")
     acl = rig.write("acl", "topic readwrite #\ntopic deny lifeline/v1/+/+/data/water\n"
                            "topic deny lifeline/v1/+/+/history/water\n")
+    rig.expect_subscriber()
     rig.start_daemon(config)
     time.sleep(3)
     rig.start_broker("max_queued_messages 100000\nacl_file " + acl)   # with 0 it hangs up on a refusal
-    rig.subscribe()
     rig.wait(lambda: rig.uplink().get("connected"), 10, "connects")
     time.sleep(8)
     seen = {sector for _, sector, _, _, _ in rig.batches()}
@@ -417,9 +417,11 @@ def garbage():
     check_stop(rig, "garbage")
     rig.start_daemon(config)
     time.sleep(1)
+    rig.processes["daemon"].send_signal(signal.SIGSTOP)   # so that the subscriber is there first
     front.close()
     rig.start_broker()
     rig.subscribe()
+    rig.processes["daemon"].send_signal(signal.SIGCONT)
     delivers(rig, "delivers when the broker has its port", 30)
     rig.check("by MQTT 5", rig.uplink().get("mqtt") == "5", rig.uplink().get("mqtt"))
     check_all(rig)
