@@ -7,6 +7,7 @@
  * API. A room that hangs at the end (a connect, a dead disk) is left behind: the process ends
  * anyway. Never polls, never judges, never writes data. */
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +225,8 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    mallopt(M_ARENA_MAX,
+            2); /* a heap for each of a hundred line threads would be most of the memory */
     bool fine = setup_load(&house.setup, options.config, &options.profiles, options.check);
     if (house.setup.diagnostics)
         fputs(diagnostics_text(house.setup.diagnostics), stderr);
@@ -232,6 +235,7 @@ int main(int argc, char **argv)
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     bool built = build(&house, why, sizeof why);
+    malloc_trim(0); /* what loading the configuration took */
     bool started = built && start(&house, why, sizeof why);
     bool served = started && serve(&house, why, sizeof why);
     if (!served)

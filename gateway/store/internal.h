@@ -154,7 +154,8 @@ struct store {
     uint8_t *row;       /* scratch for one row */
     size_t row_capacity;
     bool failing;
-    mono_time retry_at, trim_at, started;
+    mono_time retry_at, trim_at, gauge_at, started;
+    uint64_t row_bytes;                                    /* of closed rows since start */
     FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */
     struct loss losing[SECTOR_COUNT][GAP_REASON_DISK + 1]; /* taken, not yet committed */
 
@@ -229,6 +230,9 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
 /* identity.c: ids of devices and points */
 bool identity_register(struct store *store);
 void identity_free(struct store *store);
+
+/* gauge.c: flash, rates, hours left */
+void gauge_read(struct store *store, struct store_status *out);
 
 /* trim.c: age and quota */
 void trim_run(struct store *store);

@@ -15,6 +15,7 @@ enum {
     RETRY_MS = 1000,    /* after a failed commit */
     SETTLE_MS = 5000,   /* acknowledgements alone reach the disk at most this late */
     TRIM_MS = 60000,
+    GAUGE_MS = 10000,
     HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
 };
 
@@ -30,6 +31,7 @@ struct store *store_open(const struct settings *settings, uint32_t part_count, c
     store->settings = settings;
     store->part_count = part_count;
     store->lock_fd = -1;
+    store->started = clock_mono();
     store->mail_tail = &store->mail;
     store->debtor_count = settings->uplink_count;
     store->debtors = calloc(store->debtor_count + 1, sizeof *store->debtors);
@@ -377,7 +379,10 @@ static void publish_status(struct store *store)
     status.previous_epoch =
         store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
     status.bytes = file_bytes(store);
-    status.quota_bytes = store->settings->store.max_size;
+    if (clock_ms_between(clock_mono(), store->gauge_at) <= 0) {
+        gauge_read(store, &status);
+        store->gauge_at = clock_after_ms(clock_mono(), GAUGE_MS);
+    }
     for (size_t u = 0; u < store->debtor_count; u++) {
         struct store_backlog backlog;
         backlog_report(store, u, &backlog);
@@ -420,6 +425,7 @@ static void recycle_queue(struct store *store)
         store->queue = body->next;
         store->mail_bytes -= body->length;
         store->status.readings += body->closed ? body->readings : 0;
+        store->row_bytes += body->closed ? body->length : 0;
         body->next = store->spare;
         store->spare = body;
     }
@@ -484,7 +490,6 @@ static void *run(void *argument)
 
 bool store_start(struct store *store)
 {
-    store->started = clock_mono();
     store->running = pthread_create(&store->thread, NULL, run, store) == 0;
     return store->running;
 }

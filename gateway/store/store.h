@@ -132,7 +132,7 @@ struct store_status {
     uint64_t epoch, previous_epoch;
     uint64_t bytes, quota_bytes;
     uint64_t commits, failed_commits;
-    uint64_t readings;        /* stored since start */
+    uint64_t readings;        /* in segments closed since start */
     uint64_t flash_bytes;     /* written to disk since start, as the process counts them */
     uint64_t flash_bytes_day; /* at the present rate */
     uint64_t hours_left;      /* until the quota is full at the present rate; 0 = not known yet */
