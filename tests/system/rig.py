@@ -212,8 +212,8 @@ class Rig:
         self.subscriber = Subscriber(self.broker_port, **options)
 
     def expect_subscriber(self):
-        """Before a daemon that finds its broker only later: the broker gets to know the subscriber's
-        session and goes again, so that nothing can reach it while the subscriber is not back."""
+        """Before a daemon that finds its broker only later: the broker gets to know the
+        subscriber's session and goes again. What then reaches it waits for the subscriber."""
         self.start_broker()
         self.subscribe()
         self.end("mosquitto")

@@ -41,7 +41,8 @@ def configure(rig):
     timing = "timeout: 100ms, retries: 1"
     return rig.configure(
         ["name: plc, transport: tcp, host: 127.0.0.1, port: %d, %s" % (free_port(), timing),
-         "name: rs485, transport: rtu, device: %s, serial: 19200 8N1, %s" % (rig.path("tty"), timing),
+         "name: rs485, transport: rtu, device: %s, serial: 19200 8N1, %s"
+         % (rig.path("tty"), timing),
          "name: dtu, transport: rtu-over-tcp, host: 127.0.0.1, port: %d, %s"
          % (free_port(), timing),
          "name: lone, transport: tcp, host: 127.0.0.1, port: %d, %s" % (free_port(), timing)],

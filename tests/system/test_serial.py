@@ -81,7 +81,7 @@ def ptys():
 
 
 class Converter:
-    """An RS-485 converter of the hurried kind: hangs up after `answers` whole answers, or at once."""
+    """An RS-485 converter in a hurry: hangs up after so many whole answers, or at once."""
 
     def __init__(self, port, behind, answers):
         self.behind, self.answers = behind, answers
@@ -132,7 +132,7 @@ def converter():
     rig.start_daemon(config)
     time.sleep(8)
     good = rig.api("/v1/lines")["lines"][0]["counts"]["good"]
-    rig.check("one that hangs up after each answer: the readings come (%d)" % good, good >= 25, good)
+    rig.check("one that hangs up after each answer: the readings come (%d)" % good, good >= 25)
     relay.answers = 0
     time.sleep(2)
     before, counts = relay.connections, rig.api("/v1/lines")["lines"][0]["counts"]

@@ -260,7 +260,8 @@ def full_disk_on(rig, disk):
     begun = time.monotonic()
     code = rig.end("daemon")
     took = time.monotonic() - begun
-    rig.check("SIGTERM on a full disk: exit 0 (%.1f s)" % took, code == 0 and took < 6, (code, took))
+    rig.check("SIGTERM on a full disk: exit 0 (%.1f s)" % took, code == 0 and took < 6,
+              (code, took))
 
 
 WIDE = """profile: wide
@@ -278,7 +279,8 @@ def quota():
     rig = Rig("store-quota")
     os.mkdir(rig.path("profiles"))
     rig.write("profiles/wide.yaml", WIDE + "".join(
-        "  - { name: p%02d, quantity: raw, unit: \"1\", function: holding, address: %d, type: u64 }\n"
+        "  - { name: p%02d, quantity: raw, unit: \"1\", function: holding, address: %d,"
+        " type: u64 }\n"
         % (i, 4 * i) for i in range(30)))
     lines = [tcp_line("line-%d" % i) for i in range(5)]
     config = rig.configure(lines, ["name: d%d, line: line-%d, unit: 1, profile: wide, every: 10ms"

@@ -68,7 +68,7 @@ def check_stop(rig, what, limit_s=1.5):
 # ---- a TCP server of our own on the broker's port ----
 
 class Front:
-    """Takes connections on a port and lets `answer(self, connection)` deal with each, in a thread."""
+    """Takes connections on a port; `answer(self, connection)` deals with each, in a thread."""
 
     def __init__(self, port, answer):
         self.accepted = []             # when each connection came, monotonic
@@ -169,7 +169,8 @@ def passwords():
               count_log(rig, "daemon", "uplink city: Connection refused") == 1, rig.log("daemon"))
     rig.write("passwords", "")
     for user, password in (("gw", "right"), ("reader", "reads")):
-        subprocess.run(["mosquitto_passwd", "-b", rig.path("passwords"), user, password], check=True)
+        subprocess.run(["mosquitto_passwd", "-b", rig.path("passwords"), user, password],
+                       check=True)
     rig.start_broker("password_file " + rig.path("passwords"), anonymous=False)
     rig.subscribe(username="reader", password="reads")
     time.sleep(9)
@@ -225,8 +226,8 @@ def tls():
 
     def start(kind):
         plain = "listener %d 127.0.0.1\n" % rig.broker_port if kind == "right" else ""
-        conf = rig.write(kind + ".conf", "allow_anonymous true\nuser root\n%slistener %d 127.0.0.1\n"
-                         "certfile %s\nkeyfile %s\n" % (plain, ports[kind], rig.path(kind + ".crt"),
+        conf = rig.write(kind + ".conf", "allow_anonymous true\nuser root\n%s"
+                         "listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n" % (plain, ports[kind], rig.path(kind + ".crt"),
                                                         rig.path(kind + ".key")))
         rig.spawn("broker-" + kind, ["mosquitto", "-c", conf])
         rig.wait_port(ports[kind])
@@ -271,7 +272,7 @@ def permissions():
     rig.expect_subscriber()
     rig.start_daemon(config)
     time.sleep(3)
-    rig.start_broker("max_queued_messages 100000\nacl_file " + acl)   # with 0 it hangs up on a refusal
+    rig.start_broker("max_queued_messages 100000\nacl_file " + acl)  # with 0 it would hang up
     rig.wait(lambda: rig.uplink().get("connected"), 10, "connects")
     time.sleep(8)
     seen = {sector for _, sector, _, _, _ in rig.batches()}
@@ -285,7 +286,8 @@ def permissions():
     rig.check("the state on the broker names it", list(states[-1].uplinks[0].refused) == [WATER],
               states[-1].uplinks)
     rig.check("the log says it once",
-              count_log(rig, "daemon", "uplink city: water refused .reason 135") == 1, rig.log("daemon"))
+              count_log(rig, "daemon", "uplink city: water refused .reason 135") == 1,
+              rig.log("daemon"))
     rig.end("mosquitto")
     rig.start_broker()
     rig.wait(lambda: rig.uplink().get("backlog", {}).get("refused") == [], 15,
@@ -333,7 +335,7 @@ def freeze_short():
 
 
 def forgetful():
-    """A broker without persistence: what it held is said again, what it had not acknowledged too."""
+    """A broker without persistence: what it held is said again, so is what it still owed."""
     rig, config = simple_rig("uplink-forgetful")
     rig.start_broker("persistence false")
     rig.subscribe()
@@ -380,8 +382,8 @@ def quick_restart():
     rig.finish()
 
 
-# What a broker may never answer to CONNECT: an unknown property, a length that does not end, another
-# packet, text.
+# What a broker may never answer to CONNECT: an unknown property, a length that does not end,
+# another packet, text.
 WRONG_ANSWERS = [bytes([0x20, 5, 0, 0, 2, 0x7f, 0]), bytes([0x20, 0xff, 0xff, 0xff, 0xff, 0xff]),
                  bytes([0x20, 0]), bytes([0x40, 2, 0, 1]), bytes([0xf0, 0]), bytes([0, 0]),
                  bytes([0x30, 9, 0, 1, 0x61, 0, 0, 0, 0, 0, 0]), bytes([0xe0, 2, 0x8e, 0]),
@@ -407,8 +409,8 @@ def garbage():
         rig.wait(lambda: len(answers) <= left - 2 or not answers, 5, "it tries again")
         time.sleep(0.3)
         code = rig.end("daemon")
-        rig.check("it lives after %s" % [a[:8] for a in WRONG_ANSWERS[-left:][:left - len(answers)]],
-                  code == 0, code)
+        heard = WRONG_ANSWERS[-left:][:left - len(answers)]
+        rig.check("it lives after %s" % [a[:8] for a in heard], code == 0, code)
     front.accepted.clear()
     rig.start_daemon(config)
     time.sleep(9)
@@ -542,4 +544,5 @@ def presence():
 if __name__ == "__main__":
     os.umask(0o077)
     run_scenarios({f.__name__: f for f in (freeze_long, freeze_short, versions, passwords, tls,
-                                           permissions, forgetful, quick_restart, garbage, black_holes, presence)})
+                                           permissions, forgetful, quick_restart, garbage,
+                                           black_holes, presence)})
