@@ -368,5 +368,6 @@ void backlog_free(struct store *store)
             }
         }
         free(debtor->owed);
+        *debtor = (struct debtor){0};
     }
 }

@@ -93,6 +93,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_POINT_PUT] = "INSERT OR REPLACE INTO point VALUES(?1,?2,?3,?4,?5,0,?6)",
     [STATEMENT_POINT_LIST] =
         "SELECT id,retired,body FROM point WHERE ordinal=?1 AND device=?2 ORDER BY id",
+    [STATEMENT_POINTS_RETIRE] = "UPDATE point SET retired=1 WHERE ordinal=?1 AND device=?2",
     [STATEMENT_POINT_RETIRE] =
         "UPDATE point SET retired=1 WHERE ordinal=?1 AND device=?2 AND id=?3",
     [STATEMENT_FREE_PAGES] = "PRAGMA freelist_count",
@@ -233,6 +234,22 @@ static void set_aside(const char *path)
     }
 }
 
+bool database_damaged(const struct store *store)
+{
+    int rc = sqlite3_errcode(store->db);
+    return rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT;
+}
+
+bool database_replace(struct store *store, char *why, size_t why_size)
+{
+    close_connection(store);
+    set_aside(store->settings->store.path);
+    if (open_connection(store) == SQLITE_OK)
+        return true;
+    snprintf(why, why_size, "cannot create %s", store->settings->store.path);
+    return false;
+}
+
 bool database_open(struct store *store, char *why, size_t why_size)
 {
     const char *path = store->settings->store.path;
@@ -240,11 +257,8 @@ bool database_open(struct store *store, char *why, size_t why_size)
     if (!take_lock(store, why, why_size))
         return false;
     int rc = open_connection(store);
-    if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT) {
-        close_connection(store);
-        set_aside(path);
-        rc = open_connection(store);
-    }
+    if (rc != SQLITE_OK && database_damaged(store))
+        return database_replace(store, why, why_size);
     if (rc != SQLITE_OK) {
         snprintf(why, why_size, "cannot open %s: %s", path,
                  store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));

@@ -14,11 +14,17 @@
 
 enum { BODY_MAX = 2048 };
 
-static int64_t next_id(struct store *store, enum statement statement, uint32_t ordinal)
+/* The highest ids so far. */
+struct given {
+    uint32_t devices, points;
+};
+
+/* The highest id that was ever given; new ones count on from it. */
+static uint32_t highest_id(struct store *store, enum statement statement, uint32_t ordinal)
 {
     sqlite3_stmt *s = database_statement(store, statement);
     sqlite3_bind_int64(s, 1, ordinal);
-    int64_t id = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) + 1 : 1;
+    uint32_t id = sqlite3_step(s) == SQLITE_ROW ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
     sqlite3_reset(s);
     return id;
 }
@@ -77,7 +83,7 @@ static size_t pack_point(const struct profile_point *point, uint32_t device, uin
     return message_pack(&message.base, body, BODY_MAX);
 }
 
-static bool register_device(struct store *store, uint32_t ordinal, size_t d)
+static bool register_device(struct store *store, struct given *ids, uint32_t ordinal, size_t d)
 {
     const struct settings_device *device = &store->settings->devices[d];
     uint8_t body[BODY_MAX];
@@ -88,7 +94,7 @@ static bool register_device(struct store *store, uint32_t ordinal, size_t d)
     sqlite3_bind_text(s, 3, device->name, -1, SQLITE_STATIC);
     bool known = found(s, &id);
     if (!known)
-        id = next_id(store, STATEMENT_DEVICE_MAX, ordinal);
+        id = ++ids->devices;
     size_t length = pack_device(store->settings, device, (uint32_t)id, body);
     bool same = known && unchanged(s, body, length);
     sqlite3_reset(s);
@@ -104,8 +110,8 @@ static bool register_device(struct store *store, uint32_t ordinal, size_t d)
     return length && database_run(store, STATEMENT_DEVICE_PUT);
 }
 
-static bool register_point(struct store *store, uint32_t ordinal, uint32_t device,
-                           const struct profile_point *point, uint32_t *out)
+static bool register_point(struct store *store, struct given *ids, uint32_t ordinal,
+                           uint32_t device, const struct profile_point *point, uint32_t *out)
 {
     uint8_t body[BODY_MAX];
     char meaning[256];
@@ -118,7 +124,7 @@ static bool register_point(struct store *store, uint32_t ordinal, uint32_t devic
     sqlite3_bind_text(s, 4, meaning, -1, SQLITE_STATIC);
     bool known = found(s, &id);
     if (!known)
-        id = next_id(store, STATEMENT_POINT_MAX, ordinal);
+        id = ++ids->points;
     size_t length = pack_point(point, device, (uint32_t)id, body);
     bool same = known && unchanged(s, body, length);
     sqlite3_reset(s);
@@ -144,24 +150,47 @@ static bool contains(const uint32_t *ids, size_t count, int64_t id)
     return false;
 }
 
-/* Rows of a list statement that are not among ids become retired. */
-static bool retire_others(struct store *store, enum statement list, enum statement retire,
-                          uint32_t ordinal, int64_t parent, const uint32_t *ids, size_t count)
+/* Points of a device that are not among ids are retired. */
+static bool retire_points(struct store *store, uint32_t ordinal, uint32_t device,
+                          const uint32_t *ids, size_t count)
 {
-    sqlite3_stmt *s = database_statement(store, list);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_POINT_LIST);
     sqlite3_bind_int64(s, 1, ordinal);
-    sqlite3_bind_int64(s, 2, parent);
+    sqlite3_bind_int64(s, 2, device);
     bool ok = true;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(s, 0);
         if (sqlite3_column_int64(s, 1) || contains(ids, count, id))
             continue;
-        sqlite3_stmt *r = database_statement(store, retire);
+        sqlite3_stmt *r = database_statement(store, STATEMENT_POINT_RETIRE);
         sqlite3_bind_int64(r, 1, ordinal);
-        sqlite3_bind_int64(r, 2, retire == STATEMENT_POINT_RETIRE ? parent : id);
-        if (retire == STATEMENT_POINT_RETIRE)
-            sqlite3_bind_int64(r, 3, id);
-        ok = database_run(store, retire);
+        sqlite3_bind_int64(r, 2, device);
+        sqlite3_bind_int64(r, 3, id);
+        ok = database_run(store, STATEMENT_POINT_RETIRE);
+    }
+    sqlite3_reset(s);
+    return ok;
+}
+
+/* Devices of a sector that the configuration does not name any more, with all their points. */
+static bool retire_devices(struct store *store, uint32_t ordinal, int sector)
+{
+    static const enum statement retire[2] = {STATEMENT_DEVICE_RETIRE, STATEMENT_POINTS_RETIRE};
+    sqlite3_stmt *s = database_statement(store, STATEMENT_DEVICE_LIST);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, sector);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(s, 0);
+        if (sqlite3_column_int64(s, 1) ||
+            contains(store->ids.device, store->settings->device_count, id))
+            continue;
+        for (int i = 0; ok && i < 2; i++) {
+            sqlite3_stmt *r = database_statement(store, retire[i]);
+            sqlite3_bind_int64(r, 1, ordinal);
+            sqlite3_bind_int64(r, 2, id);
+            ok = database_run(store, retire[i]);
+        }
     }
     sqlite3_reset(s);
     return ok;
@@ -171,6 +200,8 @@ bool identity_register(struct store *store)
 {
     const struct settings *settings = store->settings;
     uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal;
+    struct given ids = {highest_id(store, STATEMENT_DEVICE_MAX, ordinal),
+                        highest_id(store, STATEMENT_POINT_MAX, ordinal)};
     store->ids.device = calloc(settings->device_count, sizeof *store->ids.device);
     store->ids.point = calloc(settings->device_count, sizeof *store->ids.point);
     if (!store->ids.device || !store->ids.point)
@@ -178,20 +209,19 @@ bool identity_register(struct store *store)
     for (size_t d = 0; d < settings->device_count; d++) {
         const struct profile *profile = settings->devices[d].profile;
         store->ids.point[d] = calloc(profile->point_count, sizeof **store->ids.point);
-        if (!store->ids.point[d] || !register_device(store, ordinal, d))
+        if (!store->ids.point[d] || !register_device(store, &ids, ordinal, d))
             return false;
         for (size_t p = 0; p < profile->point_count; p++) {
-            if (!register_point(store, ordinal, store->ids.device[d], &profile->points[p],
+            if (!register_point(store, &ids, ordinal, store->ids.device[d], &profile->points[p],
                                 &store->ids.point[d][p]))
                 return false;
         }
-        if (!retire_others(store, STATEMENT_POINT_LIST, STATEMENT_POINT_RETIRE, ordinal,
-                           store->ids.device[d], store->ids.point[d], profile->point_count))
+        if (!retire_points(store, ordinal, store->ids.device[d], store->ids.point[d],
+                           profile->point_count))
             return false;
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        if (!retire_others(store, STATEMENT_DEVICE_LIST, STATEMENT_DEVICE_RETIRE, ordinal, sector,
-                           store->ids.device, settings->device_count))
+        if (!retire_devices(store, ordinal, sector))
             return false;
     }
     return true;
@@ -203,4 +233,5 @@ void identity_free(struct store *store)
         free(store->ids.point[d]);
     free(store->ids.point);
     free(store->ids.device);
+    store->ids = (struct store_ids){0};
 }

@@ -45,6 +45,7 @@ enum statement {
     STATEMENT_POINT_PUT,
     STATEMENT_POINT_LIST,
     STATEMENT_POINT_RETIRE,
+    STATEMENT_POINTS_RETIRE,
     STATEMENT_PAGES,
     STATEMENT_FREE_PAGES,
     STATEMENT_COUNT,
@@ -184,6 +185,10 @@ enum { OPEN_CHUNK = 4000, OPEN_CHUNKS = 1024 };
 /* database.c */
 bool database_open(struct store *store, char *why, size_t why_size);
 void database_close(struct store *store);
+/* The last error says that the file is no sound database. */
+bool database_damaged(const struct store *store);
+/* Keeps the damaged file for a person to look at and begins a new one. */
+bool database_replace(struct store *store, char *why, size_t why_size);
 sqlite3_stmt *database_statement(struct store *store, enum statement statement);
 /* Runs a statement that returns no row; parameters bound before. */
 bool database_run(struct store *store, enum statement statement);

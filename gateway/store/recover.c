@@ -200,14 +200,42 @@ static bool recover(struct store *store)
     return identity_register(store) && database_meta_set(store, "clean", 0);
 }
 
+/* What an attempt that failed has read. */
+static void forget(struct store *store)
+{
+    backlog_free(store);
+    identity_free(store);
+    free(store->epochs);
+    store->epochs = NULL;
+    store->epoch_count = 0;
+    while (store->queue) {
+        struct body *body = store->queue;
+        store->queue = body->next;
+        free(body->bytes);
+        free(body);
+    }
+    memset(store->losing, 0, sizeof store->losing);
+}
+
+static bool attempt(struct store *store)
+{
+    return database_run(store, STATEMENT_BEGIN) && recover(store) &&
+           database_run(store, STATEMENT_COMMIT);
+}
+
 bool recover_run(struct store *store, char *why, size_t why_size)
 {
-    if (database_run(store, STATEMENT_BEGIN) && recover(store) &&
-        database_run(store, STATEMENT_COMMIT)) {
-        commit_done(store);
-        return true;
+    bool ok = attempt(store);
+    if (!ok && database_damaged(store)) {
+        forget(store);
+        if (!database_replace(store, why, why_size))
+            return false;
+        ok = attempt(store);
     }
-    snprintf(why, why_size, "cannot write %s: %s", store->settings->store.path,
-             sqlite3_errmsg(store->db));
-    return false;
+    if (ok)
+        commit_done(store);
+    else
+        snprintf(why, why_size, "cannot write %s: %s", store->settings->store.path,
+                 sqlite3_errmsg(store->db));
+    return ok;
 }

@@ -20,7 +20,7 @@
 
 struct mqtt {
     struct mosquitto *client;
-    bool tls, connack_seen;
+    bool tls, connack_seen, hung_up;
     char error[120]; /* the library's last word on an error */
     bool version_5;
     const struct mqtt_handlers *handlers;
@@ -208,6 +208,7 @@ bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, si
             snprintf(why, why_size, "whoever answers is no MQTT broker");
         mqtt->connack_seen = verdict == CONNACK_FINE;
         readable = mqtt->connack_seen;
+        mqtt->hung_up = verdict == CONNACK_ALIEN;
         if (verdict == CONNACK_ALIEN)
             return false;
     }
@@ -219,9 +220,15 @@ bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, si
         rc = mosquitto_loop_misc(mqtt->client);
     if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(mqtt->client) < 0)
         rc = MOSQ_ERR_CONN_LOST;
+    mqtt->hung_up = rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_TLS && !mqtt->error[0];
     if (rc != MOSQ_ERR_SUCCESS)
         explain(mqtt, rc, why, why_size);
     return rc == MOSQ_ERR_SUCCESS;
+}
+
+bool mqtt_hung_up(const struct mqtt *mqtt)
+{
+    return mqtt->hung_up;
 }
 
 const char *mqtt_reason(bool version_5, int reason)

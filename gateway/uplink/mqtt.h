@@ -43,6 +43,10 @@ bool mqtt_wants_write(const struct mqtt *mqtt);
 bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 
+/* After mqtt_service() returned false: the peer closed or spoke no MQTT (and not that TLS failed).
+ */
+bool mqtt_hung_up(const struct mqtt *mqtt);
+
 /* Why a broker refused, in its protocol's words. */
 const char *mqtt_reason(bool version_5, int reason);
 

@@ -18,6 +18,7 @@
 #include "gateway/thread.h"
 #include "gateway/uplink/backoff.h"
 #include "gateway/uplink/mqtt.h"
+#include "gateway/uplink/protocol.h"
 #include "proto/topic.h"
 
 enum {
@@ -47,9 +48,8 @@ struct uplink {
     struct mqtt *mqtt;
     enum phase phase;
     struct backoff backoff;
-    bool version_5;
-    bool knows_5; /* this url has spoken MQTT 5: it is not asked for less again */
-    int reason;   /* of the CONNACK; -1 before it came */
+    struct protocol protocol;
+    int reason; /* of the CONNACK; -1 before it came */
     size_t url;
     mono_time retry_at, connack_by, ready_at, state_at, check_at;
     uint64_t generation, state_digest;
@@ -90,7 +90,7 @@ struct uplink *uplink_new(const struct settings *settings, size_t index, struct 
     uplink->store = store;
     uplink->gather = presence;
     uplink->gather_context = context;
-    uplink->version_5 = true;
+    protocol_start(&uplink->protocol);
     uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     uplink->state = malloc(STATE_MAX);
     uplink->presence.settings = settings;
@@ -135,7 +135,7 @@ static void note_connection(struct uplink *uplink, bool connected, const char *w
 {
     pthread_mutex_lock(&uplink->mutex);
     uplink->status.connected = connected;
-    uplink->status.mqtt_version = uplink->version_5 ? 5 : 4;
+    uplink->status.mqtt_version = uplink->protocol.is_5 ? 5 : 4;
     uplink->status.url = uplink->url;
     uplink->status.since = clock_mono();
     uplink->status.connects += connected;
@@ -294,10 +294,8 @@ static void on_connected(void *context, int reason)
 {
     struct uplink *uplink = context;
     uplink->reason = reason; /* a refusal is followed by the loss of the connection */
-    if (reason == 0)
+    if (reason == 0 && protocol_accepted(&uplink->protocol))
         uplink->phase = PHASE_READY;
-    if (reason == 0 && uplink->version_5)
-        uplink->knows_5 = true;
 }
 
 static void count_delivery(struct uplink *uplink, const struct parcel *parcel, int reason)
@@ -360,22 +358,20 @@ static uint32_t random_bits(void)
            (uint32_t)getpid();
 }
 
-/* A broker of 3.1.1 refuses the version, or hangs up on a CONNECT that it cannot read. Nothing else
- * leads down: under 3.1.1 a refusal by ACL would look like a delivery. */
-static void choose_version(struct uplink *uplink, bool hung_up)
+static enum protocol_end end_of(const struct uplink *uplink, bool hung_up)
 {
-    bool refused = uplink->phase == PHASE_CONNECTING &&
-                   (uplink->reason == REASON_BAD_VERSION || uplink->reason == REASON_BAD_VERSION_3);
     if (uplink->phase == PHASE_READY)
-        uplink->version_5 = true;
-    else if (refused || (hung_up && uplink->reason == -1 && !uplink->knows_5))
-        uplink->version_5 = !uplink->version_5;
+        return PROTOCOL_END_USED;
+    if (uplink->reason == REASON_BAD_VERSION || uplink->reason == REASON_BAD_VERSION_3)
+        return PROTOCOL_END_VERSION;
+    return hung_up && uplink->reason == -1 ? PROTOCOL_END_HUNG_UP : PROTOCOL_END_OTHER;
 }
 
 static void next_url(struct uplink *uplink)
 {
     size_t next = (uplink->url + 1) % uplink->own->url_count;
-    uplink->knows_5 &= next == uplink->url;
+    if (next != uplink->url)
+        protocol_start(&uplink->protocol);
     uplink->url = next;
 }
 
@@ -383,7 +379,7 @@ static void next_url(struct uplink *uplink)
 static void drop_connection(struct uplink *uplink, const char *why, bool hung_up)
 {
     bool was_ready = uplink->phase == PHASE_READY;
-    bool was_5 = uplink->version_5;
+    bool was_5 = uplink->protocol.is_5;
     mqtt_free(uplink->mqtt);
     uplink->mqtt = NULL;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
@@ -394,8 +390,8 @@ static void drop_connection(struct uplink *uplink, const char *why, bool hung_up
     uplink->manifests = 0;
     if (was_ready && clock_ms_between(uplink->ready_at, clock_mono()) > STEADY_MS)
         uplink->backoff.failures = 0;
-    choose_version(uplink, hung_up);
-    if (!was_ready && was_5 == uplink->version_5)
+    protocol_ended(&uplink->protocol, end_of(uplink, hung_up));
+    if (!was_ready && was_5 == uplink->protocol.is_5)
         next_url(uplink);
     uplink->retry_at = clock_after_ms(clock_mono(), backoff_next(&uplink->backoff, random_bits()));
     uplink->phase = PHASE_IDLE;
@@ -419,8 +415,8 @@ static void connect_now(struct uplink *uplink)
         drop_connection(uplink, "the state does not fit a message", false);
         return;
     }
-    uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id, uplink->version_5,
-                                &will, &handlers, uplink, why, sizeof why);
+    uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id,
+                                uplink->protocol.is_5, &will, &handlers, uplink, why, sizeof why);
     if (!uplink->mqtt) {
         drop_connection(uplink, why, false);
         return;
@@ -435,7 +431,7 @@ static void greet(struct uplink *uplink)
     uplink->ready_at = clock_mono();
     uplink->generation = store_renew(uplink->store, uplink->index);
     log_notice("uplink %s: connected to %s:%u (MQTT %s)", uplink->own->name, url->host, url->port,
-               uplink->version_5 ? "5" : "3.1.1");
+               uplink->protocol.is_5 ? "5" : "3.1.1");
     note_connection(uplink, true, "");
     publish_state(uplink, true);
     uplink->next_sector = 1;
@@ -449,11 +445,13 @@ static void service(struct uplink *uplink, short events)
         mqtt_service(uplink->mqtt, events & (POLLIN | POLLHUP | POLLERR),
                      (events & POLLOUT) || mqtt_wants_write(uplink->mqtt), why, sizeof why);
     if (!alive)
-        drop_connection(uplink,
-                        uplink->reason > 0 ? mqtt_reason(uplink->version_5, uplink->reason) : why,
-                        true);
+        drop_connection(
+            uplink, uplink->reason > 0 ? mqtt_reason(uplink->protocol.is_5, uplink->reason) : why,
+            mqtt_hung_up(uplink->mqtt));
     else if (before == PHASE_CONNECTING && uplink->phase == PHASE_READY)
         greet(uplink);
+    else if (uplink->phase == PHASE_CONNECTING && uplink->reason == 0)
+        drop_connection(uplink, "takes MQTT 3.1.1; asking for 5 once more", false);
     else if (uplink->phase == PHASE_CONNECTING && clock_mono().ns >= uplink->connack_by.ns)
         drop_connection(uplink, "no answer to CONNECT", false);
 }

@@ -62,11 +62,11 @@ def settled(rig):
 def run(name, serial):
     rig = Rig(name)
     config = configure(rig, serial)
+    rig.expect_subscriber()
     rig.start_sim(config)
     rig.start_daemon(config)           # the broker is not there yet: as after a power cut in the city
     time.sleep(2)
     rig.start_broker()
-    rig.subscribe()
     kills = []
     kill_and_restart(rig, config, kills)
     time.sleep(3)
