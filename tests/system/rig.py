@@ -5,6 +5,7 @@ A test is a script: it makes a Rig, does things to it and ends with rig.finish()
 `ok NAME` or `FAIL NAME: why`. LIFELINE_BUILD names the build folder; everything else lies in a folder
 under /tmp that goes when the test passes and stays when it fails.
 """
+import atexit
 import json
 import os
 import random
@@ -162,6 +163,7 @@ class Rig:
         self.subscriber = None
         self.sim_journal = self.path("sim.jsonl")
         self.store_journal = self.path("stored.log")
+        atexit.register(self.kill_all)
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -188,6 +190,12 @@ class Rig:
             return None
         process.send_signal(sig)
         return process.wait(timeout)
+
+    def kill_all(self):
+        """A test that broke off leaves nobody behind."""
+        for process in self.processes.values():
+            if process and process.poll() is None:
+                process.kill()
 
     # ---- the parts ----
 
