@@ -75,7 +75,9 @@ static bool reserve(struct buffer *buffer, size_t more)
 {
     if (buffer->capacity - buffer->used >= more)
         return true;
-    size_t capacity = buffer->capacity ? buffer->capacity * 2 : 64;
+    /* 24 is what the smallest block of malloc holds: thousands of columns never need more quality
+     */
+    size_t capacity = buffer->capacity ? buffer->capacity * 2 : 24;
     uint8_t *bytes = realloc(buffer->bytes, capacity);
     if (!bytes)
         return false;

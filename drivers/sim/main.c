@@ -7,7 +7,6 @@
  * that prints. Never waits for one line while another has something due. */
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,29 +17,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "drivers/class.h"
+#include "drivers/setup.h"
 #include "drivers/sim/sim_line.h"
 #include "drivers/sim/sim_script.h"
 
-#define EXIT_USAGE     2
-#define DIRS_MAX       16
-#define TURNAROUND_MS  4
-#define EVENTS_A_TURN  64
-#define INSTALLED_DIR  "/usr/share/lifeline/profiles"
-#define DEFAULT_CONFIG "/etc/lifeline/gateway.yaml"
+#define EXIT_USAGE    2
+#define TURNAROUND_MS 4
+#define EVENTS_A_TURN 64
 
 struct options {
     const char *config, *journal, *script;
-    const char *dirs[DIRS_MAX];
-    size_t dir_count;
+    struct setup_path profiles;
     int ready_fd; /* -1: stdout */
     struct sim_line_options line;
 };
 
 struct sim {
     struct options options;
-    struct diagnostics *diagnostics; /* owns the places of the settings */
-    struct settings *settings;
+    struct setup setup;
     struct sim_stage stage;
     struct sim_line **lines;
     int epoll_fd, signal_fd;
@@ -50,9 +44,9 @@ static const char usage[] =
     "usage: lifeline-sim [-c FILE] [options]\n"
     "Simulates the sensors of a gateway configuration: Modbus TCP, RTU on a pty, RTU over TCP.\n"
     "\n"
-    "  -c, --config FILE      the configuration (" DEFAULT_CONFIG ")\n"
+    "  -c, --config FILE      the configuration (" SETUP_CONFIG ")\n"
     "      --profiles DIR     where profiles are; may be given several times; then profiles/\n"
-    "                         beside the configuration, then " INSTALLED_DIR "\n"
+    "                         beside the configuration, then " SETUP_PROFILES "\n"
     "      --journal FILE     append one JSON line for every answer\n"
     "      --script FILE      faults by schedule (YAML); SIGHUP re-reads it\n"
     "      --listen ADDRESS   bind here instead of the lines' hosts, which must be loopback\n"
@@ -91,11 +85,10 @@ static bool take_option(struct options *options, int option)
         options->config = optarg;
         return true;
     case 'p':
-        if (options->dir_count + 2 >= DIRS_MAX) {
+        if (!setup_path_add(&options->profiles, optarg)) {
             fputs("lifeline-sim: too many --profiles\n", stderr);
             return false;
         }
-        options->dirs[options->dir_count++] = optarg;
         return true;
     case 'j':
         options->journal = optarg;
@@ -142,7 +135,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
     };
     int option;
     *options = (struct options){
-        .config = DEFAULT_CONFIG,
+        .config = SETUP_CONFIG,
         .ready_fd = -1,
         .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS},
     };
@@ -162,25 +155,11 @@ static bool parse_options(struct options *options, int argc, char **argv)
     return true;
 }
 
-static bool load_settings(struct sim *sim)
+static bool load_setup(struct sim *sim)
 {
-    struct options *options = &sim->options;
-    char beside[4096];
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", options->config);
-    snprintf(beside, sizeof beside, "%.4000s/profiles", dirname(folder));
-    const char *dirs[DIRS_MAX];
-    size_t count = 0;
-    for (; count < options->dir_count; count++) {
-        dirs[count] = options->dirs[count];
-    }
-    dirs[count++] = beside;
-    dirs[count++] = INSTALLED_DIR;
-    struct settings_sources sources = {dirs, count, class_quantity};
-    sim->diagnostics = diagnostics_new();
-    sim->settings = settings_load(options->config, &sources, sim->diagnostics);
-    fputs(diagnostics_text(sim->diagnostics), stderr);
-    return sim->settings != NULL;
+    bool good = setup_load(&sim->setup, sim->options.config, &sim->options.profiles, false);
+    fputs(diagnostics_text(sim->setup.diagnostics), stderr);
+    return good;
 }
 
 static bool load_script(struct sim *sim)
@@ -190,7 +169,7 @@ static bool load_script(struct sim *sim)
     }
     struct diagnostics *diagnostics = diagnostics_new();
     bool good =
-        sim_script_load(sim->options.script, sim->settings, &sim->stage.faults, diagnostics);
+        sim_script_load(sim->options.script, sim->setup.settings, &sim->stage.faults, diagnostics);
     fputs(diagnostics_text(diagnostics), stderr);
     diagnostics_free(diagnostics);
     sim->stage.faults_start_ns = good ? now_ns() : sim->stage.faults_start_ns;
@@ -234,22 +213,24 @@ static bool open_signals(struct sim *sim)
 static bool open_lines(struct sim *sim)
 {
     char text[4500];
-    sim->lines = calloc(sim->settings->line_count + 1, sizeof(struct sim_line *));
-    for (size_t i = 0; sim->lines != NULL && i < sim->settings->line_count; i++) {
-        sim->lines[i] = sim_line_new(sim->settings, (uint32_t)i, &sim->stage, &sim->options.line,
-                                     sim->epoll_fd);
+    sim->lines = calloc(sim->setup.settings->line_count + 1, sizeof(struct sim_line *));
+    for (size_t i = 0; sim->lines != NULL && i < sim->setup.settings->line_count; i++) {
+        sim->lines[i] = sim_line_new(sim->setup.settings, (uint32_t)i, &sim->stage,
+                                     &sim->options.line, sim->epoll_fd);
         if (sim->lines[i] == NULL) {
             break;
         }
         if (!sim_line_open(sim->lines[i], text, sizeof text)) {
-            fprintf(stderr, "lifeline-sim: line %s: %s\n", sim->settings->lines[i].name, text);
+            fprintf(stderr, "lifeline-sim: line %s: %s\n", sim->setup.settings->lines[i].name,
+                    text);
             return false;
         }
         sim_line_describe(sim->lines[i], text, sizeof text);
         printf("%s\n", text);
     }
-    if (sim->lines == NULL || sim->lines[sim->settings->line_count] != NULL ||
-        (sim->settings->line_count > 0 && sim->lines[sim->settings->line_count - 1] == NULL)) {
+    if (sim->lines == NULL || sim->lines[sim->setup.settings->line_count] != NULL ||
+        (sim->setup.settings->line_count > 0 &&
+         sim->lines[sim->setup.settings->line_count - 1] == NULL)) {
         fputs("lifeline-sim: out of memory\n", stderr);
         return false;
     }
@@ -288,7 +269,7 @@ static int64_t run_lines(struct sim *sim)
     int64_t now_ms = (now - sim->stage.faults_start_ns) / 1000000;
     int64_t next = sim_fault_next_link_change(&sim->stage.faults, now_ms);
     next = next == INT64_MAX ? next : sim->stage.faults_start_ns + next * 1000000;
-    for (size_t i = 0; i < sim->settings->line_count; i++) {
+    for (size_t i = 0; i < sim->setup.settings->line_count; i++) {
         int64_t due = sim_line_run(sim->lines[i], now);
         next = due < next ? due : next;
     }
@@ -328,14 +309,13 @@ static int serve(struct sim *sim)
 
 static void clean_up(struct sim *sim)
 {
-    for (size_t i = 0; sim->lines != NULL && i < sim->settings->line_count; i++) {
+    for (size_t i = 0; sim->lines != NULL && i < sim->setup.settings->line_count; i++) {
         sim_line_free(sim->lines[i]);
     }
     free(sim->lines);
     sim_script_free(&sim->stage.faults);
     sim_journal_close(sim->stage.journal);
-    settings_free(sim->settings);
-    diagnostics_free(sim->diagnostics);
+    setup_free(&sim->setup);
 }
 
 int main(int argc, char **argv)
@@ -345,7 +325,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     int code = EXIT_FAILURE;
-    if (load_settings(&sim) && load_script(&sim) && open_journal(&sim) && open_signals(&sim) &&
+    if (load_setup(&sim) && load_script(&sim) && open_journal(&sim) && open_signals(&sim) &&
         open_lines(&sim)) {
         sim.stage.faults_start_ns = now_ns();
         say_ready(&sim.options);

@@ -28,9 +28,7 @@ bool fetch_reserve(struct parcel *parcel, size_t size)
 {
     if (size <= parcel->capacity)
         return true;
-    size_t capacity = parcel->capacity ? parcel->capacity : 4096;
-    while (capacity < size)
-        capacity *= 2;
+    size_t capacity = (size + 4095) & ~(size_t)4095;
     uint8_t *bytes = realloc(parcel->bytes, capacity);
     if (!bytes)
         return false;

@@ -128,7 +128,7 @@ static bool reserve_body(struct body *body, size_t size)
 {
     if (size <= body->capacity)
         return true;
-    size_t capacity = size + size / 4 + 256;
+    size_t capacity = (size + 4095) & ~(size_t)4095;
     uint8_t *bytes = realloc(body->bytes, capacity);
     if (!bytes)
         return false;
