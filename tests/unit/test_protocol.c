@@ -1,5 +1,6 @@
 /* protocol.c: the way down to MQTT 3.1.1 and back.
- * Each test is a broker of some temper, played against the choice.
+ * Each test is a broker of some temper, played against the choice: one that knows 5, one that
+ * refuses it, one that hangs up on it, one that is only going down, one that is down for long.
  * Pure; no socket. */
 #include "gateway/uplink/protocol.h"
 
