@@ -1,5 +1,9 @@
 /* Sensor classes: what each sector measures, in which unit, and which values can be true.
  *
+ * Ranges leave room where being outside would mislead: levels and pressures reach a little below
+ * zero, because an empty well with a drifting zero is no fault, and gases reach up to the pure gas,
+ * because no filter may hide a gas alarm.
+ *
  * One file a sector, each ending in its const table. What every sensor may say about itself
  * (battery, signal) and `raw` belong to all of them. */
 #ifndef LIFELINE_CLASS_H

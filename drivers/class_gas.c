@@ -8,11 +8,11 @@
 
 static const struct quantity quantities[] = {
     {"ch4", "甲烷", "methane", "%VOL", 0, 100},              /* 0..100 %VOL, domain 2.1 */
-    {"lel", "可燃气体", "combustible gas", "%LEL", 0, 100},  /* domain 2.1 */
-    {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 150}, /* domain 2.1 */
-    {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0, 1000}, /* domain 2.1 */
-    {"o2", "氧气", "oxygen", "%VOL", 0, 30},                 /* domain 2.1 */
-    {"pressure", "压力", "pressure", "MPa", 0, 4.0},         /* high pressure A ends there [own] */
+    {"lel", "可燃气体", "combustible gas", "%LEL", 0, 2000}, /* pure methane at LEL 5 %VOL [calc] */
+    {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 1500000}, /* the pure gas [calc] */
+    {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0, 1200000},  /* the pure gas [calc] */
+    {"o2", "氧气", "oxygen", "%VOL", 0, 30},                     /* domain 2.1 */
+    {"pressure", "压力", "pressure", "MPa", -0.1, 4.0}, /* high pressure A ends there [own] */
     {"flow", "瞬时流量", "flow", "m³/h", 0, 0}, /* the meter's own, +-1.2 Qmax: in the profile */
     {"flow_total", "累计流量", "total flow", "m³", 0, 0},  /* a counter */
     {"temperature", "温度", "temperature", "°C", -40, 85}, /* [eng], what the sensors survive */

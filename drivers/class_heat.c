@@ -8,7 +8,7 @@
 static const struct quantity quantities[] = {
     {"t_supply", "供水温度", "supply temperature", "°C", 0, 150}, /* domain 2.1 */
     {"t_return", "回水温度", "return temperature", "°C", 0, 150}, /* domain 2.1 */
-    {"pressure", "压力", "pressure", "MPa", 0, 2.5},              /* domain 2.1 */
+    {"pressure", "压力", "pressure", "MPa", -0.1, 2.5},           /* domain 2.1 */
     {"flow", "瞬时流量", "flow", "m³/h", 0, 0}, /* the meter's own, +-1.2 Qmax: in the profile */
     {"flow_total", "累计流量", "total flow", "m³", 0, 0},   /* a counter */
     {"velocity", "流速", "velocity", "m/s", -7, 7},         /* as water mains */

@@ -8,10 +8,10 @@
 static const struct quantity quantities[] = {
     {"rain", "累计降雨量", "rain, cumulative", "mm", 0, 0}, /* a counter */
     {"rain_rate", "雨强", "rain rate", "mm/min", 0,
-     8},                                     /* 0..4, at most 8 mm/min, domain 2.1 [S16] */
-    {"level", "液位", "level", "m", 0, 100}, /* as drainage */
+     8},                                        /* 0..4, at most 8 mm/min, domain 2.1 [S16] */
+    {"level", "液位", "level", "m", -0.5, 100}, /* as drainage */
     {"distance", "空高", "distance to the surface", "m", 0, 100}, /* as level [eng] */
-    {"depth", "积水深度", "water depth", "mm", 0, 2500},          /* as waterlogging */
+    {"depth", "积水深度", "water depth", "mm", -20, 2500},        /* as waterlogging */
     {"velocity", "流速", "velocity", "m/s", -3, 6},               /* as drainage */
     {"v_surface", "表面流速", "surface velocity", "m/s", 0, 15},  /* domain 2.1 [S27] */
     {"flow", "瞬时流量", "flow", "m³/h", 0, 0}, /* the meter's own, +-1.2 Qmax: in the profile */

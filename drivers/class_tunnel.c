@@ -6,18 +6,17 @@
 #include "drivers/class.h"
 
 static const struct quantity quantities[] = {
-    {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0,
-     1000}, /* domain 2.1; kept in mg/m³ as everywhere */
+    {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0, 1200000}, /* the pure gas [calc] */
     {"visibility", "能见度", "visibility (extinction)", "m⁻¹", 0,
      1},                                                     /* extinction coefficient [eng] */
-    {"depth", "积水深度", "water depth", "mm", 0, 2500},     /* as waterlogging */
+    {"depth", "积水深度", "water depth", "mm", -20, 2500},   /* as waterlogging */
     {"wind_speed", "风速", "wind speed", "m/s", -30, 30},    /* signed by direction [eng] */
     {"o2", "氧气", "oxygen", "%VOL", 0, 30},                 /* domain 2.1 */
     {"ch4", "甲烷", "methane", "%VOL", 0, 100},              /* domain 2.1 */
-    {"lel", "可燃气体", "combustible gas", "%LEL", 0, 100},  /* domain 2.1 */
-    {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 150}, /* domain 2.1 */
-    {"temperature", "温度", "temperature", "°C", -40, 85},   /* [eng] */
-    {"humidity", "湿度", "humidity", "%RH", 0, 100},         /* physical */
+    {"lel", "可燃气体", "combustible gas", "%LEL", 0, 2000}, /* pure methane at LEL 5 %VOL [calc] */
+    {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 1500000}, /* the pure gas [calc] */
+    {"temperature", "温度", "temperature", "°C", -40, 85},       /* [eng] */
+    {"humidity", "湿度", "humidity", "%RH", 0, 100},             /* physical */
 };
 
 const struct sensor_class class_tunnel = {

@@ -6,11 +6,11 @@
 #include "drivers/class.h"
 
 static const struct quantity quantities[] = {
-    {"pressure", "压力", "pressure", "MPa", 0, 1.6}, /* domain 2.1 */
+    {"pressure", "压力", "pressure", "MPa", -0.1, 1.6}, /* domain 2.1 */
     {"flow", "瞬时流量", "flow", "m³/h", 0, 0}, /* the meter's own, +-1.2 Qmax: in the profile */
     {"flow_total", "累计流量", "total flow", "m³", 0, 0}, /* a counter */
     {"velocity", "流速", "velocity", "m/s", -7, 7},       /* v <= 7 m/s, domain 2.1 */
-    {"level", "液位", "level", "m", 0, 100}, /* submersible gauges end at 100 m, domain 2.2 P5 */
+    {"level", "液位", "level", "m", -0.5, 100}, /* submersible gauges end at 100 m, domain 2.2 P5 */
     {"leak_noise", "噪声值", "leak noise", "dB", 0, 120},             /* domain 2.1 */
     {"leak_freq", "噪声频率", "leak noise frequency", "Hz", 0, 4000}, /* domain 2.1 */
     {"temperature", "温度", "temperature", "°C", -40, 85},            /* [eng] */

@@ -6,8 +6,8 @@
 #include "drivers/class.h"
 
 static const struct quantity quantities[] = {
-    {"depth", "积水深度", "water depth", "mm", 0, 2500}, /* gauges of 0.5 to 2.5 m, domain 2.1 */
-    {"level", "液位", "level", "m", 0, 100},             /* as drainage */
+    {"depth", "积水深度", "water depth", "mm", -20, 2500}, /* gauges of 0.5 to 2.5 m, domain 2.1 */
+    {"level", "液位", "level", "m", -0.5, 100},            /* as drainage */
     {"distance", "空高", "distance to the surface", "m", 0, 100}, /* as level [eng] */
     {"velocity", "流速", "velocity", "m/s", -3, 6},               /* as drainage */
     {"v_surface", "表面流速", "surface velocity", "m/s", 0, 15},  /* domain 2.1 [S27] */

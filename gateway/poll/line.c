@@ -41,6 +41,7 @@ struct line {
     uint32_t link_failures; /* in a row, without an answer between them */
     bool link_told;         /* that it is down */
     mono_time link_retry;
+    mono_time quiet_since; /* end of the last exchange, for profiles with a min_gap */
     uint16_t registers[REGISTERS_MAX];
     struct value values[REGISTERS_MAX];
 
@@ -304,6 +305,19 @@ static bool is_answer(enum outcome outcome)
     return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
 }
 
+/* The silence that this sensor's maker asks for; cut short only by the end. */
+static void keep_gap(struct line *line, const struct plan_block *block)
+{
+    const struct profile *profile = line->settings->devices[block->device].profile;
+    mono_time until = clock_after_ms(line->quiet_since, profile->min_gap_ms);
+    if (!profile->min_gap_ms)
+        return;
+    pthread_mutex_lock(&line->mutex);
+    while (!atomic_load(&line->stop) && thread_wait(&line->wake, &line->mutex, until))
+        ;
+    pthread_mutex_unlock(&line->mutex);
+}
+
 static enum outcome ask(struct line *line, const struct plan_block *block, uint8_t *exception,
                         char *why, size_t why_size)
 {
@@ -313,8 +327,10 @@ static enum outcome ask(struct line *line, const struct plan_block *block, uint8
     for (unsigned tries = 0; tries <= line->own->retries; tries++) {
         if (!link_up(line))
             return OUTCOME_LINK;
+        keep_gap(line, block);
         outcome =
             transport_read(line->transport, &request, line->registers, exception, why, why_size);
+        line->quiet_since = clock_mono();
         if (outcome == OUTCOME_LINK)
             link_failed(line, why);
         if (is_answer(outcome) || atomic_load(&line->stop))

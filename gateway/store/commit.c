@@ -101,6 +101,17 @@ static bool close_body(struct store *store, struct body *body)
     return database_run(store, STATEMENT_STREAM_SET);
 }
 
+bool commit_losing(const struct store *store)
+{
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
+            if (store->losing[sector][reason].from_ms)
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool write_losses(struct store *store)
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {

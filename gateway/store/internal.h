@@ -207,6 +207,8 @@ bool commit_all(struct store *store, bool clean);
  * what memory has to know. */
 bool commit_write(struct store *store);
 void commit_done(struct store *store);
+/* There are losses that no Gap on disk tells of yet. */
+bool commit_losing(const struct store *store);
 void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings);
 
 /* backlog.c: what each uplink owes */

@@ -134,6 +134,20 @@ static bool finish(struct store *store, struct walk *walk)
     return true;
 }
 
+/* The most parts that were ever handed out, kept on disk: what lies above the present number is to
+ * be cleared at the broker. It only grows, so that a crash in between forgets nothing. */
+static uint32_t most_parts(struct store *store, const struct debtor *debtor, enum sector sector,
+                           uint32_t parts)
+{
+    char key[64];
+    snprintf(key, sizeof key, "parts %lld %s", (long long)debtor->row, names_sector(sector));
+    int64_t most = database_meta(store, key, 0);
+    if (most >= parts)
+        return (uint32_t)most;
+    /* where the disk refuses, nothing was told either: the next connection tries again */
+    return database_meta_set(store, key, parts) ? parts : (uint32_t)most;
+}
+
 bool manifest_fetch(struct store *store, const struct debtor *debtor, struct parcel *parcel)
 {
     size_t e = store->epoch_count - 1;
@@ -150,6 +164,8 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
               walk_sector(store, &walk, store->epochs[e].ordinal, parcel->sector);
     parcel->parts = walk.part;
     ok = ok && parcel->length && finish(store, &walk);
+    if (ok)
+        parcel->parts_ever = most_parts(store, debtor, parcel->sector, parcel->parts);
     parcel->kind = ok ? PARCEL_MANIFEST : PARCEL_EMPTY;
     return ok;
 }

@@ -435,7 +435,7 @@ static void recycle_queue(struct store *store)
 static bool commit(struct store *store, bool clean)
 {
     take_mail(store);
-    if (!store->queue && !clean && !backlog_dirty(store))
+    if (!store->queue && !clean && !backlog_dirty(store) && !commit_losing(store))
         return true;
     bool ok = commit_all(store, clean);
     if (ok)

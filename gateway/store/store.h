@@ -76,6 +76,7 @@ struct parcel {
     int64_t first_gap, last_gap;  /* Gaps: their row numbers */
     uint64_t readings;
     uint32_t part, parts; /* manifest */
+    uint32_t parts_ever;  /* the most that this uplink was ever given of the sector */
     int64_t sent_ns;      /* the uplink's own note */
     int mid;              /* likewise */
     uint8_t *bytes;

@@ -264,6 +264,18 @@ static bool put_in_flight(struct uplink *uplink, struct parcel *parcel, enum top
     return false;
 }
 
+/* The library does not take it: larger than the broker allows, or the connection is going down. */
+static void give_up(struct uplink *uplink, struct parcel *parcel)
+{
+    log_warning("uplink %s: a message of %zu bytes for %s cannot be sent", uplink->own->name,
+                parcel->length, names_sector(parcel->sector));
+    if (parcel->kind == PARCEL_MANIFEST)
+        uplink->manifests--;
+    else
+        store_refuse(uplink->store, uplink->index, parcel);
+    make_idle(uplink, parcel);
+}
+
 static void send_ready(struct uplink *uplink)
 {
     static const enum topic_kind topics[] = {[PARCEL_LIVE] = TOPIC_DATA,
@@ -278,7 +290,7 @@ static void send_ready(struct uplink *uplink)
         }
         if (parcel->kind != PARCEL_EMPTY) {
             if (!put_in_flight(uplink, parcel, topics[parcel->kind]))
-                make_idle(uplink, parcel); /* the connection is going down */
+                give_up(uplink, parcel);
             continue;
         }
         /* only a Manifest comes back empty */
@@ -315,6 +327,9 @@ static void count_delivery(struct uplink *uplink, const struct parcel *parcel, i
 static void manifest_delivered(struct uplink *uplink, struct parcel *parcel)
 {
     uplink->manifests--;
+    for (uint32_t part = parcel->parts + 1; part <= parcel->parts_ever; part++)
+        publish(uplink, TOPIC_MANIFEST, parcel->sector, part, NULL,
+                0); /* clears what is retained */
     if (!ask_next_manifest(uplink, parcel, false))
         make_idle(uplink, parcel);
 }
