@@ -49,6 +49,7 @@ struct pipeline {
     bool stepped_once; /* wall_minus_mono_ms is known */
     uint32_t boot;
     pthread_t thread;
+    bool running;
     atomic_bool stop;
     atomic_uint_fast64_t samples, readings, skipped, overload;
 };
@@ -198,7 +199,8 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
     if (!part->open || (!part->grown && !close))
         return;
     if (!store_put(pipeline->store, p, part->sector, part->segment, close)) {
-        part->full |= close; /* once to be closed it must not grow */
+        part->full |= close;                 /* once to be closed it must not grow */
+        part->first_unsynced = clock_mono(); /* tried again one sync later */
         return;
     }
     part->grown = false;
@@ -354,11 +356,14 @@ static void *run(void *argument)
 
 bool pipeline_start(struct pipeline *pipeline)
 {
-    return pthread_create(&pipeline->thread, NULL, run, pipeline) == 0;
+    pipeline->running = pthread_create(&pipeline->thread, NULL, run, pipeline) == 0;
+    return pipeline->running;
 }
 
 void pipeline_stop(struct pipeline *pipeline)
 {
+    if (!pipeline->running)
+        return;
     atomic_store(&pipeline->stop, true);
     queue_wake(pipeline->queue);
     pthread_join(pipeline->thread, NULL);

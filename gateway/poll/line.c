@@ -27,6 +27,7 @@ enum {
 struct line_device {
     uint32_t index; /* into the settings */
     struct line_device_status status;
+    bool silent;
 };
 
 struct line {
@@ -52,7 +53,8 @@ struct line {
     pthread_cond_t wake;
     struct line_status status;
     struct line_device *devices;
-    atomic_uint *wanted; /* [block of ours] to be polled now */
+    enum outcome *outcomes; /* [block of ours] of its newest poll */
+    atomic_uint *wanted;    /* [block of ours] to be polled now */
     atomic_bool any_wanted;
     int64_t busy_ns; /* of the window */
     mono_time window;
@@ -67,7 +69,8 @@ static bool take_blocks(struct line *line, uint32_t index)
     line->entries = calloc(count + 1, sizeof *line->entries);
     line->wanted = calloc(count + 1, sizeof *line->wanted);
     line->devices = calloc(line->settings->device_count + 1, sizeof *line->devices);
-    if (!line->blocks || !line->entries || !line->wanted || !line->devices)
+    line->outcomes = calloc(count + 1, sizeof *line->outcomes);
+    if (!line->outcomes || !line->blocks || !line->entries || !line->wanted || !line->devices)
         return false;
     count = 0;
     for (size_t b = 0; b < line->plan->block_count; b++) {
@@ -116,6 +119,7 @@ void line_free(struct line *line)
     free(line->blocks);
     free(line->entries);
     free(line->wanted);
+    free(line->outcomes);
     free(line->devices);
     free(line);
 }
@@ -201,40 +205,71 @@ static enum quality quality_of(enum outcome outcome)
     return QUALITY_LINK;
 }
 
-/* Silent devices are those whose newest poll failed. */
-static void note(struct line *line, uint32_t device, enum outcome outcome, uint8_t exception,
-                 const char *why, mono_time now, int64_t busy_ns)
+/* A device is as its first block that fails: one that answers beside it does not make it well.
+ * Silent are those of which no block answers. */
+static void judge_device(struct line *line, struct line_device *device)
 {
-    pthread_mutex_lock(&line->mutex);
-    struct line_device *d = find_device(line, device);
-    enum outcome before = d->status.asked ? d->status.outcome : OUTCOME_OK;
-    bool changed = before != outcome;
-    line->status.silent += (outcome != OUTCOME_OK);
-    line->status.silent -= (before != OUTCOME_OK);
-    d->status.asked = true;
-    d->status.outcome = outcome;
-    d->status.exception = exception;
-    if (outcome == OUTCOME_OK)
-        d->status.good = now;
-    count(&d->status.counts, outcome);
-    count(&line->status.counts, outcome);
-    line->status.slipped = line->schedule.slipped;
-    line->status.open = transport_is_open(line->transport);
+    bool was_silent = device->silent;
+    device->silent = true;
+    device->status.outcome = OUTCOME_OK;
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        if (line->plan->blocks[line->blocks[i]].device != device->index)
+            continue;
+        device->silent &= line->outcomes[i] != OUTCOME_OK;
+        if (device->status.outcome == OUTCOME_OK)
+            device->status.outcome = line->outcomes[i];
+    }
+    line->status.silent += device->silent;
+    line->status.silent -= was_silent;
+}
+
+static void measure_load(struct line *line, mono_time now, int64_t busy_ns)
+{
     line->busy_ns += busy_ns;
     int64_t window_ms = clock_ms_between(line->window, now);
-    if (window_ms >= LOAD_WINDOW_MS) {
-        line->status.load_percent = (uint32_t)(line->busy_ns / 10000 / window_ms);
-        line->busy_ns = 0;
-        line->window = now;
+    if (window_ms < LOAD_WINDOW_MS)
+        return;
+    line->status.load_percent = (uint32_t)(line->busy_ns / 10000 / window_ms);
+    line->busy_ns = 0;
+    line->window = now;
+}
+
+struct finding {
+    enum outcome outcome;
+    uint8_t exception;
+    mono_time now;
+    int64_t busy_ns;
+    char why[200];
+};
+
+static void note(struct line *line, size_t entry, const struct finding *finding)
+{
+    uint32_t index = line->plan->blocks[line->blocks[entry]].device;
+    pthread_mutex_lock(&line->mutex);
+    struct line_device *d = find_device(line, index);
+    enum outcome before = d->status.outcome;
+    if (line->outcomes[entry] != finding->outcome) {
+        line->outcomes[entry] = finding->outcome;
+        judge_device(line, d);
     }
+    enum outcome after = d->status.outcome;
+    d->status.asked = true;
+    d->status.exception = finding->exception;
+    if (finding->outcome == OUTCOME_OK)
+        d->status.good = finding->now;
+    count(&d->status.counts, finding->outcome);
+    count(&line->status.counts, finding->outcome);
+    line->status.slipped = line->schedule.slipped;
+    line->status.open = transport_is_open(line->transport);
+    measure_load(line, finding->now, finding->busy_ns);
     pthread_mutex_unlock(&line->mutex);
-    const struct settings_device *settings = &line->settings->devices[device];
-    if (changed && outcome == OUTCOME_OK)
-        log_notice("line %s: %s (unit %u) answers again", line->own->name, settings->name,
-                   settings->unit);
-    else if (changed && outcome != OUTCOME_LINK)
-        log_warning("line %s: %s (unit %u): %s", line->own->name, settings->name, settings->unit,
-                    why);
+    const struct settings_device *device = &line->settings->devices[index];
+    if (before != after && after == OUTCOME_OK)
+        log_notice("line %s: %s (unit %u) answers again", line->own->name, device->name,
+                   device->unit);
+    else if (before != after && after != OUTCOME_LINK)
+        log_warning("line %s: %s (unit %u): %s", line->own->name, device->name, device->unit,
+                    finding->outcome == after ? finding->why : transport_outcome_name(after));
 }
 
 static bool wait_until(struct line *line, mono_time due)
@@ -345,10 +380,9 @@ static void poll(struct line *line, size_t entry)
 {
     uint32_t index = line->blocks[entry];
     const struct plan_block *block = &line->plan->blocks[index];
-    char why[200] = "";
-    uint8_t exception = 0;
+    struct finding finding = {.why = ""};
     mono_time begun = clock_mono();
-    enum outcome outcome = ask(line, block, &exception, why, sizeof why);
+    enum outcome outcome = ask(line, block, &finding.exception, finding.why, sizeof finding.why);
     if (atomic_load(&line->stop) && outcome != OUTCOME_OK)
         return; /* our own interruption is no news of the unit */
     struct sample sample = {.block = index,
@@ -359,10 +393,12 @@ static void poll(struct line *line, size_t entry)
         sample.count = block->point_count;
         decode_block(&line->settings->devices[block->device], block, line->registers, line->values);
     }
-    int64_t busy_ns = sample.mono.ns - begun.ns;
+    finding.outcome = outcome;
+    finding.now = sample.mono;
+    finding.busy_ns = sample.mono.ns - begun.ns;
     schedule_done(&line->schedule, entry, is_answer(outcome) || outcome == OUTCOME_LINK,
-                  sample.mono, busy_ns / 1000000);
-    note(line, block->device, outcome, exception, why, sample.mono, busy_ns);
+                  sample.mono, finding.busy_ns / 1000000);
+    note(line, entry, &finding);
     pipeline_submit(line->pipeline, &sample, line->values);
 }
 

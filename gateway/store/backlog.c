@@ -5,6 +5,7 @@
 #include "gateway/store/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static size_t current(const struct store *store)
 {
@@ -19,38 +20,69 @@ static size_t epoch_index(const struct store *store, uint64_t number)
     return i;
 }
 
-static bool find_uplink(struct store *store, const char *name, int64_t *row)
+/* The row of an uplink and the sectors it was kept for, one bit each. */
+static bool find_uplink(struct store *store, const char *name, int64_t *row, int64_t *sectors)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_FIND);
     sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
     bool found = sqlite3_step(s) == SQLITE_ROW;
-    if (found)
+    if (found) {
         *row = sqlite3_column_int64(s, 0);
+        *sectors = sqlite3_column_int64(s, 1);
+    }
     sqlite3_reset(s);
     return found;
 }
 
-/* An uplink that the store has never seen owes all that is there. */
-static bool owe_everything(struct store *store, struct debtor *debtor)
+static int64_t wanted_sectors(const struct debtor *debtor)
+{
+    int64_t bits = 0;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++)
+        bits |= (int64_t)debtor->wanted[sector] << sector;
+    return bits;
+}
+
+/* Of a sector that the uplink was not kept for so far it owes all that is there: better twice than
+ * not at all. */
+static bool owe_everything(struct store *store, struct debtor *debtor, int sector)
 {
     for (size_t e = 0; e < store->epoch_count; e++) {
-        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-            const struct epoch *epoch = &store->epochs[e];
-            if (!debtor->wanted[sector] || !epoch->last_seq[sector])
-                continue;
-            sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
-            sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
-            sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
-            bool any = sqlite3_step(s) == SQLITE_ROW;
-            uint64_t first = any ? (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff : 0;
-            sqlite3_reset(s);
-            struct owed *owed = &debtor->owed[e][sector];
-            if (any && !ranges_add(&owed->unacked, first, epoch->last_seq[sector]))
-                return false;
-            owed->dirty = any;
-        }
+        const struct epoch *epoch = &store->epochs[e];
+        struct owed *owed = &debtor->owed[e][sector];
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+        sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
+        sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
+        bool any = sqlite3_step(s) == SQLITE_ROW;
+        uint64_t first = any ? (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff : 0;
+        if (sqlite3_reset(s) != SQLITE_OK ||
+            (any && !ranges_add(&owed->unacked, first, epoch->last_seq[sector])))
+            return false;
+        owed->dirty = true;
     }
     return true;
+}
+
+/* What an uplink owed that the configuration no longer names is forgotten: named again, it is new.
+ */
+static bool forget_uplinks(struct store *store)
+{
+    bool ok = true;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_LIST);
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        bool named = false;
+        for (size_t u = 0; u < store->settings->uplink_count; u++)
+            named |= strcmp(store->settings->uplinks[u].name,
+                            (const char *)sqlite3_column_text(s, 1)) == 0;
+        if (named)
+            continue;
+        static const enum statement forget[] = {STATEMENT_UPLINK_FORGET, STATEMENT_UNACKED_FORGET,
+                                                STATEMENT_GAP_FORGET};
+        for (size_t i = 0; ok && i < sizeof forget / sizeof *forget; i++) {
+            sqlite3_bind_int64(database_statement(store, forget[i]), 1, sqlite3_column_int64(s, 0));
+            ok = database_run(store, forget[i]);
+        }
+    }
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 static bool read_unacked(struct store *store, struct debtor *debtor)
@@ -62,14 +94,15 @@ static bool read_unacked(struct store *store, struct debtor *debtor)
         uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 0);
         int64_t sector = sqlite3_column_int64(s, 1);
         for (size_t e = 0; e < store->epoch_count; e++) {
-            if (store->epochs[e].ordinal == ordinal && sector > 0 && sector < SECTOR_COUNT)
-                ok = ranges_add(&debtor->owed[e][sector].unacked,
-                                (uint64_t)sqlite3_column_int64(s, 2),
-                                (uint64_t)sqlite3_column_int64(s, 3));
+            if (store->epochs[e].ordinal != ordinal || sector <= 0 || sector >= SECTOR_COUNT)
+                continue;
+            struct owed *owed = &debtor->owed[e][sector];
+            owed->dirty = !debtor->wanted[sector]; /* not read: wiped by the next write */
+            ok = owed->dirty || ranges_add(&owed->unacked, (uint64_t)sqlite3_column_int64(s, 2),
+                                           (uint64_t)sqlite3_column_int64(s, 3));
         }
     }
-    sqlite3_reset(s);
-    return ok;
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 static void sum_readings(struct store *store, struct debtor *debtor)
@@ -90,32 +123,41 @@ static void sum_readings(struct store *store, struct debtor *debtor)
     }
 }
 
+static bool load_debtor(struct store *store, struct debtor *debtor,
+                        const struct settings_uplink *settings)
+{
+    int64_t known = 0;
+    /* one more: an epoch may begin in this start */
+    debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
+    if (!debtor->owed)
+        return false;
+    debtor->max_payload = settings->max_payload;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++)
+        debtor->wanted[sector] = settings->sectors[sector];
+    if (find_uplink(store, settings->name, &debtor->row, &known) && !read_unacked(store, debtor))
+        return false;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (debtor->wanted[sector] && !(known >> sector & 1) &&
+            !owe_everything(store, debtor, sector))
+            return false;
+    }
+    sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_PUT);
+    sqlite3_bind_text(s, 1, settings->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, wanted_sectors(debtor));
+    if (known != wanted_sectors(debtor) && !database_run(store, STATEMENT_UPLINK_PUT))
+        return false;
+    find_uplink(store, settings->name, &debtor->row, &known);
+    sum_readings(store, debtor);
+    backlog_renew(store, debtor);
+    return true;
+}
+
 bool backlog_load(struct store *store)
 {
-    for (size_t u = 0; u < store->debtor_count; u++) {
-        struct debtor *debtor = &store->debtors[u];
-        const struct settings_uplink *settings = &store->settings->uplinks[u];
-        /* one more: an epoch may begin in this start */
-        debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
-        if (!debtor->owed)
-            return false;
-        debtor->max_payload = settings->max_payload;
-        for (int sector = 1; sector < SECTOR_COUNT; sector++)
-            debtor->wanted[sector] = settings->sectors[sector];
-        bool known = find_uplink(store, settings->name, &debtor->row);
-        if (!known) {
-            sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_ADD);
-            sqlite3_bind_text(s, 1, settings->name, -1, SQLITE_STATIC);
-            if (!database_run(store, STATEMENT_UPLINK_ADD) ||
-                !find_uplink(store, settings->name, &debtor->row))
-                return false;
-        }
-        if (!(known ? read_unacked(store, debtor) : owe_everything(store, debtor)))
-            return false;
-        sum_readings(store, debtor);
-        backlog_renew(store, debtor);
-    }
-    return true;
+    bool ok = forget_uplinks(store);
+    for (size_t u = 0; ok && u < store->debtor_count; u++)
+        ok = load_debtor(store, &store->debtors[u], &store->settings->uplinks[u]);
+    return ok;
 }
 
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq)
@@ -211,6 +253,21 @@ static bool write_owed(struct store *store, const struct debtor *debtor, uint32_
         sqlite3_bind_int64(s, 5, (int64_t)unacked->items[i].last);
         ok = database_run(store, STATEMENT_UNACKED_ADD);
     }
+    return ok;
+}
+
+bool backlog_write_without(struct store *store, size_t epoch, enum sector sector,
+                           uint64_t first_seq, uint64_t last_seq)
+{
+    struct ranges rest = {0};
+    bool ok = true;
+    for (size_t u = 0; ok && u < store->debtor_count; u++) {
+        const struct debtor *debtor = &store->debtors[u];
+        ok = ranges_copy(&rest, &debtor->owed[epoch][sector].unacked) &&
+             ranges_remove(&rest, first_seq, last_seq) &&
+             write_owed(store, debtor, store->epochs[epoch].ordinal, sector, &rest);
+    }
+    ranges_free(&rest);
     return ok;
 }
 

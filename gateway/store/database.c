@@ -28,7 +28,8 @@ static const char schema[] =
     " readings INTEGER, crc INTEGER, row BLOB);"
     "CREATE TABLE IF NOT EXISTS stream(ordinal INTEGER, sector INTEGER, last_seq INTEGER,"
     " last_ms INTEGER, PRIMARY KEY(ordinal, sector)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS uplink(id INTEGER PRIMARY KEY, name TEXT UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS uplink(id INTEGER PRIMARY KEY, name TEXT UNIQUE,"
+    " sectors INTEGER);"
     "CREATE TABLE IF NOT EXISTS unacked(uplink INTEGER, ordinal INTEGER, sector INTEGER,"
     " first_seq INTEGER, last_seq INTEGER, PRIMARY KEY(uplink, ordinal, sector, first_seq))"
     " WITHOUT ROWID;"
@@ -65,8 +66,13 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         "SELECT sum(readings),min(base_ms) FROM segment WHERE id BETWEEN ?1 AND ?2",
     [STATEMENT_STREAM_SET] = "INSERT OR REPLACE INTO stream VALUES(?1,?2,?3,?4)",
     [STATEMENT_STREAM_LIST] = "SELECT ordinal,sector,last_seq,last_ms FROM stream",
-    [STATEMENT_UPLINK_ADD] = "INSERT OR IGNORE INTO uplink(name) VALUES(?1)",
-    [STATEMENT_UPLINK_FIND] = "SELECT id FROM uplink WHERE name=?1",
+    [STATEMENT_UPLINK_PUT] = "INSERT INTO uplink(name,sectors) VALUES(?1,?2) ON CONFLICT(name)"
+                             " DO UPDATE SET sectors=?2",
+    [STATEMENT_UPLINK_FIND] = "SELECT id,sectors FROM uplink WHERE name=?1",
+    [STATEMENT_UPLINK_LIST] = "SELECT id,name FROM uplink",
+    [STATEMENT_UPLINK_FORGET] = "DELETE FROM uplink WHERE id=?1",
+    [STATEMENT_UNACKED_FORGET] = "DELETE FROM unacked WHERE uplink=?1",
+    [STATEMENT_GAP_FORGET] = "DELETE FROM gap WHERE uplink=?1",
     [STATEMENT_UNACKED_CLEAR] = "DELETE FROM unacked WHERE uplink=?1 AND ordinal=?2 AND sector=?3",
     [STATEMENT_UNACKED_ADD] = "INSERT INTO unacked VALUES(?1,?2,?3,?4,?5)",
     [STATEMENT_UNACKED_LIST] =

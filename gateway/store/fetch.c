@@ -116,7 +116,7 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     if (parcel->first_seq)
         return ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
                              parcel->last_seq);
-    if (corrupt)
+    if (corrupt || rc == SQLITE_CORRUPT)
         set_aside(store, epoch, sector, expected, expected);
     else if ((rc == SQLITE_DONE || rc == SQLITE_ROW) && missing_to >= expected)
         set_aside(store, epoch, sector, expected, missing_to);
@@ -186,7 +186,7 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
         uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 1);
         enum sector sector = (enum sector)sqlite3_column_int64(s, 2);
         size_t e = epoch_of(store, ordinal);
-        if (e == store->epoch_count || debtor->refused[sector])
+        if (e == store->epoch_count || debtor->refused[sector] || !debtor->wanted[sector])
             continue;
         full = stream && (stream != ordinal * SECTOR_COUNT + sector ||
                           parcel->length + BATCH_GAP_MAX > debtor->max_payload);

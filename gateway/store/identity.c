@@ -168,8 +168,7 @@ static bool retire_points(struct store *store, uint32_t ordinal, uint32_t device
         sqlite3_bind_int64(r, 3, id);
         ok = database_run(store, STATEMENT_POINT_RETIRE);
     }
-    sqlite3_reset(s);
-    return ok;
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 /* Devices of a sector that the configuration does not name any more, with all their points. */
@@ -192,8 +191,7 @@ static bool retire_devices(struct store *store, uint32_t ordinal, int sector)
             ok = database_run(store, retire[i]);
         }
     }
-    sqlite3_reset(s);
-    return ok;
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 bool identity_register(struct store *store)

@@ -27,8 +27,12 @@ enum statement {
     STATEMENT_SEGMENT_DELETE,
     STATEMENT_STREAM_SET,
     STATEMENT_STREAM_LIST,
-    STATEMENT_UPLINK_ADD,
+    STATEMENT_UPLINK_PUT,
     STATEMENT_UPLINK_FIND,
+    STATEMENT_UPLINK_LIST,
+    STATEMENT_UPLINK_FORGET,
+    STATEMENT_UNACKED_FORGET,
+    STATEMENT_GAP_FORGET,
     STATEMENT_UNACKED_CLEAR,
     STATEMENT_UNACKED_ADD,
     STATEMENT_UNACKED_LIST,
@@ -216,6 +220,9 @@ bool backlog_load(struct store *store);
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
 void backlog_committed(struct store *store, const struct body *body);
 bool backlog_gap(struct store *store, const struct gap *gap);
+/* Writes what is owed of a stream as if these numbers were not, and leaves memory as it is. */
+bool backlog_write_without(struct store *store, size_t epoch, enum sector sector,
+                           uint64_t first_seq, uint64_t last_seq);
 /* Numbers that will never be sent: nobody owes them any more. 0 = none. */
 bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_t first_seq,
                   uint64_t last_seq, uint64_t readings);

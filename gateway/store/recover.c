@@ -69,8 +69,7 @@ static bool read_epochs(struct store *store, int64_t *there)
                           (uint64_t)sqlite3_column_int64(s, 1));
         *there = sqlite3_column_int64(s, 2);
     }
-    sqlite3_reset(s);
-    return ok;
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 static struct epoch *find_epoch(struct store *store, uint32_t ordinal)
@@ -83,7 +82,7 @@ static struct epoch *find_epoch(struct store *store, uint32_t ordinal)
 }
 
 /* last_ms: the newest stored sample of each sector, over all epochs */
-static void read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
+static bool read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
     while (sqlite3_step(s) == SQLITE_ROW) {
@@ -95,7 +94,7 @@ static void read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
         if (sqlite3_column_int64(s, 3) > last_ms[sector])
             last_ms[sector] = sqlite3_column_int64(s, 3);
     }
-    sqlite3_reset(s);
+    return sqlite3_reset(s) == SQLITE_OK;
 }
 
 static bool append_chunk(struct body *body, const uint8_t *bytes, size_t length)
@@ -122,7 +121,8 @@ static bool read_open(struct store *store)
             continue;
         if (id % OPEN_CHUNKS == 0) {
             body = *tail = calloc(1, sizeof *body);
-            if (!body)
+            ok = body != NULL;
+            if (!ok)
                 break;
             tail = &body->next;
             *body = (struct body){.part = (uint32_t)(id / OPEN_CHUNKS),
@@ -136,8 +136,7 @@ static bool read_open(struct store *store)
         if (body)
             ok = append_chunk(body, sqlite3_column_blob(s, 6), (size_t)sqlite3_column_bytes(s, 6));
     }
-    sqlite3_reset(s);
-    return ok;
+    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 /* Bodies that their CRC disowns become a loss; of the others the newest sample is noted. */
@@ -181,8 +180,7 @@ static bool recover(struct store *store)
         return false;
     if (!store->epoch_count && !begin_epoch(store, 1, here))
         return false;
-    read_streams(store, last_ms);
-    if (!backlog_load(store) || !read_open(store))
+    if (!read_streams(store, last_ms) || !backlog_load(store) || !read_open(store))
         return false;
     judge_open(store, last_ms);
     if (database_meta(store, "clean", 1) != 1)

@@ -395,6 +395,34 @@ static void publish_status(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
+/* True when a newer copy of the same open segment stands behind it. */
+static bool is_superseded(const struct body *body)
+{
+    for (const struct body *b = body->next; b && !body->closed; b = b->next) {
+        if (b->part == body->part)
+            return true;
+    }
+    return false;
+}
+
+/* While the disk refuses, the queue holds one copy of an open segment, not one a try. The mutex is
+ * held. */
+static void drop_superseded(struct store *store)
+{
+    struct body **at = &store->queue;
+    while (*at) {
+        struct body *body = *at;
+        if (!is_superseded(body)) {
+            at = &body->next;
+            continue;
+        }
+        *at = body->next;
+        store->mail_bytes -= body->length;
+        body->next = store->spare;
+        store->spare = body;
+    }
+}
+
 /* Bodies and losses of the mailbox become the store's own. */
 static void take_mail(struct store *store)
 {
@@ -405,6 +433,7 @@ static void take_mail(struct store *store)
     *tail = store->mail;
     store->mail = NULL;
     store->mail_tail = &store->mail;
+    drop_superseded(store);
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
             struct loss *loss = &store->lost[sector][reason];
@@ -435,6 +464,7 @@ static void recycle_queue(struct store *store)
 static bool commit(struct store *store, bool clean)
 {
     take_mail(store);
+    store->retry_at = clock_after_ms(clock_mono(), SETTLE_MS);
     if (!store->queue && !clean && !backlog_dirty(store) && !commit_losing(store))
         return true;
     bool ok = commit_all(store, clean);
@@ -444,7 +474,8 @@ static bool commit(struct store *store, bool clean)
     store->status.commits += ok;
     store->status.failed_commits += !ok;
     pthread_mutex_unlock(&store->mutex);
-    store->retry_at = clock_after_ms(clock_mono(), ok ? SETTLE_MS : RETRY_MS);
+    if (!ok)
+        store->retry_at = clock_after_ms(clock_mono(), RETRY_MS);
     return ok;
 }
 

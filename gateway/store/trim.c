@@ -79,6 +79,14 @@ static bool delete_row(struct store *store, const struct oldest *at, sqlite3_stm
     return database_run(store, STATEMENT_SEGMENT_DELETE);
 }
 
+/* The Gap and what is owed without its numbers: on disk with the rows' end, in memory after it. */
+static bool write_gap(struct store *store, const struct oldest *at, const struct gap *gap)
+{
+    return !gap->first_seq ||
+           (backlog_gap(store, gap) &&
+            backlog_write_without(store, at->epoch, gap->sector, gap->first_seq, gap->last_seq));
+}
+
 /* Up to SLICE rows of one stream from its oldest on; before_ms 0 = whatever their age. */
 static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
 {
@@ -98,18 +106,19 @@ static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
     }
-    sqlite3_reset(s);
-    ok = ok && (!gap.first_seq || backlog_gap(store, &gap)) &&
-         backlog_drop(store, at->epoch, (enum sector)at->sector, gap.first_seq, gap.last_seq,
-                      gap.loss.readings) &&
+    ok = sqlite3_reset(s) == SQLITE_OK && ok && write_gap(store, at, &gap) &&
          database_run(store, STATEMENT_COMMIT);
     if (!ok)
         database_run(store, STATEMENT_ROLLBACK);
-    else if (gap.first_seq)
+    if (!ok || !gap.first_seq)
+        return ok && last;
+    /* without memory the numbers are met again, found missing, and become a Gap once more */
+    if (backlog_drop(store, at->epoch, (enum sector)at->sector, gap.first_seq, gap.last_seq,
+                     gap.loss.readings))
         log_warning("store: above max_size, %s %llu to %llu dropped unsent; a Gap says so",
                     names_sector((enum sector)at->sector), (unsigned long long)gap.first_seq,
                     (unsigned long long)gap.last_seq);
-    return ok && last;
+    return last != 0;
 }
 
 static uint64_t used_bytes(struct store *store)
