@@ -1,7 +1,6 @@
 /* lifelined: the order in which the rooms start and, mirrored, in which they stop.
  *
- *     store -> uplinks -> pipeline -> lines -> api        stop: api, lines, pipeline, store,
- * uplinks
+ *     start: store, uplinks, pipeline, lines, api    stop: api, lines, pipeline, store, uplinks
  *
  * The main thread reads the command line, builds every room, and then only serves signals and the
  * API. A room that hangs at the end (a connect, a dead disk) is left behind: the process ends
@@ -112,7 +111,7 @@ static bool build(struct house *house, char *why, size_t why_size)
 {
     const struct settings *settings = house->setup.settings;
     const struct plan *plan = house->setup.plan;
-    house->store = store_open(settings, pipeline_parts(settings, plan), why, why_size);
+    house->store = store_open(settings, why, why_size);
     if (!house->store)
         return false;
     snprintf(why, why_size, "out of memory");

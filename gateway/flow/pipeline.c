@@ -17,7 +17,7 @@
 #include "gateway/flow/layout.h"
 
 enum {
-    READING_MAX = 12,       /* bytes that a reading can take, its share of dt_ms included */
+    READING_MAX = 16,       /* bytes that a reading can take, its share of dt_ms included */
     SEGMENT_MAX = 32 << 10, /* a segment is closed when it is this long */
     CLOCK_STEP_MS = 1000,   /* a wall step above this closes the segments */
     FIRST_SEGMENT_MS = 500,
@@ -53,14 +53,6 @@ struct pipeline {
     atomic_bool stop;
     atomic_uint_fast64_t samples, readings, skipped, overload;
 };
-
-uint32_t pipeline_parts(const struct settings *settings, const struct plan *plan)
-{
-    struct layout *layout = layout_new(settings, plan);
-    uint32_t count = layout ? layout->part_count : 0;
-    layout_free(layout);
-    return count;
-}
 
 /* ---- construction ---- */
 

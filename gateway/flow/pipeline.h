@@ -11,9 +11,6 @@
 
 struct pipeline;
 
-/* Open segments that the plan needs: one per sector and 500 points, whole blocks. */
-uint32_t pipeline_parts(const struct settings *settings, const struct plan *plan);
-
 /* All arguments must outlive it. NULL when there is no memory. */
 struct pipeline *pipeline_new(const struct settings *settings, const struct plan *plan,
                               struct store *store, struct latest *latest);

@@ -254,7 +254,8 @@ static void note(struct line *line, size_t entry, const struct finding *finding)
     }
     enum outcome after = d->status.outcome;
     d->status.asked = true;
-    d->status.exception = finding->exception;
+    if (finding->outcome == after)
+        d->status.exception = finding->exception;
     if (finding->outcome == OUTCOME_OK)
         d->status.good = finding->now;
     count(&d->status.counts, finding->outcome);

@@ -49,7 +49,7 @@ static bool owe_everything(struct store *store, struct debtor *debtor, int secto
     for (size_t e = 0; e < store->epoch_count; e++) {
         const struct epoch *epoch = &store->epochs[e];
         struct owed *owed = &debtor->owed[e][sector];
-        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
         sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
         sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
         bool any = sqlite3_step(s) == SQLITE_ROW;
@@ -214,6 +214,7 @@ bool backlog_gap(struct store *store, const struct gap *gap)
             return false;
         debtor->gaps_pending = true;
     }
+    store->gaps++;
     return true;
 }
 
@@ -380,7 +381,7 @@ static int64_t oldest_of(struct store *store, size_t epoch, int sector, struct o
     if (!ranges_next(&owed->unacked, 0, &first))
         return 0;
     if (first.first != owed->oldest_seq) {
-        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
         int64_t id = SEGMENT_ID(store->epochs[epoch].ordinal, sector, first.first);
         sqlite3_bind_int64(s, 1, id);
         sqlite3_bind_int64(s, 2, id);

@@ -148,11 +148,26 @@ static void write_journal(struct store *store)
     fflush(store->journal);
 }
 
+/* A disk that fails in another way leaves readings in memory. */
+static enum store_mode mode_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+        return STORE_MODE_OK;
+    case SQLITE_FULL:
+        return STORE_MODE_FULL;
+    case SQLITE_READONLY:
+        return STORE_MODE_READ_ONLY;
+    }
+    return STORE_MODE_MEMORY;
+}
+
 static void tell(struct store *store, bool ok)
 {
     if (ok == !store->failing)
         return;
     store->failing = !ok;
+    store->mode = mode_of(ok ? SQLITE_OK : sqlite3_errcode(store->db));
     if (ok)
         log_notice("store: writing again");
     else

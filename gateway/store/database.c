@@ -62,8 +62,11 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_SEGMENT_READ] =
         "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"
         " ORDER BY id",
-    [STATEMENT_SEGMENT_SUM] =
-        "SELECT sum(readings),min(base_ms) FROM segment WHERE id BETWEEN ?1 AND ?2",
+    /* without the row itself: a look must not fail because of a damaged blob */
+    [STATEMENT_SEGMENT_LOOK] =
+        "SELECT id,base_ms,last_ms,readings FROM segment WHERE id BETWEEN ?1 AND ?2"
+        " ORDER BY id",
+    [STATEMENT_SEGMENT_SUM] = "SELECT sum(readings) FROM segment WHERE id BETWEEN ?1 AND ?2",
     [STATEMENT_STREAM_SET] = "INSERT OR REPLACE INTO stream VALUES(?1,?2,?3,?4)",
     [STATEMENT_STREAM_LIST] = "SELECT ordinal,sector,last_seq,last_ms FROM stream",
     [STATEMENT_UPLINK_PUT] = "INSERT INTO uplink(name,sectors) VALUES(?1,?2) ON CONFLICT(name)"

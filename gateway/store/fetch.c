@@ -55,15 +55,28 @@ static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind k
 
 /* Numbers that should be there and are not, or that their CRC disowns: from now on a Gap. */
 static void set_aside(struct store *store, size_t epoch, enum sector sector, uint64_t first,
-                      uint64_t last)
+                      uint64_t last, uint64_t readings)
 {
-    const struct gap gap = {
-        store->epochs[epoch].ordinal, sector, first, last, {0}, GAP_REASON_CORRUPT};
+    const struct gap gap = {.ordinal = store->epochs[epoch].ordinal,
+                            .sector = sector,
+                            .first_seq = first,
+                            .last_seq = last,
+                            .loss = {.readings = readings},
+                            .reason = GAP_REASON_CORRUPT};
     log_error("store: %s %llu to %llu cannot be read back; a Gap says so", names_sector(sector),
               (unsigned long long)first, (unsigned long long)last);
+    store->corrupt += last - first + 1;
     /* where either fails the numbers are met again */
-    if (backlog_gap(store, &gap) && !backlog_drop(store, epoch, sector, first, last, 0))
+    if (backlog_gap(store, &gap) && !backlog_drop(store, epoch, sector, first, last, readings))
         return;
+}
+
+/* The disk or the memory, not the row: tried again with the next parcel. */
+static void note_reading(struct store *store, bool ok)
+{
+    if (!ok && !store->unreadable)
+        log_error("store: cannot read (%s)", sqlite3_errmsg(store->db));
+    store->unreadable = !ok;
 }
 
 /* Appends the row the statement stands on. False: it does not fit any more. */
@@ -102,9 +115,11 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector, wanted.last));
     uint64_t expected = wanted.first;
     bool corrupt = false;
+    uint64_t readings = 0; /* of the row that was read last */
     int rc = SQLITE_DONE;
     while (expected <= wanted.last && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        readings = (uint64_t)sqlite3_column_int64(s, 3);
         if (seq != expected || !append_row(debtor, s, parcel, seq, &corrupt))
             break;
         expected++;
@@ -113,13 +128,14 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     if (rc == SQLITE_ROW && !parcel->first_seq && !corrupt)
         missing_to = ((uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff) - 1;
     sqlite3_reset(s);
+    note_reading(store, rc == SQLITE_ROW || rc == SQLITE_DONE || rc == SQLITE_CORRUPT);
     if (parcel->first_seq)
         return ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
                              parcel->last_seq);
     if (corrupt || rc == SQLITE_CORRUPT)
-        set_aside(store, epoch, sector, expected, expected);
+        set_aside(store, epoch, sector, expected, expected, readings);
     else if ((rc == SQLITE_DONE || rc == SQLITE_ROW) && missing_to >= expected)
-        set_aside(store, epoch, sector, expected, missing_to);
+        set_aside(store, epoch, sector, expected, missing_to, 0);
     return false;
 }
 
@@ -220,15 +236,25 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
     return parcel->last_gap != 0;
 }
 
+static bool take_any(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                     bool live_only)
+{
+    return take_live(store, debtor, parcel) ||
+           (!live_only &&
+            (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
+}
+
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only)
 {
     parcel->kind = PARCEL_EMPTY;
     parcel->first_seq = parcel->last_seq = 0;
     parcel->first_gap = parcel->last_gap = 0;
-    if (take_live(store, debtor, parcel))
-        return true;
-    if (!live_only && (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)))
-        return true;
+    uint64_t corrupt;
+    do { /* what was set aside makes way for the next */
+        corrupt = store->corrupt;
+        if (take_any(store, debtor, parcel, live_only))
+            return true;
+    } while (store->corrupt != corrupt);
     parcel->kind = PARCEL_EMPTY;
     return false;
 }

@@ -66,8 +66,8 @@ static size_t pack_device(const struct settings *settings, const struct settings
     return message_pack(&message.base, body, BODY_MAX);
 }
 
-static size_t pack_point(const struct profile_point *point, uint32_t device, uint32_t id,
-                         uint8_t *body)
+static size_t pack_point(const struct profile_point *point, const struct settings_point *settings,
+                         uint32_t device, uint32_t id, uint8_t *body)
 {
     Lifeline__V1__Point message = LIFELINE__V1__POINT__INIT;
     message.id = id;
@@ -77,9 +77,9 @@ static size_t pack_point(const struct profile_point *point, uint32_t device, uin
     message.title_zh = point->title_zh;
     message.title_en = point->title_en;
     message.unit = point->unit;
-    message.min = point->min;
+    message.min = settings->min;
     /* a consumer undoes the wrap of a counter with this */
-    message.max = point->wrap > 0 ? point->wrap : point->max;
+    message.max = point->wrap > 0 ? point->wrap : settings->max;
     return message_pack(&message.base, body, BODY_MAX);
 }
 

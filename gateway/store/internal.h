@@ -23,6 +23,7 @@ enum statement {
     STATEMENT_OPEN_DELETE,
     STATEMENT_SEGMENT_ADD,
     STATEMENT_SEGMENT_READ,
+    STATEMENT_SEGMENT_LOOK,
     STATEMENT_SEGMENT_SUM,
     STATEMENT_SEGMENT_DELETE,
     STATEMENT_STREAM_SET,
@@ -143,7 +144,6 @@ struct recent {
 
 struct store {
     const struct settings *settings;
-    uint32_t part_count;
     struct store_ids ids;
 
     /* the store thread's own */
@@ -159,6 +159,9 @@ struct store {
     uint8_t *row;       /* scratch for one row */
     size_t row_capacity;
     bool failing;
+    enum store_mode mode;
+    bool unreadable; /* the last read failed for want of disk or memory */
+    uint64_t corrupt, gaps;
     mono_time retry_at, trim_at, gauge_at, started;
     uint64_t row_bytes;                                    /* of closed rows since start */
     FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */

@@ -13,11 +13,6 @@ void ranges_free(struct ranges *set)
     *set = (struct ranges){0};
 }
 
-void ranges_clear(struct ranges *set)
-{
-    set->count = 0;
-}
-
 static bool reserve(struct ranges *set, size_t count)
 {
     if (count <= set->capacity)

@@ -19,7 +19,6 @@ struct ranges {
 };
 
 void ranges_free(struct ranges *set);
-void ranges_clear(struct ranges *set);
 
 /* False, with nothing changed, when there is no memory. An empty range (last < first) is no change.
  */

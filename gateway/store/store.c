@@ -22,14 +22,13 @@ enum {
 static void publish_status(struct store *store);
 static void free_bodies(struct body *body);
 
-struct store *store_open(const struct settings *settings, uint32_t part_count, char *why,
-                         size_t why_size)
+struct store *store_open(const struct settings *settings, char *why, size_t why_size)
 {
     struct store *store = calloc(1, sizeof *store);
     if (!store)
         return NULL;
     store->settings = settings;
-    store->part_count = part_count;
+    store->mode = STORE_MODE_OK;
     store->lock_fd = -1;
     store->started = clock_mono();
     store->mail_tail = &store->mail;
@@ -202,6 +201,7 @@ uint64_t store_renew(struct store *store, size_t uplink)
     struct postbox *box = &store->postboxes[uplink];
     uint64_t generation = ++box->generation;
     box->renewed = true;
+    store->attention = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
     return generation;
@@ -251,7 +251,8 @@ static void receipt(struct store *store, size_t uplink, const struct parcel *par
 {
     pthread_mutex_lock(&store->mutex);
     struct postbox *box = &store->postboxes[uplink];
-    /* a full box can only be a store that hangs: what is not noted is sent again */
+    /* a full box can only be a store that hangs: what is not noted is sent again after the next
+     * connect */
     if (box->receipt_count < STORE_RECEIPTS)
         box->receipts[box->receipt_count++] = (struct receipt){
             parcel->epoch,     parcel->first_seq, parcel->last_seq, parcel->readings,
@@ -307,6 +308,7 @@ static void read_postbox(struct store *store, size_t u)
     box->receipt_count = 0;
     bool renewed = box->renewed;
     box->renewed = false;
+    store->debtors[u].generation = box->generation;
     pthread_mutex_unlock(&store->mutex);
     for (size_t i = 0; i < count; i++)
         backlog_receipt(store, &store->debtors[u], &receipts[i]);
@@ -349,7 +351,9 @@ static void serve(struct store *store, size_t u)
     struct parcel *parcel;
     while ((parcel = take_waiting(store, u, &left))) {
         bool filled = true;
-        if (parcel->generation != store->debtors[u].generation)
+        if (parcel->generation > debtor->generation)
+            filled = false; /* of a connection that the next turn will hear of */
+        else if (parcel->generation < debtor->generation)
             parcel->kind = PARCEL_EMPTY;
         else if (parcel->kind == PARCEL_MANIFEST)
             manifest_fetch(store, debtor, parcel);
@@ -374,7 +378,9 @@ static uint64_t file_bytes(struct store *store)
 static void publish_status(struct store *store)
 {
     struct store_status status = store->status; /* written by this thread only */
-    status.mode = store->failing ? STORE_MODE_FULL : STORE_MODE_OK;
+    status.mode = store->mode;
+    status.gaps = store->gaps;
+    status.corrupt = store->corrupt;
     status.epoch = store->epochs[store->epoch_count - 1].number;
     status.previous_epoch =
         store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
@@ -489,8 +495,6 @@ static bool wait_for_work(struct store *store, bool *stop)
     bool now = store->commit && !store->failing;
     store->commit = store->attention = false;
     *stop = store->stop;
-    for (size_t u = 0; u < store->debtor_count; u++)
-        store->debtors[u].generation = store->postboxes[u].generation;
     pthread_mutex_unlock(&store->mutex);
     return now || clock_ms_between(clock_mono(), store->retry_at) <= 0;
 }

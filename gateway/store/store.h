@@ -28,10 +28,8 @@ struct store_ids {
 
 /* Opens or creates the database, closes what a crash left open, notes a Gap for it, gives ids to
  * new devices and points. A file that is no database is set aside and a new one, with a new epoch,
- * begun. NULL with the reason in why. part_count is the number of open segments that store_put()
- * will name. */
-struct store *store_open(const struct settings *settings, uint32_t part_count, char *why,
-                         size_t why_size);
+ * begun. NULL with the reason in why. */
+struct store *store_open(const struct settings *settings, char *why, size_t why_size);
 const struct store_ids *store_ids(const struct store *store);
 
 /* Starts the thread; false when it cannot. */
@@ -77,8 +75,7 @@ struct parcel {
     uint64_t readings;
     uint32_t part, parts; /* manifest */
     uint32_t parts_ever;  /* the most that this uplink was ever given of the sector */
-    int64_t sent_ns;      /* the uplink's own note */
-    int mid;              /* likewise */
+    int mid;              /* the uplink's own note */
     uint8_t *bytes;
     size_t length, capacity;
 };

@@ -29,7 +29,7 @@ static bool is_settled(const struct store *store, size_t epoch, int sector, uint
 static bool oldest_of(struct store *store, size_t epoch, int sector, struct oldest *out)
 {
     uint32_t ordinal = store->epochs[epoch].ordinal;
-    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, sector, 0));
     sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector + 1, 0) - 1);
     bool any = sqlite3_step(s) == SQLITE_ROW;
@@ -94,7 +94,7 @@ static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
     struct gap gap = {
         .ordinal = ordinal, .sector = (enum sector)at->sector, .reason = GAP_REASON_QUOTA};
     bool ok = database_run(store, STATEMENT_BEGIN);
-    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, at->seq));
     sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector, at->seq + SLICE - 1));
     uint64_t last = 0;

@@ -53,6 +53,7 @@ struct uplink {
     size_t url;
     mono_time retry_at, connack_by, ready_at, state_at, check_at;
     uint64_t generation, state_digest;
+    int state_mid; /* of the newest state; 0 = acknowledged */
     struct parcel parcels[STORE_WINDOW];
     struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
     size_t idle_count;
@@ -176,7 +177,8 @@ static void publish_state(struct uplink *uplink, bool online)
 {
     size_t length = pack_state(uplink, online);
     if (length)
-        publish(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, uplink->state, length);
+        uplink->state_mid =
+            publish(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, uplink->state, length);
     uplink->state_at = clock_after_ms(clock_mono(), STATE_MS);
 }
 
@@ -269,10 +271,10 @@ static void give_up(struct uplink *uplink, struct parcel *parcel)
 {
     log_warning("uplink %s: a message of %zu bytes for %s cannot be sent", uplink->own->name,
                 parcel->length, names_sector(parcel->sector));
-    if (parcel->kind == PARCEL_MANIFEST)
-        uplink->manifests--;
-    else
+    if (parcel->kind != PARCEL_MANIFEST)
         store_refuse(uplink->store, uplink->index, parcel);
+    else if (uplink->manifests-- && ask_next_manifest(uplink, parcel, false))
+        return;
     make_idle(uplink, parcel);
 }
 
@@ -308,6 +310,7 @@ static void on_connected(void *context, int reason)
     uplink->reason = reason; /* a refusal is followed by the loss of the connection */
     if (reason == 0 && protocol_accepted(&uplink->protocol))
         uplink->phase = PHASE_READY;
+    uplink->ready_at = clock_mono();
 }
 
 static void count_delivery(struct uplink *uplink, const struct parcel *parcel, int reason)
@@ -324,8 +327,21 @@ static void count_delivery(struct uplink *uplink, const struct parcel *parcel, i
     pthread_mutex_unlock(&uplink->mutex);
 }
 
-static void manifest_delivered(struct uplink *uplink, struct parcel *parcel)
+/* State and Manifest are sent anew with every connection; until then a refusal is only told. */
+static void note_refusal(struct uplink *uplink, const char *what, int reason)
 {
+    if (reason < REASON_FAILURE)
+        return;
+    log_warning("uplink %s: %s refused (%s)", uplink->own->name, what,
+                mqtt_reason(uplink->protocol.is_5, reason));
+    pthread_mutex_lock(&uplink->mutex);
+    uplink->status.refused++;
+    pthread_mutex_unlock(&uplink->mutex);
+}
+
+static void manifest_delivered(struct uplink *uplink, struct parcel *parcel, int reason)
+{
+    note_refusal(uplink, "manifest", reason);
     uplink->manifests--;
     for (uint32_t part = parcel->parts + 1; part <= parcel->parts_ever; part++)
         publish(uplink, TOPIC_MANIFEST, parcel->sector, part, NULL,
@@ -350,13 +366,18 @@ static void data_delivered(struct uplink *uplink, struct parcel *parcel, int rea
 static void on_acknowledged(void *context, int mid, int reason)
 {
     struct uplink *uplink = context;
+    if (mid == uplink->state_mid) {
+        note_refusal(uplink, "state", reason);
+        uplink->state_mid = 0;
+        return;
+    }
     for (size_t i = 0; i < STORE_WINDOW; i++) {
         struct parcel *parcel = uplink->in_flight[i];
         if (!parcel || parcel->mid != mid)
             continue;
         uplink->in_flight[i] = NULL;
         if (parcel->kind == PARCEL_MANIFEST)
-            manifest_delivered(uplink, parcel);
+            manifest_delivered(uplink, parcel, reason);
         else
             data_delivered(uplink, parcel, reason);
         return;
@@ -443,7 +464,6 @@ static void connect_now(struct uplink *uplink)
 static void greet(struct uplink *uplink)
 {
     const struct settings_url *url = &uplink->own->urls[uplink->url];
-    uplink->ready_at = clock_mono();
     uplink->generation = store_renew(uplink->store, uplink->index);
     log_notice("uplink %s: connected to %s:%u (MQTT %s)", uplink->own->name, url->host, url->port,
                uplink->protocol.is_5 ? "5" : "3.1.1");
@@ -500,22 +520,23 @@ static void turn(struct uplink *uplink, int timeout_ms)
     }
 }
 
+/* A broker that does not acknowledge the last state gets no DISCONNECT either: then its will says
+ * that we are gone. */
 static void say_goodbye(struct uplink *uplink)
 {
+    char why[160];
     if (uplink->phase != PHASE_READY)
         return;
     publish_state(uplink, false);
     mono_time until = clock_after_ms(clock_mono(), GOODBYE_MS);
     uplink->state_at = uplink->check_at = clock_after_ms(until, STATE_MS);
-    while (uplink->phase == PHASE_READY && clock_mono().ns < until.ns &&
-           mqtt_wants_write(uplink->mqtt))
+    while (uplink->phase == PHASE_READY && uplink->state_mid && clock_mono().ns < until.ns)
         turn(uplink, 20);
-    if (uplink->mqtt) {
-        char why[160];
-        mqtt_disconnect(uplink->mqtt);
-        if (!mqtt_service(uplink->mqtt, false, true, why, sizeof why))
-            return;
-    }
+    if (uplink->phase != PHASE_READY || uplink->state_mid)
+        return;
+    mqtt_disconnect(uplink->mqtt);
+    if (!mqtt_service(uplink->mqtt, false, true, why, sizeof why))
+        return; /* it is gone either way */
 }
 
 static void *run(void *argument)

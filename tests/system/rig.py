@@ -205,7 +205,7 @@ class Rig:
                           "user root\n%s\n"
                           % (listener or "listener %d 127.0.0.1" % self.broker_port,
                              "true" if anonymous else "false", self.folder, extra))
-        self.spawn("mosquitto", ["mosquitto", "-c", conf])
+        self.spawn("mosquitto", [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", conf])
         self.wait_port(self.broker_port)
 
     def wait_port(self, port, seconds=10):

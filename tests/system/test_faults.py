@@ -76,7 +76,7 @@ def watch(rig):
     rig.processes["sim"].send_signal(signal.SIGHUP)
     start = time.monotonic()
     for i in range(1, max(len(line.faults) for line in LINES) + 1):
-        time.sleep(start + i * (FAULT_S + PAUSE_S) - 0.7 - time.monotonic())
+        time.sleep(max(0, start + i * (FAULT_S + PAUSE_S) - 0.7 - time.monotonic()))
         marks.append(mark(rig))
     return marks
 

@@ -12,11 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
 
-enum { PARTS = 2, LENT = 8, WAIT_MS = 5000 };
+enum { LENT = 8, WAIT_MS = 5000 };
 
 struct world {
     char folder[64], path[96];
@@ -45,7 +46,7 @@ static void add(struct segment *segment, int64_t steps)
 static void open_store(struct world *world)
 {
     char why[200];
-    world->store = store_open(&world->settings, PARTS, why, sizeof why);
+    world->store = store_open(&world->settings, why, sizeof why);
     if (!world->store)
         fail_msg("%s", why);
     assert_true(store_start(world->store));
@@ -326,6 +327,57 @@ static void what_was_never_numbered_is_a_gap(void **state)
     free_parcels(more, LENT);
 }
 
+/* A person, or a dying card: one row is not what its CRC says, another is gone. */
+static void damage(const struct world *world)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "UPDATE segment SET row=zeroblob(9) WHERE (id & 255)=2;"
+                                  "DELETE FROM segment WHERE (id & 255)=4",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void what_cannot_be_read_back_is_a_gap(void **state)
+{
+    struct world *world = *state;
+    struct parcel parcels[LENT] = {0};
+    bool data[7] = {false}, gap[7] = {false};
+    open_store(world);
+    for (int i = 1; i <= 5; i++) {
+        put_closed(world, SECTOR_GAS, i, i);
+        end_of(world, SECTOR_GAS, (uint64_t)i, 0);
+    }
+    close_store(world);
+    damage(world);
+    open_store(world);
+    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 300)) {
+        Lifeline__V1__DataBatch *batch = decode(p);
+        for (size_t i = 0; i < batch->n_segments; i++)
+            data[batch->segments[i]->seq] = true;
+        for (size_t i = 0; i < batch->n_gaps; i++) {
+            assert_int_equal(batch->gaps[i]->reason, GAP_REASON_CORRUPT);
+            assert_int_equal(batch->gaps[i]->first_seq, batch->gaps[i]->last_seq);
+            gap[batch->gaps[i]->first_seq] = true;
+        }
+        message_free(&batch->base);
+        store_settle(world->store, 0, p);
+        ask(world, p);
+    }
+    for (int seq = 1; seq <= 5; seq++) {
+        assert_int_equal(gap[seq], seq == 2 || seq == 4);
+        assert_int_equal(data[seq], !gap[seq]);
+    }
+    end_of(world, SECTOR_GAS, 5, 5);
+    struct store_status status;
+    store_status(world->store, &status);
+    assert_int_equal(status.corrupt, 2);
+    close_store(world);
+    free_parcels(parcels, LENT);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -336,6 +388,7 @@ int main(void)
         TEST(a_crash_loses_only_what_was_not_committed),
         TEST(an_orderly_end_is_no_crash),
         TEST(what_was_never_numbered_is_a_gap),
+        TEST(what_cannot_be_read_back_is_a_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
