@@ -102,9 +102,10 @@ struct profile_point {
     enum register_order order;
     uint16_t mask; /* 16-bit types: bits that count, shifted down; 0xffff when not given */
     double scale, offset;
-    bool is_float;    /* f32 without `decimals`: goes out as float */
-    uint8_t decimals; /* of the value sent: steps = value x 10^decimals */
-    double min, max;  /* outside = OUT_OF_RANGE; both 0 = no range. The quantity's when not given */
+    bool is_float;     /* f32 without `decimals`: goes out as float */
+    uint8_t decimals;  /* of the value sent: steps = value x 10^decimals */
+    double min, max;   /* the range, both 0 = none; the quantity's when not given. See settings.h */
+    bool own_range;    /* min and max stand in the profile */
     uint64_t *invalid; /* raw values (after mask) that mean "no value" */
     size_t invalid_count;
     struct profile_selector unit_from, decimals_from, status_from;

@@ -280,7 +280,8 @@ static void take_from_quantity(const struct reader *reader, const struct node *m
     if (point->title_en == NULL)
         point->title_en =
             arena_text(reader->arena, quantity == NULL ? point->name : quantity->title_en);
-    if (quantity != NULL && tree_member(map, "min") == NULL) {
+    point->own_range = tree_member(map, "min") != NULL;
+    if (quantity != NULL && !point->own_range) {
         point->min = quantity->min;
         point->max = quantity->max;
     }

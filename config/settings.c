@@ -181,16 +181,29 @@ static void read_point(const struct loader *loader, const struct node *member,
     point->has_deadband = tree_member(member, "deadband") != NULL;
 }
 
-static void read_points(const struct loader *loader, const struct node *node,
-                        struct settings_device *device)
+/* Another sector may ask the same quantity for another range. */
+static void take_range(const struct settings_device *device, const struct profile_point *own,
+                       quantity_lookup lookup, struct settings_point *point)
+{
+    const struct quantity *quantity =
+        own->own_range || lookup == NULL ? NULL : lookup(device->sector, own->quantity);
+    point->min = quantity == NULL ? own->min : quantity->min;
+    point->max = quantity == NULL ? own->max : quantity->max;
+    point->has_range = point->min != 0 || point->max != 0;
+}
+
+static void read_points(const struct loader *loader, const struct settings_sources *sources,
+                        const struct node *node, struct settings_device *device)
 {
     if (device->profile == NULL)
         return;
     size_t count = device->profile->point_count;
     device->points = arena_array(loader->reader.arena, count, sizeof(*device->points));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         device->points[i] =
             (struct settings_point){.place = device->place, .every_ms = device->every_ms};
+        take_range(device, &device->profile->points[i], sources->quantity, &device->points[i]);
+    }
     const struct node *points = tree_member(node, "points");
     const struct node *member = points != NULL && points->kind == NODE_MAP ? points->first : NULL;
     for (; member != NULL; member = member->next)
@@ -217,7 +230,7 @@ static void read_devices(struct loader *loader, const struct settings_sources *s
         resolve_profile(loader, sources, wanted, node, &draft, device);
         if (device->sector == SECTOR_UNSPECIFIED && device->profile != NULL)
             device->sector = device->profile->sector;
-        read_points(loader, node, device);
+        read_points(loader, sources, node, device);
     }
 }
 

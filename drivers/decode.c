@@ -260,32 +260,32 @@ static struct value bad(enum quality quality)
     return (struct value){.steps = 0, .quality = (uint8_t)quality};
 }
 
-static struct value as_float(const struct profile_point *point, double value)
+static struct value as_float(const struct settings_point *settings, double value)
 {
     if (!(fabs(value) <= (double)FLT_MAX))
         return bad(QUALITY_INVALID);
     float real = (float)value;
-    if ((point->min != 0 || point->max != 0) &&
-        (real < (float)point->min || real > (float)point->max))
+    if (settings->has_range && (real < (float)settings->min || real > (float)settings->max))
         return bad(QUALITY_OUT_OF_RANGE);
     struct value out = {.steps = 0};
     out.real = real;
     return out;
 }
 
-static struct value as_steps(const struct profile_point *point, int64_t steps)
+static struct value as_steps(const struct profile_point *point,
+                             const struct settings_point *settings, int64_t steps)
 {
     if (steps > VALUE_STEPS_MAX || steps < -VALUE_STEPS_MAX)
         return bad(QUALITY_INVALID);
     /* A quotient of whole numbers is the double that the same decimal in the profile became. */
     double value = (double)steps / powers[point->decimals];
-    if ((point->min != 0 || point->max != 0) && (value < point->min || value > point->max))
+    if (settings->has_range && (value < settings->min || value > settings->max))
         return bad(QUALITY_OUT_OF_RANGE);
     return (struct value){.steps = steps};
 }
 
-static struct value decode_point(const struct profile_point *point, double mount_height,
-                                 const struct answer *answer)
+static struct value decode_point(const struct profile_point *point,
+                                 const struct settings_point *settings, const struct answer *answer)
 {
     const uint16_t *words = answer_at(answer, point->address, profile_type_registers(point->type));
     struct selected selected;
@@ -302,14 +302,14 @@ static struct value decode_point(const struct profile_point *point, double mount
     struct value out;
     int64_t steps;
     if (!point->is_float && exact_steps(point, &raw, &selected, &steps)) {
-        out = as_steps(point, steps);
+        out = as_steps(point, settings, steps);
     } else {
-        double value = real_value(point, mount_height, raw.real, &selected);
+        double value = real_value(point, settings->mount_height, raw.real, &selected);
         double scaled = value * powers[point->decimals];
         if (point->is_float)
-            out = as_float(point, value);
+            out = as_float(settings, value);
         else if (fabs(scaled) <= (double)VALUE_STEPS_MAX)
-            out = as_steps(point, llround(scaled));
+            out = as_steps(point, settings, llround(scaled));
         else
             out = bad(QUALITY_INVALID);
     }
@@ -328,7 +328,6 @@ void decode_block(const struct settings_device *device, const struct plan_block 
     };
     for (uint16_t i = 0; i < block->point_count; i++) {
         uint16_t index = block->points[i];
-        out[i] = decode_point(&device->profile->points[index], device->points[index].mount_height,
-                              &answer);
+        out[i] = decode_point(&device->profile->points[index], &device->points[index], &answer);
     }
 }

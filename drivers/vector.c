@@ -145,8 +145,13 @@ size_t vector_replay(const struct profile *profile, struct diagnostics *out)
         diagnostics_add(out, SEVERITY_ERROR, profile->place, "no memory to replay the vectors");
         return 0;
     }
-    for (size_t i = 0; i < profile->point_count; i++)
-        points[i].mount_height = VECTOR_MOUNT_HEIGHT;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        const struct profile_point *point = &profile->points[i];
+        points[i] = (struct settings_point){.mount_height = VECTOR_MOUNT_HEIGHT,
+                                            .has_range = point->min != 0 || point->max != 0,
+                                            .min = point->min,
+                                            .max = point->max};
+    }
     struct settings_device device = {.profile = profile, .points = points};
     for (size_t i = 0; i < profile->vector_count; i++) {
         if (profile->vectors[i].response_length == 0)

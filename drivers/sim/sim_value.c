@@ -115,9 +115,10 @@ static void clip_to_range(struct span *span, const struct settings_device *devic
     const struct profile_point *point = &device->profile->points[index];
     double limit = STEPS_LIMIT / pow(10, point->decimals);
     clip(span, raw_of(device, index, walk, -limit), raw_of(device, index, walk, limit));
-    if (point->min != 0 || point->max != 0) {
-        clip(span, raw_of(device, index, walk, point->min),
-             raw_of(device, index, walk, point->max));
+    const struct settings_point *settings = &device->points[index];
+    if (settings->has_range) {
+        clip(span, raw_of(device, index, walk, settings->min),
+             raw_of(device, index, walk, settings->max));
     }
     if (point->wrap > 0) {
         /* The wrap itself is shown as 0. */

@@ -110,9 +110,12 @@ static bool register_device(struct store *store, struct given *ids, uint32_t ord
     return length && database_run(store, STATEMENT_DEVICE_PUT);
 }
 
-static bool register_point(struct store *store, struct given *ids, uint32_t ordinal,
-                           uint32_t device, const struct profile_point *point, uint32_t *out)
+static bool register_point(struct store *store, struct given *ids, uint32_t ordinal, size_t d,
+                           size_t p)
 {
+    const struct settings_device *owner = &store->settings->devices[d];
+    const struct profile_point *point = &owner->profile->points[p];
+    uint32_t device = store->ids.device[d];
     uint8_t body[BODY_MAX];
     char meaning[256];
     int64_t id = 0;
@@ -125,10 +128,10 @@ static bool register_point(struct store *store, struct given *ids, uint32_t ordi
     bool known = found(s, &id);
     if (!known)
         id = ++ids->points;
-    size_t length = pack_point(point, device, (uint32_t)id, body);
+    size_t length = pack_point(point, &owner->points[p], device, (uint32_t)id, body);
     bool same = known && unchanged(s, body, length);
     sqlite3_reset(s);
-    *out = (uint32_t)id;
+    store->ids.point[d][p] = (uint32_t)id;
     if (same)
         return true;
     s = database_statement(store, STATEMENT_POINT_PUT);
@@ -210,8 +213,7 @@ bool identity_register(struct store *store)
         if (!store->ids.point[d] || !register_device(store, &ids, ordinal, d))
             return false;
         for (size_t p = 0; p < profile->point_count; p++) {
-            if (!register_point(store, &ids, ordinal, store->ids.device[d], &profile->points[p],
-                                &store->ids.point[d][p]))
+            if (!register_point(store, &ids, ordinal, d, p))
                 return false;
         }
         if (!retire_points(store, ordinal, store->ids.device[d], store->ids.point[d],

@@ -37,7 +37,10 @@ static struct value decode_at(struct profile_point point, double mount, uint16_t
 {
     static const uint16_t first = 0;
     struct profile profile = {.points = &point, .point_count = 1};
-    struct settings_point settings = {.mount_height = mount};
+    struct settings_point settings = {.mount_height = mount,
+                                      .has_range = point.min != 0 || point.max != 0,
+                                      .min = point.min,
+                                      .max = point.max};
     struct settings_device device = {.profile = &profile, .points = &settings, .base = base};
     struct plan_block block = {.function = point.function,
                                .address = base,

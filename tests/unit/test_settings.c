@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "config/suggest.h"
 #include "drivers/class.h"
+#include "drivers/decode.h"
 
 static const char *const FOLDERS[] = {"/nonexistent", TESTS_DIR "/replay/wrong/profiles"};
 static const char *const SHIPPED[] = {SOURCE_DIR "/config/profiles"};
@@ -164,6 +165,46 @@ static void devices(void **state)
     diagnostics_free(diagnostics);
 }
 
+/* A pressure of 2.0 MPa is none of a water main, but one of a heat main. */
+static void ranges_are_the_sectors(void **state)
+{
+    (void)state;
+    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    static const char text[] =
+        "gateway: { id: gw-1, region: 140502 }\n"
+        "lines: [ { name: plc, transport: tcp, host: 192.168.1.10 } ]\n"
+        "devices:\n"
+        "  - { name: main-1, line: plc, unit: 1, profile: press-level-a, sector: heat }\n"
+        "  - { name: main-2, line: plc, unit: 2, profile: press-level-a }\n"
+        "  - { name: well-1, line: plc, unit: 3, profile: urm12, sector: manhole,\n"
+        "      points: { level: { mount_height: 5 } } }\n";
+    struct diagnostics *diagnostics = diagnostics_new();
+    const struct source *source =
+        diagnostics_source(diagnostics, "gateway.yaml", text, strlen(text));
+    struct settings *settings = settings_parse(source, &sources, diagnostics);
+    assert_string_equal(diagnostics_text(diagnostics), "");
+    const struct settings_point *heat = settings->devices[0].points;
+    const struct settings_point *water = settings->devices[1].points;
+    const struct settings_point *well = settings->devices[2].points;
+    assert_true(heat->has_range && heat->min == -0.1 && heat->max == 2.5);
+    assert_true(water->has_range && water->max == 1.6);
+    assert_true(well[0].min == 0.7 && well[0].max == 15); /* the profile's own, in any sector */
+    assert_true(well[1].min == -0.5 && well[1].max == 100);
+
+    static const uint16_t registers[] = {0, 3, 2000}; /* MPa, three decimals */
+    static const uint16_t first = 0;
+    struct plan_block block = {
+        .function = FUNCTION_HOLDING, .address = 2, .count = 3, .points = &first, .point_count = 1};
+    struct value value;
+    decode_block(&settings->devices[0], &block, registers, &value);
+    assert_int_equal(value.quality, QUALITY_GOOD);
+    assert_true(value.steps == 200000);
+    decode_block(&settings->devices[1], &block, registers, &value);
+    assert_int_equal(value.quality, QUALITY_OUT_OF_RANGE);
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+}
+
 static void uplinks(void **state)
 {
     (void)state;
@@ -289,9 +330,13 @@ static void suggestions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),        cmocka_unit_test(devices),
-        cmocka_unit_test(uplinks),         cmocka_unit_test(gateway_section),
-        cmocka_unit_test(shipped_example), cmocka_unit_test(scalars),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(devices),
+        cmocka_unit_test(ranges_are_the_sectors),
+        cmocka_unit_test(uplinks),
+        cmocka_unit_test(gateway_section),
+        cmocka_unit_test(shipped_example),
+        cmocka_unit_test(scalars),
         cmocka_unit_test(suggestions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

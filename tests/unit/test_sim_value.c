@@ -28,7 +28,10 @@ static const struct settings_device *new_device(const struct profile *profile, u
     memset(points, 0, sizeof points);
     for (size_t i = 0; i < profile->point_count; i++) {
         const struct profile_point *point = &profile->points[i];
-        points[i].mount_height = point->max > 0 ? point->max : 10;
+        points[i] = (struct settings_point){.mount_height = point->max > 0 ? point->max : 10,
+                                            .has_range = point->min != 0 || point->max != 0,
+                                            .min = point->min,
+                                            .max = point->max};
     }
     device = (struct settings_device){
         .name = name, .unit = 1, .base = base, .profile = profile, .points = points};
