@@ -165,6 +165,16 @@ void profile_free(struct profile *profile);
 /* Index of the point of that name, or -1. */
 int profile_point_index(const struct profile *profile, const char *name);
 
+/* The registers from `first` to before `end` that a point needs: its own and its selectors', which
+ * must all come with one answer. Without the device's base. */
+void profile_point_span(const struct profile_point *point, uint32_t *first, uint32_t *end);
+
+/* True when the function reads single bits, not registers. */
+static inline bool profile_is_bits(enum function function)
+{
+    return function == FUNCTION_COIL || function == FUNCTION_DISCRETE;
+}
+
 /* Registers (or bits) that a value of this type fills. */
 uint16_t profile_type_registers(enum register_type type);
 

@@ -11,10 +11,6 @@ void profile_point_read(const struct reader *reader, const struct node *list,
 void profile_vector_read(const struct reader *reader, const struct node *list,
                          struct profile *profile);
 
-/* The registers of a point and those it needs beside its own, which must all come with one answer.
- */
-void profile_point_span(const struct profile_point *point, uint32_t *first, uint32_t *end);
-
 /* `unit_from`, `decimals_from` and `status_from` of a point whose other fields are complete. */
 bool profile_selector_read(const struct reader *reader, const struct node *map,
                            struct profile_point *point);

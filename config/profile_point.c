@@ -202,7 +202,7 @@ static const struct node *at(const struct node *map, const char *key)
 static bool check_type(const struct reader *reader, const struct node *map,
                        const struct profile_point *point)
 {
-    bool bits = point->function == FUNCTION_COIL || point->function == FUNCTION_DISCRETE;
+    bool bits = profile_is_bits(point->function);
     unsigned int width = type_bits(point->type);
     if (bits != (point->type == REGISTER_BIT))
         return field_error(reader, at(map, "type"),

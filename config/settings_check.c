@@ -3,14 +3,20 @@
  * Runs in the thread that loads a configuration, after every field has been read; changes nothing
  * but the diagnostics. Parts of the settings may be missing here, because the file may be wrong. */
 #include <string.h>
+#include <strings.h>
 
-#include "config/profile_parts.h"
 #include "config/scalar.h"
 #include "config/settings_parts.h"
 
 static bool is_same(const char *a, const char *b)
 {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* Names of hosts are the same in any case. */
+static bool is_same_host(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcasecmp(a, b) == 0;
 }
 
 static bool is_tcp(const struct settings_line *line)
@@ -96,7 +102,7 @@ static bool lines_clash(const struct loader *loader, size_t earlier, size_t late
                     a->name == NULL ? "?" : a->name, a->place.line);
         return true;
     }
-    if (!tcp || !is_same(a->host, b->host) || a->port != b->port)
+    if (!tcp || !is_same_host(a->host, b->host) || a->port != b->port)
         return false;
     diagnostics_add(loader->reader.out, SEVERITY_WARNING, tree_member(node, "host")->place,
                     "%s port %u already belongs to line \"%s\" (line %u); many gateways take "
@@ -340,7 +346,7 @@ static void check_uplink_pair(const struct loader *loader, const struct settings
                     a->place.line);
     for (size_t i = 0; i < a->url_count * b->url_count; i++) {
         const struct settings_url *p = &a->urls[i / b->url_count], *q = &b->urls[i % b->url_count];
-        if (p->port != q->port || !is_same(p->host, q->host))
+        if (p->port != q->port || !is_same_host(p->host, q->host))
             continue;
         const struct node *urls = tree_member(node, "urls"), *item = urls->first;
         for (size_t left = i % b->url_count; left > 0 && item->next != NULL; left--)

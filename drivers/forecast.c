@@ -36,7 +36,7 @@ double forecast_request_us(const struct settings_line *line, const struct profil
         return turnaround_us;
     double character = character_us(&line->serial);
     double silence = line->serial.baud > 19200 ? SILENCE_FAST_US : SILENCE_CHARACTERS * character;
-    unsigned data = plan_is_bits(function) ? (count + 7U) / 8 : count * 2U;
+    unsigned data = profile_is_bits(function) ? (count + 7U) / 8 : count * 2U;
     return (REQUEST_CHARACTERS + REPLY_CHARACTERS + data) * character + 2 * silence + turnaround_us;
 }
 

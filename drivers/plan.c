@@ -23,26 +23,6 @@ struct item {
     uint32_t first, last; /* registers, without the base */
 };
 
-static void span_include(uint32_t *first, uint32_t *last, const struct profile_selector *selector)
-{
-    if (!selector->present)
-        return;
-    if (selector->address < *first)
-        *first = selector->address;
-    if (selector->address > *last)
-        *last = selector->address;
-}
-
-struct plan_span plan_point_span(const struct profile_point *point)
-{
-    uint32_t first = point->address;
-    uint32_t last = first + profile_type_registers(point->type) - 1;
-    span_include(&first, &last, &point->unit_from);
-    span_include(&first, &last, &point->decimals_from);
-    span_include(&first, &last, &point->status_from);
-    return (struct plan_span){(uint16_t)first, last - first + 1};
-}
-
 static int compare(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
@@ -75,7 +55,7 @@ static int compare_points(const void *left, const void *right)
 
 static uint32_t block_cap(const struct profile *profile, enum function function)
 {
-    if (plan_is_bits(function))
+    if (profile_is_bits(function))
         return MODBUS_MAX_BITS;
     if (profile->max_registers == 0 || profile->max_registers > MODBUS_MAX_REGISTERS)
         return MODBUS_MAX_REGISTERS;
@@ -91,7 +71,7 @@ static bool joins(const struct item *head, uint32_t last, const struct item *ite
     if (end - head->first + 1 > cap)
         return false;
     uint32_t gap = item->first > last ? item->first - last - 1 : 0;
-    uint32_t characters = plan_is_bits(item->function) ? gap / 8 : gap * 2;
+    uint32_t characters = profile_is_bits(item->function) ? gap / 8 : gap * 2;
     return characters <= REQUEST_CHARACTERS;
 }
 
@@ -100,13 +80,14 @@ static size_t collect_items(const struct settings_device *device, struct item *i
     const struct profile *profile = device->profile;
     for (size_t i = 0; i < profile->point_count; i++) {
         const struct profile_point *point = &profile->points[i];
-        struct plan_span span = plan_point_span(point);
+        uint32_t first, end;
+        profile_point_span(point, &first, &end);
         items[i] = (struct item){
             .point = (uint16_t)i,
             .function = point->function,
             .every_ms = device->points[i].every_ms,
-            .first = span.address,
-            .last = span.address + span.count - 1,
+            .first = first,
+            .last = end - 1,
         };
     }
     qsort(items, profile->point_count, sizeof items[0], compare_items);

@@ -30,17 +30,4 @@ struct plan {
 struct plan *plan_new(const struct settings *settings);
 void plan_free(struct plan *plan);
 
-/* First register that a point needs and how many from there, its selectors included; without the
- * device's base. */
-struct plan_span {
-    uint16_t address;
-    uint32_t count;
-};
-struct plan_span plan_point_span(const struct profile_point *point);
-
-static inline bool plan_is_bits(enum function function)
-{
-    return function == FUNCTION_COIL || function == FUNCTION_DISCRETE;
-}
-
 #endif

@@ -47,7 +47,7 @@ static bool is_exception(const struct profile_vector *vector)
 static bool read_response(const struct profile_vector *vector, const struct plan_block *block,
                           uint16_t *words)
 {
-    bool bits = plan_is_bits(block->function);
+    bool bits = profile_is_bits(block->function);
     size_t bytes = bits ? ((size_t)block->count + 7) / 8 : (size_t)block->count * 2;
     if (vector->response_length != RESPONSE_HEAD + bytes + CRC_LENGTH)
         return false;
@@ -59,9 +59,10 @@ static bool read_response(const struct profile_vector *vector, const struct plan
 
 static bool lies_in_block(const struct profile_point *point, const struct plan_block *block)
 {
-    struct plan_span span = plan_point_span(point);
-    return point->function == block->function && span.address >= block->address &&
-           span.address + span.count <= (uint32_t)block->address + block->count;
+    uint32_t first, end;
+    profile_point_span(point, &first, &end);
+    return point->function == block->function && first >= block->address &&
+           end <= (uint32_t)block->address + block->count;
 }
 
 static double number_of(const struct profile_point *point, struct value value)

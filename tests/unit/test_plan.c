@@ -178,16 +178,16 @@ static void check_blocks(const struct bench *bench, const struct plan *plan)
     unsigned seen[MAX_POINTS] = {0};
     for (size_t b = 0; b < plan->block_count; b++) {
         const struct plan_block *block = &plan->blocks[b];
-        uint32_t cap = plan_is_bits(block->function) ? 2000 : bench->profile.max_registers;
+        uint32_t cap = profile_is_bits(block->function) ? 2000 : bench->profile.max_registers;
         assert_in_range(block->count, 1, cap);
         assert_true(block->point_count > 0);
         for (uint16_t k = 0; k < block->point_count; k++) {
             uint16_t index = block->points[k];
             assert_true(k == 0 || block->points[k - 1] < index);
-            struct plan_span span = plan_point_span(&bench->points[index]);
-            uint32_t first = (uint32_t)span.address + bench->device.base;
-            assert_true(first >= block->address);
-            assert_true(first + span.count <= (uint32_t)block->address + block->count);
+            uint32_t first, end, base = bench->device.base;
+            profile_point_span(&bench->points[index], &first, &end);
+            assert_true(base + first >= block->address);
+            assert_true(base + end <= (uint32_t)block->address + block->count);
             assert_int_equal(bench->points[index].function, block->function);
             assert_int_equal(bench->periods[index].every_ms, block->every_ms);
             seen[index]++;
