@@ -15,7 +15,6 @@
 
 struct sensor_class {
     enum sector sector;
-    const char *title_zh;
     const struct quantity *quantities;
     size_t count;
 };

@@ -20,7 +20,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_bridge = {
     .sector = SECTOR_BRIDGE,
-    .title_zh = "桥梁",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

@@ -23,7 +23,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_corridor = {
     .sector = SECTOR_CORRIDOR,
-    .title_zh = "地下综合管廊",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

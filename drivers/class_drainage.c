@@ -29,7 +29,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_drainage = {
     .sector = SECTOR_DRAINAGE,
-    .title_zh = "排水",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

@@ -21,7 +21,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_gas = {
     .sector = SECTOR_GAS,
-    .title_zh = "燃气",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

@@ -20,7 +20,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_heat = {
     .sector = SECTOR_HEAT,
-    .title_zh = "供热",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

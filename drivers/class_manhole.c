@@ -22,7 +22,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_manhole = {
     .sector = SECTOR_MANHOLE,
-    .title_zh = "窨井盖",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

@@ -23,7 +23,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_sponge = {
     .sector = SECTOR_SPONGE,
-    .title_zh = "海绵设施",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

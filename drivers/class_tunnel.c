@@ -21,7 +21,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_tunnel = {
     .sector = SECTOR_TUNNEL,
-    .title_zh = "隧道",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

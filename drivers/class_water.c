@@ -18,7 +18,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_water = {
     .sector = SECTOR_WATER,
-    .title_zh = "供水",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

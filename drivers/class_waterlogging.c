@@ -21,7 +21,6 @@ static const struct quantity quantities[] = {
 
 const struct sensor_class class_waterlogging = {
     .sector = SECTOR_WATERLOGGING,
-    .title_zh = "内涝积水",
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
 };

@@ -90,29 +90,6 @@ const char *names_clock_state(enum clock_state state)
     return "unspecified";
 }
 
-const char *names_gap_reason(enum gap_reason reason)
-{
-    switch (reason) {
-    case GAP_REASON_RETENTION:
-        return "retention";
-    case GAP_REASON_QUOTA:
-        return "quota";
-    case GAP_REASON_CRASH:
-        return "crash";
-    case GAP_REASON_OVERLOAD:
-        return "overload";
-    case GAP_REASON_CORRUPT:
-        return "corrupt";
-    case GAP_REASON_REFUSED:
-        return "refused";
-    case GAP_REASON_DISK:
-        return "disk";
-    case GAP_REASON_UNSPECIFIED:
-        break;
-    }
-    return "unspecified";
-}
-
 bool names_sector_parse(const char *name, enum sector *out)
 {
     for (int i = SECTOR_UNSPECIFIED + 1; i < SECTOR_COUNT; i++) {

@@ -1,4 +1,4 @@
-/* The names of sectors, qualities, clock states, gap reasons and levels: one table for everybody.
+/* Sectors, qualities, clock states, gap reasons and levels: one table for everybody.
  *
  * The numbers are those of lifeline.proto (a static assertion in message.c holds them together);
  * the names are what stands in topics, in the configuration and in JSON. */
@@ -60,12 +60,11 @@ enum gap_reason {
 };
 
 /* The lower-case name as it stands in topics, configuration and JSON ("waterlogging",
- * "out_of_range", "synced", "crash"); "unspecified" or "unknown" for a number without one. Never
+ * "out_of_range", "synced"); "unspecified" or "unknown" for a number without one. Never
  * NULL. */
 const char *names_sector(enum sector sector);
 const char *names_quality(enum quality quality);
 const char *names_clock_state(enum clock_state state);
-const char *names_gap_reason(enum gap_reason reason);
 
 /* The sector or quality of that name; false when there is none. */
 bool names_sector_parse(const char *name, enum sector *out);

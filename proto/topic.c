@@ -1,11 +1,10 @@
 /* Topic names: one table says what stands behind <root>/<region>/<gateway>/.
  *
- * Pure functions on constant data: any thread may call them. Parsing accepts only what building
- * writes, and makes sure of it by building again. Never allocates. */
+ * Pure functions on constant data: any thread may call them. What MQTT would take for something
+ * else is never built. Never allocates. */
 #include "proto/topic.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CONTENT_TYPE(message) "application/vnd.google.protobuf; messageType=lifeline.v1." message
@@ -60,59 +59,6 @@ size_t topic_build(const char *root, const struct topic *topic, char *out, size_
     else
         length = snprintf(out, capacity, "%s/%s/%s/%s", root, topic->region, topic->gateway, name);
     return length > 0 && (size_t)length < capacity ? (size_t)length : 0;
-}
-
-/* Copies the level at *text and steps behind its slash; false when it is too long for out. */
-static bool take_level(const char **text, char *out, size_t capacity)
-{
-    size_t length = strcspn(*text, "/");
-    if (length >= capacity)
-        return false;
-    memcpy(out, *text, length);
-    out[length] = '\0';
-    *text += length;
-    if (**text == '/')
-        (*text)++;
-    return true;
-}
-
-static bool kind_parse(const char *name, enum topic_kind *out)
-{
-    for (int i = 0; i < TOPIC_KIND_COUNT; i++) {
-        if (strcmp(name, kinds[i].name) == 0) {
-            *out = (enum topic_kind)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool topic_parse(const char *root, const char *text, struct topic *out)
-{
-    size_t root_length = strlen(root);
-    if (strncmp(text, root, root_length) != 0 || text[root_length] != '/')
-        return false;
-    struct topic topic = {.sector = SECTOR_UNSPECIFIED};
-    const char *at = text + root_length + 1;
-    char level[TOPIC_LEVEL_MAX + 1];
-    if (!take_level(&at, topic.region, sizeof(topic.region)) ||
-        !take_level(&at, topic.gateway, sizeof(topic.gateway)) ||
-        !take_level(&at, level, sizeof(level)) || !kind_parse(level, &topic.kind))
-        return false;
-    if (kinds[topic.kind].has_sector &&
-        (!take_level(&at, level, sizeof(level)) || !names_sector_parse(level, &topic.sector)))
-        return false;
-    if (kinds[topic.kind].has_part) {
-        if (!take_level(&at, level, sizeof(level)))
-            return false;
-        topic.part = (uint32_t)strtoul(level, NULL, 10);
-    }
-    /* Leading zeros, signs, missing or further levels: whatever it was, it was not ours. */
-    char again[4 * (TOPIC_LEVEL_MAX + 1) + 16];
-    if (!topic_build("", &topic, again, sizeof(again)) || strcmp(again, text + root_length) != 0)
-        return false;
-    *out = topic;
-    return true;
 }
 
 bool topic_retained(enum topic_kind kind)

@@ -1,4 +1,4 @@
-/* Topics: <root>/<region>/<gateway>/<kind>[/<sector>[/<part>]], built and read back. */
+/* Topics: <root>/<region>/<gateway>/<kind>[/<sector>[/<part>]]. */
 #ifndef LIFELINE_TOPIC_H
 #define LIFELINE_TOPIC_H
 
@@ -34,10 +34,6 @@ struct topic {
 /* Writes the topic and a final NUL. Returns the length without it, or 0 when it does not fit or a
  * level that the kind needs is empty or out of range. The root may have several levels. */
 size_t topic_build(const char *root, const struct topic *topic, char *out, size_t capacity);
-
-/* Reads a topic under that root. False when it is not one that topic_build() would write. */
-bool topic_parse(const char *root, const char *text, struct topic *out)
-    __attribute__((warn_unused_result));
 
 /* True when messages of this kind are published retained. */
 bool topic_retained(enum topic_kind kind);

@@ -1,4 +1,4 @@
-/* The names of sectors, qualities, clock states and gap reasons.
+/* The names of sectors, qualities and clock states.
  *
  * The generated descriptors are the measure: every value of their enums has its name in lower case
  * and without the prefix, and reads back. A number or a word that is not there has no name. */
@@ -28,11 +28,6 @@ static const char *clock_name(int number)
     return names_clock_state((enum clock_state)number);
 }
 
-static const char *reason_name(int number)
-{
-    return names_gap_reason((enum gap_reason)number);
-}
-
 static void assert_names(const ProtobufCEnumDescriptor *type, const char *prefix,
                          const char *(*name_of)(int number))
 {
@@ -52,7 +47,6 @@ static void test_names_are_the_wires(void **state)
     assert_names(&lifeline__v1__sector__descriptor, "SECTOR_", sector_name);
     assert_names(&lifeline__v1__quality__descriptor, "QUALITY_", quality_name);
     assert_names(&lifeline__v1__clock_state__descriptor, "CLOCK_STATE_", clock_name);
-    assert_names(&lifeline__v1__gap_reason__descriptor, "GAP_REASON_", reason_name);
 }
 
 static void test_numbers_without_a_name(void **state)
@@ -62,7 +56,6 @@ static void test_numbers_without_a_name(void **state)
         assert_string_equal(sector_name(number), "unspecified");
         assert_string_equal(quality_name(number), "unknown");
         assert_string_equal(clock_name(number), "unspecified");
-        assert_string_equal(reason_name(number), "unspecified");
     }
     assert_string_equal(quality_name(5), "unknown");
     assert_string_equal(quality_name(15), "unknown");
