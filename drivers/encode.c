@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A decimals register without a table is the number itself, 0 to 9. */
+#define DIRECT_DECIMALS 10
+
 static void split_words(uint64_t joined, uint16_t count, enum register_order order, uint16_t *words)
 {
     bool words_reversed = order == ORDER_CDAB || order == ORDER_DCBA;
@@ -133,7 +136,7 @@ static const struct profile_code *own_unit(const struct profile_selector *select
 static struct profile_code own_decimals(const struct profile_point *point)
 {
     const struct profile_selector *selector = &point->decimals_from;
-    uint8_t wanted = point->decimals > 9 ? 9 : point->decimals;
+    uint8_t wanted = point->decimals < DIRECT_DECIMALS ? point->decimals : DIRECT_DECIMALS - 1;
     if (selector->code_count == 0)
         return (struct profile_code){.code = wanted, .decimals = wanted};
     struct profile_code best = selector->codes[0];
@@ -162,15 +165,51 @@ static struct encode_patch patch_of(const struct profile_selector *selector, uin
                                  (uint16_t)(shifted & selector->mask)};
 }
 
-size_t encode_selectors(const struct profile_point *point,
+static uint32_t unit_codes(const struct profile_point *point)
+{
+    size_t count = point->unit_from.present ? point->unit_from.code_count : 0;
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+static uint32_t decimals_codes(const struct profile_point *point)
+{
+    if (!point->decimals_from.present)
+        return 1;
+    size_t count = point->decimals_from.code_count;
+    return count > 0 ? (uint32_t)count : DIRECT_DECIMALS;
+}
+
+uint32_t encode_variants(const struct profile_point *point)
+{
+    return unit_codes(point) * decimals_codes(point);
+}
+
+static const struct profile_code *unit_of(const struct profile_point *point, uint32_t variant)
+{
+    const struct profile_selector *selector = &point->unit_from;
+    if (variant == ENCODE_OWN || selector->code_count == 0)
+        return own_unit(selector);
+    return &selector->codes[variant % unit_codes(point)];
+}
+
+static uint32_t decimals_of(const struct profile_point *point, uint32_t variant)
+{
+    const struct profile_selector *selector = &point->decimals_from;
+    if (variant == ENCODE_OWN)
+        return own_decimals(point).code;
+    uint32_t index = variant / unit_codes(point) % decimals_codes(point);
+    return selector->code_count > 0 ? selector->codes[index].code : index;
+}
+
+size_t encode_selectors(const struct profile_point *point, uint32_t variant,
                         struct encode_patch patches[ENCODE_PATCHES])
 {
     size_t count = 0;
     const struct profile_code *code;
-    if (point->unit_from.present && (code = own_unit(&point->unit_from)) != NULL)
+    if (point->unit_from.present && (code = unit_of(point, variant)) != NULL)
         patches[count++] = patch_of(&point->unit_from, code->code);
     if (point->decimals_from.present)
-        patches[count++] = patch_of(&point->decimals_from, own_decimals(point).code);
+        patches[count++] = patch_of(&point->decimals_from, decimals_of(point, variant));
     if (point->status_from.present && (code = good_status(&point->status_from)) != NULL)
         patches[count++] = patch_of(&point->status_from, code->code);
     return count;

@@ -20,10 +20,17 @@ struct encode_patch {
 
 #define ENCODE_PATCHES 3
 
-/* What the unit, decimals and status registers of a point should hold: the point's own unit where
- * the sensor has it, decimals that keep the point's precision, a status that means good. Returns
- * how many patches it wrote. */
-size_t encode_selectors(const struct profile_point *point,
+/* The sensor's own unit and decimals are up to whoever set it up: how many pairs of them a point
+ * may be met with; 1 when it has no such registers. */
+uint32_t encode_variants(const struct profile_point *point);
+
+/* Of the variants the one that needs the least converting: the point's own unit where the sensor
+ * has it, decimals that keep the point's precision. */
+#define ENCODE_OWN UINT32_MAX
+
+/* What the unit, decimals and status registers of a point should hold: the codes of that variant
+ * (counted round) and a status that means good. Returns how many patches it wrote. */
+size_t encode_selectors(const struct profile_point *point, uint32_t variant,
                         struct encode_patch patches[ENCODE_PATCHES]);
 
 #endif

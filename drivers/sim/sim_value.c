@@ -16,6 +16,9 @@
 #define DISTINCT_MAX (1u << 24)
 #define FLOAT_GRID   65536.0
 
+/* With fewer values than this a unit or decimals code shows too little of its point. */
+#define ENOUGH 1000
+
 /* Up to here raw x scale is right to the last digit in a double. */
 #define STEPS_LIMIT ((double)(INT64_C(1) << 47))
 
@@ -96,9 +99,8 @@ static double raw_of(const struct settings_device *device, size_t index, const s
                      double value)
 {
     const struct profile_point *point = &device->profile->points[index];
-    if (point->below_mount) {
+    if (point->below_mount)
         value = device->points[index].mount_height - value;
-    }
     return (value * walk->divisor / walk->factor - point->offset) / point->scale;
 }
 
@@ -306,38 +308,36 @@ static void read_selectors(const struct sim_value *value, size_t index)
     if (point->unit_from.present) {
         uint32_t code = selected(value, point, &point->unit_from);
         for (size_t i = 0; i < point->unit_from.code_count; i++) {
-            if (point->unit_from.codes[i].code == code) {
+            if (point->unit_from.codes[i].code == code)
                 walk->factor = point->unit_from.codes[i].factor;
-            }
         }
     }
     if (point->decimals_from.present) {
         uint32_t code = selected(value, point, &point->decimals_from);
         uint32_t decimals = code;
         for (size_t i = 0; i < point->decimals_from.code_count; i++) {
-            if (point->decimals_from.codes[i].code == code) {
+            if (point->decimals_from.codes[i].code == code)
                 decimals = point->decimals_from.codes[i].decimals;
-            }
         }
         walk->divisor = pow(10, decimals);
     }
 }
 
 /* Selector registers that two points share get the code that the first of them asks for. */
-static void collect_patches(struct sim_value *value)
+static void collect_patches(struct sim_value *value, uint32_t variant)
 {
+    value->patch_count = 0;
     const struct profile *profile = value->device->profile;
     for (size_t i = 0; i < profile->point_count; i++) {
         struct encode_patch patches[ENCODE_PATCHES];
-        size_t count = encode_selectors(&profile->points[i], patches);
+        size_t count = encode_selectors(&profile->points[i], variant, patches);
         for (size_t j = 0; j < count; j++) {
             uint16_t taken;
             patched(value, profile->points[i].function, patches[j].address, &taken);
             patches[j].mask &= (uint16_t)~taken;
             patches[j].bits &= patches[j].mask;
-            if (patches[j].mask == 0) {
+            if (patches[j].mask == 0)
                 continue;
-            }
             value->patch_functions[value->patch_count] = profile->points[i].function;
             value->patches[value->patch_count++] = patches[j];
         }
@@ -395,13 +395,53 @@ static void plan_walk(struct sim_value *value, size_t index)
     walk->start = (hash_text(device->name) + (uint32_t)index * 2654435761u) % walk->count;
 }
 
+static void plan_all(struct sim_value *value, uint32_t variant)
+{
+    size_t points = value->device->profile->point_count;
+    memset(value->walks, 0, points * sizeof *value->walks);
+    collect_patches(value, variant);
+    for (size_t i = 0; i < points; i++)
+        read_selectors(value, i);
+    for (size_t i = 0; i < points; i++)
+        plan_walk(value, i);
+}
+
+static bool shows_enough(const struct sim_value *value)
+{
+    const struct profile *profile = value->device->profile;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        if (encode_variants(&profile->points[i]) > 1 && sim_value_distinct(value, i) < ENOUGH) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sensors of one model are set up in different units: the device's name says which this one has,
+ * or the next one in which its points still move. */
+static void choose_variant(struct sim_value *value)
+{
+    const struct settings_device *device = value->device;
+    uint32_t variants = 1;
+    for (size_t i = 0; i < device->profile->point_count; i++) {
+        uint32_t own = encode_variants(&device->profile->points[i]);
+        variants = own > variants ? own : variants;
+    }
+    uint32_t first = hash_text(device->name) % variants;
+    for (uint32_t i = 0; i < variants; i++) {
+        plan_all(value, (first + i) % variants);
+        if (shows_enough(value))
+            return;
+    }
+    plan_all(value, ENCODE_OWN);
+}
+
 struct sim_value *sim_value_new(const struct settings_device *device)
 {
     size_t points = device->profile->point_count;
     struct sim_value *value = calloc(1, sizeof *value);
-    if (value == NULL) {
+    if (value == NULL)
         return NULL;
-    }
     value->device = device;
     value->walks = calloc(points + 1, sizeof *value->walks);
     value->patches = calloc(points * ENCODE_PATCHES + 1, sizeof *value->patches);
@@ -410,21 +450,14 @@ struct sim_value *sim_value_new(const struct settings_device *device)
         sim_value_free(value);
         return NULL;
     }
-    collect_patches(value);
-    for (size_t i = 0; i < points; i++) {
-        read_selectors(value, i);
-    }
-    for (size_t i = 0; i < points; i++) {
-        plan_walk(value, i);
-    }
+    choose_variant(value);
     return value;
 }
 
 void sim_value_free(struct sim_value *value)
 {
-    if (value == NULL) {
+    if (value == NULL)
         return;
-    }
     free(value->walks);
     free(value->patches);
     free(value->patch_functions);

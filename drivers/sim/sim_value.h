@@ -6,8 +6,9 @@
  * range and differs from its neighbour's; `stride` has no divisor in common with `count` and lies
  * near 0.38 of it, so that every one of them comes once before one comes again and neighbours in
  * time are far apart; `start` comes from the device's name and the point's index, so that two
- * points side by side differ. A counter (a point with `wrap`) counts: stride 1. The same
- * configuration gives the same numbers for ever. */
+ * points side by side differ. A counter (a point with `wrap`) counts: stride 1. Where the model
+ * says its unit or decimals in a register, the device's name chooses them. The same configuration
+ * gives the same numbers for ever. */
 #ifndef LIFELINE_SIM_VALUE_H
 #define LIFELINE_SIM_VALUE_H
 

@@ -357,12 +357,13 @@ static struct profile_point random_point(void)
 }
 
 /* Registers full of noise, then the point's selectors, then its own value. */
-static void encode_into(const struct profile_point *point, double raw, uint16_t *words)
+static void encode_into(const struct profile_point *point, uint32_t variant, double raw,
+                        uint16_t *words)
 {
     struct encode_patch patches[ENCODE_PATCHES];
     for (size_t i = 0; i < WORDS; i++)
         words[i] = (uint16_t)random();
-    size_t count = encode_selectors(point, patches);
+    size_t count = encode_selectors(point, variant, patches);
     for (size_t i = 0; i < count; i++) {
         uint16_t *word = &words[patches[i].address];
         *word = (uint16_t)((*word & ~patches[i].mask) | patches[i].bits);
@@ -370,12 +371,17 @@ static void encode_into(const struct profile_point *point, double raw, uint16_t 
     encode_raw(point, raw, words + point->address);
 }
 
-/* What the profile's formula makes of a raw value beside the codes of encode_selectors(). */
-static double value_of_raw(const struct profile_point *point, double mount, double raw)
+/* What the profile's formula makes of a raw value beside the codes of encode_selectors(): units
+ * take turns first, and the second of each table is a factor of 20 and one decimal. */
+static double value_of_raw(const struct profile_point *point, uint32_t variant, double mount,
+                           double raw)
 {
     double value = raw * point->scale + point->offset;
-    if (point->decimals_from.present)
-        value /= 10; /* the code nearest to four decimals is the one that means one */
+    uint32_t of_decimals = point->unit_from.present ? variant / 2 : variant;
+    if (point->unit_from.present && variant != ENCODE_OWN && variant % 2 == 1)
+        value *= 20;
+    if (point->decimals_from.present && of_decimals % 2 == 1)
+        value /= 10; /* ENCODE_OWN too: the code nearest to four decimals */
     return point->below_mount ? mount - value : value;
 }
 
@@ -386,9 +392,10 @@ static void decode_brings_back_what_encode_wrote(void **state)
         struct profile_point point = random_point();
         double mount = pick(20);
         double raw = random_raw(&point);
-        double value = value_of_raw(&point, mount, raw);
+        uint32_t variant = pick(8) == 0 ? ENCODE_OWN : pick(100);
+        double value = value_of_raw(&point, variant, mount, raw);
         uint16_t words[WORDS];
-        encode_into(&point, raw, words);
+        encode_into(&point, variant, raw, words);
         struct value got = decode_at(point, mount, 0, words, WORDS);
         if (fabs(value) * 1e4 > 9e15)
             continue; /* may be beyond 2^53 - 1 steps */

@@ -20,11 +20,13 @@
 
 enum { TURNS = 4000 };
 
-static const struct settings_device *new_device(const struct profile *profile, uint16_t base)
+static const struct settings_device *new_device(const struct profile *profile, uint16_t base,
+                                                unsigned number)
 {
     static struct settings_point points[256];
     static struct settings_device device;
-    static char name[] = "device-1";
+    static char name[20];
+    snprintf(name, sizeof name, "device-%u", number);
     memset(points, 0, sizeof points);
     for (size_t i = 0; i < profile->point_count; i++) {
         const struct profile_point *point = &profile->points[i];
@@ -111,10 +113,11 @@ static bool is_narrow(const struct profile_point *point)
 }
 
 /* The fewest different values that a point of the profile has. */
-static uint32_t check_profile(const struct profile *profile, uint16_t base, uint32_t least)
+static uint32_t check_profile(const struct profile *profile, uint16_t base, unsigned number,
+                              uint32_t least)
 {
     uint32_t fewest = UINT32_MAX;
-    struct sim_value *value = sim_value_new(new_device(profile, base));
+    struct sim_value *value = sim_value_new(new_device(profile, base, number));
     assert_non_null(value);
     for (uint16_t i = 0; i < profile->point_count; i++) {
         check_point(value, i, profile->name);
@@ -138,12 +141,40 @@ static void shipped_profiles_read_good(void **state)
         struct profile *profile = profile_load(found.gl_pathv[i], class_quantity, diagnostics);
         if (profile == NULL)
             fail_msg("%s", diagnostics_text(diagnostics));
-        check_profile(profile, 0, 200);
-        check_profile(profile, 300, 200);
+        for (unsigned number = 0; number < 12; number++)
+            check_profile(profile, (uint16_t)(number * 100), number, 200);
         profile_free(profile);
         diagnostics_free(diagnostics);
     }
     globfree(&found);
+}
+
+/* Pressure sensors of one model in many units, each with several decimals, and always the same. */
+static void names_choose_unit_and_decimals(void **state)
+{
+    (void)state;
+    struct diagnostics *diagnostics = diagnostics_new();
+    struct profile *profile =
+        profile_load(SOURCE_DIR "/config/profiles/press-level-a.yaml", class_quantity, diagnostics);
+    assert_non_null(profile);
+    unsigned units = 0, decimals = 0;
+    for (unsigned number = 0; number < 100; number++) {
+        uint16_t registers[2], again[2];
+        struct sim_value *value = sim_value_new(new_device(profile, 0, number));
+        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, 1, registers);
+        assert_in_range(sim_value_distinct(value, 0), ENOUGH, DISTINCT_MAX);
+        sim_value_free(value);
+        value = sim_value_new(new_device(profile, 0, number));
+        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, 77, again);
+        sim_value_free(value);
+        assert_memory_equal(registers, again, sizeof registers);
+        units |= 1u << registers[0];
+        decimals |= 1u << registers[1];
+    }
+    assert_in_range(__builtin_popcount(units), 6, 9);
+    assert_int_equal(__builtin_popcount(decimals), 4);
+    profile_free(profile);
+    diagnostics_free(diagnostics);
 }
 
 static uint64_t random_state;
@@ -234,7 +265,7 @@ static void made_up_points_read_good(void **state)
         snprintf(name, sizeof name, "round %d type %d mask %x scale %g offset %g decimals %u",
                  round, (int)point.type, point.mask, point.scale, point.offset, point.decimals);
         struct profile profile = {.name = name, .points = &point, .point_count = 1};
-        empty += check_profile(&profile, (uint16_t)random_below(200), 0) == 0;
+        empty += check_profile(&profile, (uint16_t)random_below(200), random_below(100), 0) == 0;
     }
     assert_in_range(empty, 0, 20); /* a range that the register cannot reach */
 }
@@ -258,7 +289,7 @@ static void neighbours_in_time_and_place_differ(void **state)
     for (uint16_t i = 0; i < 100; i++)
         points[i] = word_at(i);
     struct profile profile = {.name = name, .points = points, .point_count = 100};
-    struct sim_value *value = sim_value_new(new_device(&profile, 0));
+    struct sim_value *value = sim_value_new(new_device(&profile, 0, 1));
     for (uint16_t i = 0; i + 1 < 100; i++) {
         for (uint32_t turn = 1; turn < 1000; turn++) {
             assert_int_not_equal(sim_value_steps(value, i, turn),
@@ -277,7 +308,7 @@ static void a_counter_counts(void **state)
     struct profile_point point = word_at(0);
     point.wrap = 1000;
     struct profile profile = {.name = name, .points = &point, .point_count = 1};
-    struct sim_value *value = sim_value_new(new_device(&profile, 0));
+    struct sim_value *value = sim_value_new(new_device(&profile, 0, 1));
     assert_int_equal(sim_value_distinct(value, 0), 1000);
     for (uint32_t turn = 1; turn < 2500; turn++)
         assert_int_equal((sim_value_steps(value, 0, turn) + 1) % 1000,
@@ -300,8 +331,8 @@ static void points_of_one_register_agree(void **state)
         (struct profile_selector){.present = true, .address = 5, .mask = 0xffff, .codes = &good};
     points[3].status_from.code_count = 1;
     struct profile profile = {.name = name, .points = points, .point_count = 4};
-    check_profile(&profile, 10, 1);
-    struct sim_value *value = sim_value_new(new_device(&profile, 10));
+    check_profile(&profile, 10, 1, 1);
+    struct sim_value *value = sim_value_new(new_device(&profile, 10, 1));
     assert_int_equal(sim_value_steps(value, 2, 1), 7);
     assert_int_equal(sim_value_steps(value, 0, 5) + sim_value_steps(value, 1, 5), 900);
     sim_value_free(value);
@@ -314,7 +345,7 @@ static void a_request_may_cut_a_value(void **state)
     struct profile_point point = word_at(10);
     point.type = REGISTER_U32;
     struct profile profile = {.name = name, .points = &point, .point_count = 1};
-    struct sim_value *value = sim_value_new(new_device(&profile, 100));
+    struct sim_value *value = sim_value_new(new_device(&profile, 100, 1));
     uint16_t whole[4] = {0}, part[2] = {0};
     sim_value_fill(value, FUNCTION_HOLDING, 109, 4, 3, whole);
     sim_value_fill(value, FUNCTION_HOLDING, 111, 2, 3, part);
@@ -335,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shipped_profiles_read_good),
+        cmocka_unit_test(names_choose_unit_and_decimals),
         cmocka_unit_test(made_up_points_read_good),
         cmocka_unit_test(neighbours_in_time_and_place_differ),
         cmocka_unit_test(a_counter_counts),
