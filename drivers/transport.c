@@ -4,8 +4,8 @@
  * writes to a sensor. Modbus TCP numbers its questions: an answer with another number is skipped,
  * and after a timeout or garbage the connection is closed, so that the stream cannot stay out of
  * step. RTU (over TCP too) numbers nothing: there we count the answers that a unit owes, and ask
- * again until they cannot be meant (struct unit_state). We also keep the 3.5 characters of silence
- * between RTU frames, which libmodbus does not. */
+ * again until they cannot be meant, as long as they come within late_max_ms (struct unit_state). We
+ * also keep the 3.5 characters of silence between RTU frames, which libmodbus does not. */
 #include "drivers/transport.h"
 
 #include <errno.h>
@@ -14,16 +14,23 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "drivers/transport_frame.h"
 #include "drivers/transport_link.h"
 
+/* A mobile network delivers seconds late. The tests include this file with a shorter one. */
+#ifndef TRANSPORT_LATE_MIN_MS
+#define TRANSPORT_LATE_MIN_MS 10000
+#endif
+
 enum {
-    LATE_MIN_MS = 2000,
+    LATE_MIN_MS = TRANSPORT_LATE_MIN_MS,
     OWED_MAX = 3,
     SETTLED_READS = 16,
     IDLE_CHECK_MS = 1000, /* a connection this long unused may have been closed by the other side */
     CRC_LENGTH = 2,
+    EXCEPTION_LENGTH = 3,
     BODY_MIN_MS = 100, /* for the pauses inside a frame: USB adapters 16 ms, networks more */
     BODY_MAX_MS = 500,
 };
@@ -33,12 +40,19 @@ enum {
  * late_max_ms after it. A unit that owes n answers is asked the same n + 1 times and only the last
  * answer counts: units answer in order, so what it owed has come before, or what comes answers the
  * same question asked a moment ago. At OWED_MAX it is not asked at all. It owes nothing any more
- * when it was not asked for late_max_ms, or when SETTLED_READS reads in a row went well and a whole
- * timeout without an answer followed. */
+ * when for late_max_ms it was not asked and none of what it owes came, or when SETTLED_READS reads
+ * in a row went well and a whole timeout without an answer followed.
+ *
+ * This is the limit of it: the answer to a question that nothing was heard of for late_max_ms is
+ * taken for the next one. Each straggler heard in that time shows how late the line is, and makes
+ * the wait begin again; only as often as the unit owes, so that one that speaks without being asked
+ * is still asked some day. */
 struct unit_state {
     mono_time asked;
+    mono_time heard;     /* the last straggler */
     uint16_t slowest_ms; /* reply so far */
     uint8_t owed;        /* answers that may still come */
+    uint8_t stragglers;  /* of them came uninvited since it was asked */
     uint8_t settled;     /* reads in a row that went well */
 };
 
@@ -133,6 +147,61 @@ static int64_t late_max_ms(const struct transport *t)
     return twice_ms > LATE_MIN_MS ? twice_ms : LATE_MIN_MS;
 }
 
+/* How long the right answer is that these bytes begin with, whatever its question; 0 = none. */
+static size_t whole_frame(const uint8_t *bytes, size_t size)
+{
+    int function = size > EXCEPTION_LENGTH ? bytes[1] & 0x7f : 0;
+    if (function < FUNCTION_COIL || function > FUNCTION_INPUT) {
+        return 0;
+    }
+    size_t length = (bytes[1] & 0x80 ? EXCEPTION_LENGTH : 3u + bytes[2]) + CRC_LENGTH;
+    if (length > size) {
+        return 0;
+    }
+    unsigned crc = 0xffff;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++) {
+            crc = crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1;
+        }
+    }
+    return crc == 0 ? length : 0; /* over a frame and its own CRC it is 0 */
+}
+
+/* Notes whose answers came although nobody waited for them. */
+static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        size_t length = whole_frame(bytes + i, size - i);
+        struct unit_state *unit = &t->units[bytes[i]];
+        if (length > 0 && unit->stragglers < unit->owed) {
+            unit->stragglers++;
+            unit->heard = clock_mono();
+        }
+        i += length > 0 ? length : 1;
+    }
+}
+
+/* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone. Of
+ * the stragglers in it, those are noted that came whole and among the first: at worst the unit is
+ * asked again LATE_MIN_MS after it was last asked. They count from now on, as nobody knows when
+ * they came. */
+static ssize_t discard(struct transport *t)
+{
+    uint8_t bytes[512];
+    ssize_t got = t->link.kind == TRANSPORT_TCP ? 0 : read(t->link.fd, bytes, sizeof bytes);
+    got = got > 0 ? got : 0; /* an error comes again */
+    note_stragglers(t, bytes, (size_t)got);
+    ssize_t more = transport_link_discard(&t->link);
+    if (more < 0) {
+        return -1;
+    }
+    if (got + more > 0) {
+        t->quiet_since = clock_mono();
+    }
+    return got + more;
+}
+
 /* Reads and discards until nothing has come for quiet_ns, at most for a timeout. False when the
  * link is gone. */
 static bool drain(struct transport *t, int64_t quiet_ns)
@@ -143,10 +212,9 @@ static bool drain(struct transport *t, int64_t quiet_ns)
         until = until.ns < limit.ns ? until : limit;
         switch (transport_link_wait(&t->link, until)) {
         case LINK_EVENT_READY:
-            if (transport_link_discard(&t->link) <= 0) {
+            if (discard(t) <= 0) {
                 return false;
             }
-            t->quiet_since = clock_mono();
             if (t->quiet_since.ns >= limit.ns) {
                 return true;
             }
@@ -170,12 +238,8 @@ static bool make_quiet(struct transport *t)
         while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &moment, NULL) == EINTR) {
         }
     }
-    ssize_t got = transport_link_discard(&t->link);
-    if (got > 0) {
-        t->quiet_since = clock_mono();
-        return drain(t, t->silence_ns);
-    }
-    return got == 0;
+    ssize_t got = discard(t);
+    return got > 0 ? drain(t, t->silence_ns) : got == 0;
 }
 
 static enum outcome fail(struct exchange *x, enum outcome outcome, const char *reason)
@@ -244,7 +308,7 @@ static enum outcome await_answer(struct transport *t, struct exchange *x, mono_t
         case LINK_EVENT_FAILED:
             return fail(x, OUTCOME_LINK, strerror(errno));
         }
-        memset(x->frame, 0, FRAME_REQUEST_LENGTH);
+        memset(x->frame, 0, sizeof x->frame);
         int length = modbus_receive_confirmation(t->link.modbus, x->frame);
         int error = errno;
         t->quiet_since = clock_mono();
@@ -264,7 +328,9 @@ static enum outcome await_answer(struct transport *t, struct exchange *x, mono_t
             return OUTCOME_GARBLED;
         case FRAME_FOREIGN:
             x->answer = NULL;
-            if (!is_expected_late(t, x)) {
+            if (is_expected_late(t, x)) {
+                note_stragglers(t, x->frame, sizeof x->frame);
+            } else {
                 at_end = OUTCOME_GARBLED;
             }
             if (t->quiet_since.ns >= until.ns) { /* somebody who never stops */
@@ -323,6 +389,7 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x, struct unit
     uint8_t sent[FRAME_REQUEST_LENGTH];
     transport_frame_request(x->request, sent);
     unit->asked = clock_mono();
+    unit->stragglers = 0;
     if (modbus_send_raw_request(t->link.modbus, sent, sizeof sent) < 0) {
         return send_error(x);
     }
@@ -331,18 +398,23 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x, struct unit
     return await_answer(t, x, clock_after_ms(t->quiet_since, t->link.timeout_ms));
 }
 
+static int64_t idle_ms(const struct unit_state *unit)
+{
+    mono_time last = unit->heard.ns > unit->asked.ns ? unit->heard : unit->asked;
+    return clock_ms_between(last, clock_mono());
+}
+
 static void forgive(struct transport *t, struct unit_state *unit)
 {
-    int64_t idle_ms = clock_ms_between(unit->asked, clock_mono());
     if (unit->owed == 0) {
         return;
     }
-    if (unit->settled >= SETTLED_READS && idle_ms < t->link.timeout_ms) {
-        (void)drain(t, t->link.timeout_ms * INT64_C(1000000)); /* a lost link shows when we ask */
-        idle_ms = t->link.timeout_ms;
+    (void)discard(t); /* for the stragglers; a lost link shows when we ask */
+    bool settled = unit->settled >= SETTLED_READS;
+    if (settled && idle_ms(unit) < t->link.timeout_ms) {
+        (void)drain(t, t->link.timeout_ms * INT64_C(1000000));
     }
-    if (idle_ms >= late_max_ms(t) ||
-        (unit->settled >= SETTLED_READS && idle_ms >= t->link.timeout_ms)) {
+    if (idle_ms(unit) >= (settled ? t->link.timeout_ms : late_max_ms(t))) {
         unit->owed = 0;
         unit->settled = 0;
     }
@@ -397,8 +469,7 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
 static void drop_closed(struct transport *t)
 {
     bool idle = clock_ms_between(t->quiet_since, clock_mono()) >= IDLE_CHECK_MS;
-    if (t->link.kind != TRANSPORT_RTU && transport_is_open(t) && idle &&
-        transport_link_discard(&t->link) < 0) {
+    if (t->link.kind != TRANSPORT_RTU && transport_is_open(t) && idle && discard(t) < 0) {
         transport_close(t);
     }
 }

@@ -3,7 +3,12 @@
  * Every read asks for two registers at a random address, and a register holds its own address, so a
  * late answer has the right unit, function and length and gives itself away only by its value. The
  * peer answers some requests late, after one to several timeouts, and some never; in between it
- * works through whatever has piled up, like the worst of serial gateways. The seed is printed. */
+ * works through whatever has piled up, like the worst of serial gateways. The seed is printed.
+ *
+ * Late is up to LATE_MS here, not the ten seconds of the product. */
+#define TRANSPORT_LATE_MIN_MS 1000
+#include "drivers/transport.c"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,10 +18,10 @@
 #include "drivers/clock.h"
 #include "tests/unit/transport_peer.h"
 
-enum { TIMEOUT_MS = 30, UNITS = 40 };
+enum { TIMEOUT_MS = 30, UNITS = 40, LATE_MS = TRANSPORT_LATE_MIN_MS };
 
 static unsigned seed;
-static int trial_count = 200;
+static int trial_count = 120;
 
 struct tally {
     int ok, timeout, garbled, link;
@@ -74,7 +79,10 @@ static void trials(enum transport_kind kind, enum behaviour behaviour, int delay
     assert_true(tally.timeout > 0);
     assert_true(behaviour == PEER_LATE || tally.ok > trial_count / 8);
     peer.behaviour = PEER_GOOD;
-    peer_sleep_ms(2100);
+    /* What has piled up comes now; it counts from when it is heard. */
+    peer_sleep_ms(200);
+    (void)read_random(transport, &tally, UNITS + 1);
+    peer_sleep_ms(LATE_MS + 100);
     for (int i = 0; i < 3 * UNITS; i++) {
         assert_int_equal(read_random(transport, &tally, (uint8_t)(1 + i % UNITS)), OUTCOME_OK);
     }
@@ -126,12 +134,89 @@ static void test_the_next_question(void **state)
         peer.requests = 0;
         assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
         assert_int_equal(peer.requests, 2);
-        peer_sleep_ms(2050);
+        peer_sleep_ms(LATE_MS + 50);
         assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
         assert_int_equal(peer.requests, 3);
     }
     transport_free(transport);
     peer_stop(&peer);
+}
+
+/* A whole answer of this unit that nobody waits for, or one with a wrong CRC. */
+static void send_straggler(const struct peer *peer, uint8_t unit, bool whole)
+{
+    const uint8_t request[] = {unit, FUNCTION_HOLDING, 0, 100, 0, 2};
+    uint8_t frame[300], wrapped[320];
+    size_t length = peer_wrap(peer, request, frame, peer_answer(request, 0, frame), wrapped);
+    wrapped[length - 1] ^= whole ? 0 : 1;
+    peer_send(peer, wrapped, length);
+}
+
+/* A line later than LATE_MS is given away by the first straggler within it: the unit rests on, so
+ * that those behind are nobody's answer. Each unit owes three; after that a straggler counts no
+ * more, nor does one of another unit or with a wrong CRC. */
+static void stragglers(enum transport_kind kind)
+{
+    enum { STEP_MS = LATE_MS * 3 / 4, NEIGHBOUR = 20 };
+    static const struct {
+        uint8_t unit, from;
+        bool whole;
+        int count, counted;
+    } cases[] = {
+        {1, 1, true, 0, 0}, {2, 2, true, 1, 1}, {3, 3, false, 1, 0},
+        {4, 9, true, 1, 0}, {5, 5, true, 5, 3}, {NEIGHBOUR + 1, 0, true, 1, 1},
+    };
+    enum { CASES = sizeof cases / sizeof cases[0] };
+    struct peer peer;
+    peer_start(&peer, kind, seed);
+    struct settings_line line = peer_line(&peer, TIMEOUT_MS);
+    struct transport *transport = transport_new(&line);
+    struct tally tally = {0};
+    peer.behaviour = PEER_MUTE;
+    mono_time begin = clock_mono(), last[CASES]; /* asked or heard; 0 = it does not rest */
+    for (size_t i = 0; i < 3 * CASES; i++) {
+        assert_int_equal(read_random(transport, &tally, cases[i / 3].unit), OUTCOME_TIMEOUT);
+        size_t at = i / 3;
+        last[at] = cases[at].counted > 0 ? clock_after_ms(begin, cases[at].counted * STEP_MS)
+                                         : transport->units[cases[at].unit].asked;
+    }
+    size_t back = 0;
+    for (int step = 1; back < CASES; step++) {
+        while (clock_ms_between(begin, clock_mono()) < step * STEP_MS) {
+            peer.behaviour = PEER_GOOD;
+            for (size_t i = 0; i < CASES; i++) {
+                if (last[i].ns == 0 ||
+                    read_random(transport, &tally, cases[i].unit) == OUTCOME_TIMEOUT) {
+                    continue;
+                }
+                int64_t rested_ms = clock_ms_between(last[i], clock_mono());
+                print_message("unit %d rested %d ms\n", cases[i].unit, (int)rested_ms);
+                assert_in_range(rested_ms, LATE_MS, LATE_MS + STEP_MS / 2);
+                last[i].ns = 0;
+                back++;
+            }
+            peer_sleep_ms(5);
+        }
+        for (size_t i = 0; i < CASES; i++) {
+            if (step <= cases[i].count && cases[i].from != 0) {
+                send_straggler(&peer, cases[i].from, cases[i].whole);
+            }
+        }
+        if (step == 1) { /* one comes while a neighbour is asked */
+            (void)read_random(transport, &tally, NEIGHBOUR);
+            peer.behaviour = PEER_FOREIGN;
+            assert_int_equal(read_random(transport, &tally, NEIGHBOUR), OUTCOME_OK);
+        }
+    }
+    transport_free(transport);
+    peer_stop(&peer);
+}
+
+static void test_stragglers(void **state)
+{
+    (void)state;
+    stragglers(TRANSPORT_RTU);
+    stragglers(TRANSPORT_RTU_OVER_TCP);
 }
 
 int main(int argc, char **argv)
@@ -142,7 +227,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_late_rtu),
         cmocka_unit_test(test_late_tcp),          cmocka_unit_test(test_late_rtu_over_tcp),
-        cmocka_unit_test(test_always_late),
+        cmocka_unit_test(test_always_late),       cmocka_unit_test(test_stragglers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
