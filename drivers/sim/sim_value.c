@@ -237,8 +237,10 @@ static double step_of(const struct profile_point *point, const struct walk *walk
  * two decimals; where the grid has nothing to offer, on a single value. */
 static void lay_grid(struct walk *walk, double grain, const struct span *span)
 {
-    walk->first = ceil(span->low / walk->step - 1e-6) * walk->step;
-    double count = floor((span->high - walk->first) / walk->step + 1e-6) + 1;
+    /* An end of the span may be off by a rounding, but never by a raw value: it may be a mark. */
+    double slack = grain > 0 ? fmin(1e-6, 0.1 * grain / walk->step) : 1e-6;
+    walk->first = ceil(span->low / walk->step - slack) * walk->step;
+    double count = floor((span->high - walk->first) / walk->step + slack) + 1;
     walk->count = count >= 1 ? (uint32_t)count : 1;
     if (count < 1) {
         walk->first = grain > 0 ? ceil(span->low / grain - 1e-6) * grain : span->low;
