@@ -182,24 +182,22 @@ static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t si
     }
 }
 
-/* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone. Of
- * the stragglers in it, those are noted that came whole and among the first: at worst the unit is
- * asked again LATE_MIN_MS after it was last asked. They count from now on, as nobody knows when
- * they came. */
+/* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone.
+ * Only stragglers that came whole are noted: without, the unit is asked again LATE_MIN_MS after it
+ * was last asked. They count from now on, as nobody knows when they came. */
 static ssize_t discard(struct transport *t)
 {
     uint8_t bytes[512];
     ssize_t got = t->link.kind == TRANSPORT_TCP ? 0 : read(t->link.fd, bytes, sizeof bytes);
-    got = got > 0 ? got : 0; /* an error comes again */
-    note_stragglers(t, bytes, (size_t)got);
-    ssize_t more = transport_link_discard(&t->link);
-    if (more < 0) {
-        return -1;
+    if (got > 0) {
+        note_stragglers(t, bytes, (size_t)got);
+    } else {
+        got = transport_link_discard(&t->link); /* knows whether that was the end */
     }
-    if (got + more > 0) {
+    if (got > 0) {
         t->quiet_since = clock_mono();
     }
-    return got + more;
+    return got;
 }
 
 /* Reads and discards until nothing has come for quiet_ns, at most for a timeout. False when the
