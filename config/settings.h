@@ -57,9 +57,9 @@ struct settings_point {
     double deadband;     /* in the point's unit */
     uint32_t every_ms;   /* the device's when not given */
     double mount_height; /* in the point's unit; for a below_mount point it must be given */
+    /* outside = OUT_OF_RANGE: the profile's own range, or what the device's sector says */
     bool has_range;
-    double min,
-        max; /* outside = OUT_OF_RANGE: the profile's own or what the device's sector says */
+    double min, max;
 };
 
 struct settings_device {

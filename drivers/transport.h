@@ -2,10 +2,10 @@
  *
  * libmodbus 3.1.6 inside. Belongs to one thread. Unit, function, length, CRC and transaction id of
  * an answer are checked before a register is handed out. Over TCP no late answer is taken for the
- * next one. RTU has no such number: there it holds for answers up to ten seconds late (or two
- * timeouts if longer), and one that is later still may be handed out for another question to the
- * same unit, with the same function and count (see transport.c). Never writes to a sensor, never
- * retries. The process ignores SIGPIPE.
+ * next one. RTU has no such number: there it holds for answers up to five seconds late, ten behind
+ * a network (or two timeouts if longer), and one that is later still may be handed out for another
+ * question to the same unit, with the same function and count (see transport.c). Never writes to a
+ * sensor, never retries. The process ignores SIGPIPE.
  *
  * A call blocks for about the line's timeout: a connect one more, the rest of a frame that has
  * begun its time on the line; only a unit that owes late answers is asked up to three times in one
@@ -51,8 +51,8 @@ bool transport_is_open(const struct transport *transport);
  *
  * After OUTCOME_LINK the line is closed. Modbus TCP also closes after a timeout or garbage. The
  * next read opens it again; to wait before that is the caller's business. An RTU unit that was
- * silent three times rests until no late answer of it is expected any more, ten seconds or two
- * timeouts after it was last asked or heard: OUTCOME_TIMEOUT at once. */
+ * silent three times rests until no late answer of it is expected any more, that long
+ * after it was last asked or heard: OUTCOME_TIMEOUT at once. */
 enum outcome transport_read(struct transport *transport, const struct transport_request *request,
                             uint16_t *registers, uint8_t *exception, char *why, size_t why_size)
     __attribute__((warn_unused_result));

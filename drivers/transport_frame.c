@@ -10,14 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_bits(enum function function)
-{
-    return function == FUNCTION_COIL || function == FUNCTION_DISCRETE;
-}
-
 static size_t data_length(const struct transport_request *request)
 {
-    return is_bits(request->function) ? (request->count + 7u) / 8 : request->count * 2u;
+    return profile_is_bits(request->function) ? (request->count + 7u) / 8 : request->count * 2u;
 }
 
 static uint16_t word_at(const uint8_t *bytes)
@@ -35,7 +30,8 @@ void transport_frame_request(const struct transport_request *request,
                              uint8_t out[FRAME_REQUEST_LENGTH])
 {
     assert(request->count > 0);
-    assert(request->count <= (is_bits(request->function) ? FRAME_MAX_BITS : FRAME_MAX_REGISTERS));
+    assert(request->count <=
+           (profile_is_bits(request->function) ? FRAME_MAX_BITS : FRAME_MAX_REGISTERS));
     out[0] = request->unit;
     out[1] = (uint8_t)request->function;
     word_put(out + 2, request->address);
@@ -117,7 +113,7 @@ void transport_frame_words(const struct transport_request *request, const uint8_
 {
     const uint8_t *data = frame + 3;
     for (size_t i = 0; i < request->count; i++) {
-        if (is_bits(request->function)) {
+        if (profile_is_bits(request->function)) {
             words[i] = (data[i / 8] & 1 << i % 8) != 0;
         } else {
             words[i] = word_at(data + 2 * i);

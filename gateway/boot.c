@@ -1,6 +1,7 @@
 /* The kernel's boot id, folded to 32 bits.
- * Any thread, reads one small file in /proc; owns the number. Where the file is missing the start
- * of the daemon counts as a boot: then times of two starts are simply not compared. Never fails. */
+ * Any thread; reads one small file in /proc, once, and owns the number. Where the file is missing
+ * the start of the daemon counts as a boot: then times of two starts are simply not compared.
+ * Never fails. */
 #include "gateway/boot.h"
 
 #include <fcntl.h>

@@ -58,14 +58,14 @@ static json_t *point(const struct settings_device *device, size_t index)
 {
     const struct profile_point *own = &device->profile->points[index];
     const struct settings_point *settings = &device->points[index];
-    bool ranged = own->min != 0 || own->max != 0;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o}", "device", device->name, "point",
-        own->name, "quantity", own->quantity, "zh", own->title_zh, "en", own->title_en, "unit",
-        own->unit, "decimals", own->is_float ? json_null() : json_integer(own->decimals), "min",
-        ranged ? json_real(own->min) : json_null(), "max",
-        ranged ? json_real(own->max) : json_null(), "every_ms", (json_int_t)settings->every_ms,
-        "deadband", settings->has_deadband ? json_real(settings->deadband) : json_null());
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o}", "device",
+                     device->name, "point", own->name, "quantity", own->quantity, "zh",
+                     own->title_zh, "en", own->title_en, "unit", own->unit, "decimals",
+                     own->is_float ? json_null() : json_integer(own->decimals), "min",
+                     settings->has_range ? json_real(settings->min) : json_null(), "max",
+                     settings->has_range ? json_real(settings->max) : json_null(), "every_ms",
+                     (json_int_t)settings->every_ms, "deadband",
+                     settings->has_deadband ? json_real(settings->deadband) : json_null());
 }
 
 void inventory_points(struct api *api, struct evhttp_request *request, const char *name)

@@ -266,7 +266,7 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
         const struct debtor *debtor = &store->debtors[u];
         ok = ranges_copy(&rest, &debtor->owed[epoch][sector].unacked) &&
              ranges_remove(&rest, first_seq, last_seq) &&
-             write_owed(store, debtor, store->epochs[epoch].ordinal, sector, &rest);
+             write_owed(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest);
     }
     ranges_free(&rest);
     return ok;

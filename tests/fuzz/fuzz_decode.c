@@ -77,7 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
 
     for (uint16_t i = 0; i < POINT_COUNT; i++) {
-        settings[i] = (struct settings_point){.mount_height = 5};
+        settings[i] = (struct settings_point){.mount_height = 5,
+                                              .has_range = points[i].max != 0,
+                                              .min = points[i].min,
+                                              .max = points[i].max};
         indices[i] = i;
         if (points[i].mask == 0)
             points[i].mask = 0xffff;

@@ -16,7 +16,7 @@ TCP = {"mute": ["timeout"], "late": ["timeout"], "garbled": ["garbled"],
        "drop-link": ["link"]}
 RTU = {"mute": ["timeout"], "late": ["timeout"], "garbled": ["garbled"],
        "exception": ["exception"], "wrong-unit": ["garbled"], "short": ["garbled"]}
-FAULT_S, PAUSE_S = 3, 6                # a silent unit is asked again after 20 times its cost
+FAULT_S, PAUSE_S = 3, 13               # a silent unit behind a network is not asked for 10 s
 
 
 class Line:

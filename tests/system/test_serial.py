@@ -44,7 +44,7 @@ def ptys():
                   lines[name]["counts"]["requests"] > 15, lines[name]["counts"])
     unplugged = now_ms()
     rig.end("sim")                     # both adapters are pulled out
-    time.sleep(4)
+    time.sleep(6)                      # longer than an answer may be late
     rig.check("the log says once that a line is gone",
               sum(rig.log("daemon").count("line %s: /" % name) for name in ("slow", "fast")) == 2,
               rig.log("daemon"))

@@ -3,8 +3,9 @@
  * afterwards.
  *
  * The peer runs in its own thread (transport_peer.h). Late answers have their own program,
- * test_transport_late.c. Here a unit rests for LATE_MS, not for the ten seconds of the product. */
-#define TRANSPORT_LATE_MIN_MS 1000
+ * test_transport_late.c. Here a unit rests for LATE_MS, not for the seconds of the product. */
+#define TRANSPORT_LATE_WIRE_MS    1000
+#define TRANSPORT_LATE_NETWORK_MS 1000
 #include "drivers/transport.c"
 
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 #include "drivers/clock.h"
 #include "tests/unit/transport_peer.h"
 
-enum { TIMEOUT_MS = 150, LATE_MS = TRANSPORT_LATE_MIN_MS, UNTOUCHED = 0xabcd };
+enum { TIMEOUT_MS = 150, LATE_MS = TRANSPORT_LATE_WIRE_MS, UNTOUCHED = 0xabcd };
 
 static const enum transport_kind kinds[] = {TRANSPORT_RTU, TRANSPORT_TCP, TRANSPORT_RTU_OVER_TCP};
 
