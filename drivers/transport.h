@@ -3,7 +3,7 @@
  * libmodbus 3.1.6 inside. Belongs to one thread. Unit, function, length, CRC and transaction id of
  * an answer are checked before a register is handed out. Over TCP no late answer is taken for the
  * next one. RTU has no such number: there it holds for answers up to five seconds late, ten behind
- * a network (or two timeouts if longer), and one that is later still may be handed out for another
+ * a network (two timeouts if that is longer); one that is later still may be handed out for another
  * question to the same unit, with the same function and count (see transport.c). Never writes to a
  * sensor, never retries. The process ignores SIGPIPE.
  *
