@@ -51,8 +51,9 @@ enum behaviour {
 
 struct peer {
     enum transport_kind kind;
-    int listener, fd; /* fd: connection or pty master */
-    int keep_open;    /* the pty's slave, so that the master lives on without the transport */
+    int listener;
+    _Atomic int fd; /* connection or pty master; the peer's thread accepts, the test may send too */
+    int keep_open;  /* the pty's slave, so that the master lives on without the transport */
     char device[64];
     uint16_t port;
     unsigned seed; /* the thread's own */
@@ -307,7 +308,8 @@ static inline void peer_start(struct peer *peer, enum transport_kind kind, unsig
     memset(peer, 0, sizeof *peer);
     peer->kind = kind;
     peer->seed = seed;
-    peer->listener = peer->fd = peer->keep_open = -1;
+    peer->listener = peer->keep_open = -1;
+    peer->fd = -1;
     if (kind == TRANSPORT_RTU) {
         peer_open_pty(peer);
     } else {
