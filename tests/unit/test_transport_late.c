@@ -144,7 +144,7 @@ static void test_the_next_question(void **state)
 }
 
 /* A whole answer of this unit that nobody waits for, or one with a wrong CRC. */
-static void send_straggler(const struct peer *peer, uint8_t unit, bool whole)
+static void send_straggler(struct peer *peer, uint8_t unit, bool whole)
 {
     const uint8_t request[] = {unit, FUNCTION_HOLDING, 0, 100, 0, 2};
     uint8_t frame[300], wrapped[320];

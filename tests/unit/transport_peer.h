@@ -80,11 +80,12 @@ static inline uint16_t peer_crc(const uint8_t *bytes, size_t length)
     return crc;
 }
 
-static inline void peer_send(const struct peer *peer, const uint8_t *bytes, size_t length)
+static inline void peer_send(struct peer *peer, const uint8_t *bytes, size_t length)
 {
     ssize_t sent = peer->kind == TRANSPORT_RTU ? write(peer->fd, bytes, length)
                                                : send(peer->fd, bytes, length, MSG_NOSIGNAL);
-    (void)sent; /* the other side may be gone */
+    (void)sent;    /* the other side may be gone */
+    peer->fd += 0; /* sent before it is closed: the peer's thread reads fd again then */
 }
 
 /* Unit, function, byte count, data: the right answer to a request that begins at its unit. */
@@ -128,7 +129,7 @@ static inline size_t peer_wrap(const struct peer *peer, const uint8_t *transacti
     return length + sizeof header;
 }
 
-static inline void peer_send_foreign(const struct peer *peer, const uint8_t *transaction,
+static inline void peer_send_foreign(struct peer *peer, const uint8_t *transaction,
                                      const uint8_t *frame, size_t length)
 {
     uint8_t other[300], whole[320];
