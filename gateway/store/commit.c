@@ -197,3 +197,13 @@ bool commit_all(struct store *store, bool clean)
         database_run(store, STATEMENT_ROLLBACK);
     return ok;
 }
+
+void commit_free_bodies(struct body *body)
+{
+    while (body) {
+        struct body *next = body->next;
+        free(body->bytes);
+        free(body);
+        body = next;
+    }
+}

@@ -178,14 +178,6 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
     return false;
 }
 
-static size_t epoch_of(const struct store *store, uint32_t ordinal)
-{
-    size_t e = 0;
-    while (e < store->epoch_count && store->epochs[e].ordinal != ordinal)
-        e++;
-    return e;
-}
-
 /* Neighbouring Gaps of one stream, oldest first. */
 static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
@@ -201,7 +193,7 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
         int64_t row = sqlite3_column_int64(s, 0);
         uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 1);
         enum sector sector = (enum sector)sqlite3_column_int64(s, 2);
-        size_t e = epoch_of(store, ordinal);
+        size_t e = recover_epoch_index(store, ordinal);
         if (e == store->epoch_count || debtor->refused[sector] || !debtor->wanted[sector])
             continue;
         full = stream && (stream != ordinal * SECTOR_COUNT + sector ||

@@ -206,6 +206,8 @@ bool database_meta_set(struct store *store, const char *key, int64_t value);
 uint64_t database_random(void);
 
 /* recover.c: the first transaction of a start */
+/* Where an epoch stands in store->epochs; epoch_count when it is not there. */
+size_t recover_epoch_index(const struct store *store, uint32_t ordinal);
 bool recover_run(struct store *store, char *why, size_t why_size);
 
 /* commit.c: bodies, numbers, gaps, ranges into one transaction */
@@ -214,6 +216,7 @@ bool commit_all(struct store *store, bool clean);
  * what memory has to know. */
 bool commit_write(struct store *store);
 void commit_done(struct store *store);
+void commit_free_bodies(struct body *body);
 /* There are losses that no Gap on disk tells of yet. */
 bool commit_losing(const struct store *store);
 void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings);

@@ -72,13 +72,12 @@ static bool read_epochs(struct store *store, int64_t *there)
     return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
-static struct epoch *find_epoch(struct store *store, uint32_t ordinal)
+size_t recover_epoch_index(const struct store *store, uint32_t ordinal)
 {
-    for (size_t i = 0; i < store->epoch_count; i++) {
-        if (store->epochs[i].ordinal == ordinal)
-            return &store->epochs[i];
-    }
-    return NULL;
+    size_t e = 0;
+    while (e < store->epoch_count && store->epochs[e].ordinal != ordinal)
+        e++;
+    return e;
 }
 
 /* last_ms: the newest stored sample of each sector, over all epochs */
@@ -86,11 +85,11 @@ static bool read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
     while (sqlite3_step(s) == SQLITE_ROW) {
-        struct epoch *epoch = find_epoch(store, (uint32_t)sqlite3_column_int64(s, 0));
+        size_t e = recover_epoch_index(store, (uint32_t)sqlite3_column_int64(s, 0));
         int64_t sector = sqlite3_column_int64(s, 1);
-        if (!epoch || sector < 1 || sector >= SECTOR_COUNT)
+        if (e == store->epoch_count || sector < 1 || sector >= SECTOR_COUNT)
             continue;
-        epoch->last_seq[sector] = (uint64_t)sqlite3_column_int64(s, 2);
+        store->epochs[e].last_seq[sector] = (uint64_t)sqlite3_column_int64(s, 2);
         if (sqlite3_column_int64(s, 3) > last_ms[sector])
             last_ms[sector] = sqlite3_column_int64(s, 3);
     }
@@ -206,12 +205,8 @@ static void forget(struct store *store)
     free(store->epochs);
     store->epochs = NULL;
     store->epoch_count = 0;
-    while (store->queue) {
-        struct body *body = store->queue;
-        store->queue = body->next;
-        free(body->bytes);
-        free(body);
-    }
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
     memset(store->losing, 0, sizeof store->losing);
 }
 

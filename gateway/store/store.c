@@ -20,7 +20,6 @@ enum {
 };
 
 static void publish_status(struct store *store);
-static void free_bodies(struct body *body);
 
 struct store *store_open(const struct settings *settings, char *why, size_t why_size)
 {
@@ -52,7 +51,7 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
         store_free(store);
         return NULL;
     }
-    free_bodies(store->queue);
+    commit_free_bodies(store->queue);
     store->queue = NULL;
     publish_status(store);
     return store;
@@ -63,16 +62,6 @@ const struct store_ids *store_ids(const struct store *store)
     return &store->ids;
 }
 
-static void free_bodies(struct body *body)
-{
-    while (body) {
-        struct body *next = body->next;
-        free(body->bytes);
-        free(body);
-        body = next;
-    }
-}
-
 void store_free(struct store *store)
 {
     if (!store)
@@ -80,9 +69,9 @@ void store_free(struct store *store)
     database_close(store);
     backlog_free(store);
     identity_free(store);
-    free_bodies(store->mail);
-    free_bodies(store->spare);
-    free_bodies(store->queue);
+    commit_free_bodies(store->mail);
+    commit_free_bodies(store->spare);
+    commit_free_bodies(store->queue);
     if (store->journal)
         fclose(store->journal);
     pthread_mutex_destroy(&store->mutex);
