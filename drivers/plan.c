@@ -152,6 +152,17 @@ struct plan *plan_new(const struct settings *settings)
         points += settings->devices[i].profile->point_count;
     }
     free(items);
+    items = NULL;
+    plan->reads = calloc(plan->block_count + 1, sizeof *plan->reads);
+    plan->read_blocks = calloc(plan->block_count + 1, sizeof *plan->read_blocks);
+    if (plan->reads == NULL || plan->read_blocks == NULL)
+        goto no_memory;
+    for (uint32_t b = 0; b < plan->block_count; b++) {
+        const struct plan_block *block = &plan->blocks[b];
+        plan->read_blocks[b] = b;
+        plan->reads[plan->read_count++] = (struct plan_read){
+            block->line, block->unit, block->function, block->every_ms, &plan->read_blocks[b], 1};
+    }
 
     /* One block a point was the upper bound; give the rest back. */
     struct plan_block *shrunk =
@@ -172,5 +183,7 @@ void plan_free(struct plan *plan)
         return;
     free(plan->blocks);
     free(plan->points);
+    free(plan->reads);
+    free(plan->read_blocks);
     free(plan);
 }

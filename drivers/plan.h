@@ -1,8 +1,12 @@
-/* The read plan: which requests answer all points of all devices. Pure.
+/* The read plan: which requests answer all points of all devices in the fewest milliseconds of
+ * line. Pure.
  *
- * A block is the points answered by one request: neighbouring registers of one function and one
- * period, with the registers that a point needs beside its own (unit, decimals, status) always in
- * the same request. It is a Block on the wire too. */
+ *     point ──> block: points of one device and one period, a Block on the wire
+ *     block ──> read:  blocks of one unit and function that one request answers
+ *
+ * A read is asked every every_ms; that is the shortest period of its blocks, the others' are
+ * multiples of it. A block of k times the period takes part each k-th time only, so nothing is
+ * sampled more often than asked. Bridging registers that nobody wants is weighed in line time. */
 #ifndef LIFELINE_PLAN_H
 #define LIFELINE_PLAN_H
 
@@ -13,16 +17,28 @@ struct plan_block {
     uint32_t device; /* index into settings->devices */
     uint8_t unit;
     enum function function;
-    uint16_t address, count; /* on the wire: the device's base is added */
+    uint16_t address, count; /* its hull on the wire: the device's base is added */
     uint32_t every_ms;
     const uint16_t *points; /* indices into the profile's points, ascending */
     uint16_t point_count;
 };
 
+struct plan_read {
+    uint32_t line;
+    uint8_t unit;
+    enum function function;
+    uint32_t every_ms;      /* 0 = without a pause */
+    const uint32_t *blocks; /* indices into plan->blocks, by address */
+    uint16_t block_count;
+};
+
 struct plan {
     struct plan_block *blocks; /* ordered by device, then function, address and period */
     size_t block_count;
-    uint16_t *points; /* what the blocks' points lie in */
+    struct plan_read *reads; /* ordered by line, unit, function, address */
+    size_t read_count;
+    uint16_t *points;      /* what the blocks' points lie in */
+    uint32_t *read_blocks; /* what the reads' blocks lie in */
 };
 
 /* NULL when there is no memory. (A point whose registers do not fit one request was refused when

@@ -502,3 +502,29 @@ enum outcome transport_read(struct transport *transport, const struct transport_
     }
     return outcome;
 }
+
+bool transport_set_serial(struct transport *transport, const struct serial *serial, char *why,
+                          size_t why_size)
+{
+    (void)transport, (void)serial, (void)why, (void)why_size;
+    return false;
+}
+
+struct transport_noise transport_noise(const struct transport *transport, uint8_t unit)
+{
+    (void)transport, (void)unit;
+    return (struct transport_noise){0, 0};
+}
+
+const uint8_t *transport_answer(const struct transport *transport, size_t *length)
+{
+    (void)transport;
+    *length = 0;
+    return NULL;
+}
+
+size_t transport_listen(struct transport *transport, uint32_t ms, uint8_t *out, size_t size)
+{
+    (void)transport, (void)ms, (void)out, (void)size;
+    return 0;
+}

@@ -31,6 +31,7 @@ struct transport_request {
     uint8_t unit;
     enum function function;
     uint16_t address, count;
+    uint32_t timeout_ms; /* 0 = the line's */
 };
 
 struct transport;
@@ -56,6 +57,26 @@ bool transport_is_open(const struct transport *transport);
 enum outcome transport_read(struct transport *transport, const struct transport_request *request,
                             uint16_t *registers, uint8_t *exception, char *why, size_t why_size)
     __attribute__((warn_unused_result));
+
+/* From the next request on the serial port runs with these settings (a baud that is tried, and back
+ * again). Nothing on TCP. False with a reason when the port does not take them. */
+bool transport_set_serial(struct transport *transport, const struct serial *serial, char *why,
+                          size_t why_size) __attribute__((warn_unused_result));
+
+/* What has come for this unit beside its answers, since the transport was made. */
+struct transport_noise {
+    uint32_t late;    /* whole answers of it that nobody waited for any more */
+    uint32_t foreign; /* frames of others that came while it was asked */
+};
+struct transport_noise transport_noise(const struct transport *transport, uint8_t unit);
+
+/* The bytes of the newest answer as they came, CRC or MBAP header included, right or wrong; valid
+ * until the next call. Length 0 when nothing came. */
+const uint8_t *transport_answer(const struct transport *transport, size_t *length);
+
+/* Listens for so long and copies what comes, whoever sends it: a second answer to the request
+ * before. The number of bytes; stops early when `out` is full. */
+size_t transport_listen(struct transport *transport, uint32_t ms, uint8_t *out, size_t size);
 
 /* Ends a read or open that blocks in another thread, and every later one, with OUTCOME_LINK: for
  * the end of the line's thread, there is no way back. Async-signal safe. */

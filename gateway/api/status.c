@@ -99,7 +99,7 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
                      backlog(rooms, index));
 }
 
-static json_t *counts(const struct line_counts *c)
+static json_t *counts(const struct tally *c)
 {
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c->requests, "good",
                      (json_int_t)c->good, "timeout", (json_int_t)c->timeout, "exception",
@@ -118,7 +118,7 @@ static json_t *line(const struct api_rooms *rooms, size_t index)
                      "transport", transport_name(own->transport), "place", place, "open", s.open,
                      "load_percent", (int)s.load_percent, "forecast_percent",
                      rooms->setup->load_percent[index], "devices", (int)s.devices, "silent",
-                     (int)s.silent, "slipped", (json_int_t)s.slipped, "counts", counts(&s.counts));
+                     (int)s.silent, "slipped", (json_int_t)s.slipped, "counts", counts(&s.tally));
 }
 
 void status_gateway(struct api *api, struct evhttp_request *request, const char *name)
@@ -149,7 +149,7 @@ static json_t *device(const struct api_rooms *rooms, uint32_t index, mono_time n
     return json_pack("{s:s, s:s, s:i, s:s?, s:o, s:o, s:o}", "name", own->name, "title", own->title,
                      "unit", own->unit, "outcome", outcome, "exception",
                      exception ? json_integer(s.exception) : json_null(), "good_age_ms",
-                     reading_age(s.good, now), "counts", counts(&s.counts));
+                     reading_age(s.good, now), "counts", counts(&s.tally));
 }
 
 void status_lines(struct api *api, struct evhttp_request *request, const char *name)

@@ -166,28 +166,6 @@ void line_poll_now(struct line *line, uint32_t device)
 
 /* ---- the line thread ---- */
 
-static void count(struct line_counts *counts, enum outcome outcome)
-{
-    counts->requests++;
-    switch (outcome) {
-    case OUTCOME_OK:
-        counts->good++;
-        break;
-    case OUTCOME_TIMEOUT:
-        counts->timeout++;
-        break;
-    case OUTCOME_EXCEPTION:
-        counts->exception++;
-        break;
-    case OUTCOME_GARBLED:
-        counts->garbled++;
-        break;
-    case OUTCOME_LINK:
-        counts->link++;
-        break;
-    }
-}
-
 static enum quality quality_of(enum outcome outcome)
 {
     switch (outcome) {
@@ -258,8 +236,8 @@ static void note(struct line *line, size_t entry, const struct finding *finding)
         d->status.exception = finding->exception;
     if (finding->outcome == OUTCOME_OK)
         d->status.good = finding->now;
-    count(&d->status.counts, finding->outcome);
-    count(&line->status.counts, finding->outcome);
+    tally_request(&d->status.tally, finding->outcome, finding->busy_ns / 1000);
+    tally_request(&line->status.tally, finding->outcome, finding->busy_ns / 1000);
     line->status.slipped = line->schedule.slipped;
     line->status.open = transport_is_open(line->transport);
     measure_load(line, finding->now, finding->busy_ns);
@@ -358,7 +336,7 @@ static enum outcome ask(struct line *line, const struct plan_block *block, uint8
                         char *why, size_t why_size)
 {
     const struct transport_request request = {block->unit, block->function, block->address,
-                                              block->count};
+                                              block->count, 0};
     enum outcome outcome = OUTCOME_LINK;
     for (unsigned tries = 0; tries <= line->own->retries; tries++) {
         if (!link_up(line))
@@ -424,6 +402,23 @@ static void *run(void *argument)
     }
     transport_close(line->transport);
     return NULL;
+}
+
+uint32_t line_ask(struct line *line, const struct line_question *question)
+{
+    (void)line, (void)question;
+    return 0;
+}
+
+bool line_answered(struct line *line, uint32_t ticket, struct line_answer *out)
+{
+    (void)line, (void)ticket, (void)out;
+    return false;
+}
+
+void line_forget(struct line *line, uint32_t ticket)
+{
+    (void)line, (void)ticket;
 }
 
 bool line_start(struct line *line)

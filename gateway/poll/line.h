@@ -1,14 +1,15 @@
-/* A line: one thread, one transport, the blocks of its units one after the other. */
+/* A line: one thread, one transport, the reads of its units one after the other. */
 #ifndef LIFELINE_LINE_H
 #define LIFELINE_LINE_H
 
 #include "drivers/plan.h"
 #include "drivers/transport.h"
 #include "gateway/flow/pipeline.h"
+#include "gateway/poll/tally.h"
 
 struct line;
 
-/* The line of that index with its blocks; all arguments must outlive it. NULL without memory. */
+/* The line of that index with its reads; all arguments must outlive it. NULL without memory. */
 struct line *line_new(const struct settings *settings, const struct plan *plan, uint32_t index,
                       struct pipeline *pipeline);
 void line_free(struct line *line);
@@ -20,27 +21,63 @@ bool line_start(struct line *line) __attribute__((warn_unused_result));
 void line_stop(struct line *line);
 bool line_join(struct line *line, mono_time deadline);
 
-/* Polls all blocks of a device as soon as the line is free. Any thread. */
+/* ---- any thread ---- */
+
+/* Polls all blocks of a device as soon as the line is free, before everything else. */
 void line_poll_now(struct line *line, uint32_t device);
 
-struct line_counts {
-    uint64_t requests, good, timeout, exception, garbled, link;
+/* A question that somebody else asks on the line, between two polls: a probe. */
+struct line_question {
+    struct transport_request request;
+    struct serial serial; /* baud 0 = the line's own; the line gets its own back afterwards */
+    uint32_t listen_ms;   /* after the answer, for a second one */
 };
+
+enum { LINE_FRAME_MAX = 260, LINE_HEARD_MAX = 512 };
+
+struct line_answer {
+    enum outcome outcome;
+    uint8_t exception;       /* the code, after OUTCOME_EXCEPTION */
+    uint16_t registers[125]; /* after OUTCOME_OK; bits beyond the 125th are only in the frame */
+    int64_t round_trip_us;
+    uint8_t frame[LINE_FRAME_MAX]; /* as it came, CRC or MBAP header included */
+    size_t frame_length;
+    uint8_t heard[LINE_HEARD_MAX]; /* what came in listen_ms */
+    size_t heard_length;
+    char why[200];
+};
+
+/* Takes the question, which the line's thread asks as soon as it is free; one at a time. Returns
+ * its ticket, 0 when another one is under way. */
+uint32_t line_ask(struct line *line, const struct line_question *question);
+
+/* True when the answer is there; then the line takes the next question. */
+bool line_answered(struct line *line, uint32_t ticket, struct line_answer *out);
+
+/* The answer is no longer wanted. */
+void line_forget(struct line *line, uint32_t ticket);
 
 struct line_status {
     bool open;
     uint32_t load_percent; /* busy time over the last ten seconds or so */
-    uint32_t devices, silent;
-    uint64_t slipped;
-    struct line_counts counts;
+    uint32_t devices;
+    uint32_t silent;   /* devices of which nothing answers */
+    uint32_t slipping; /* devices that are polled less often than asked, for want of line time */
+    uint64_t slipped;  /* periods left out for want of line time */
+    struct tally tally;
 };
 
 struct line_device_status {
-    enum outcome outcome; /* of the newest poll */
+    enum outcome outcome; /* of the newest poll; of several blocks the first that fails */
     bool asked;
-    mono_time good; /* last good answer; ns 0 = never */
-    struct line_counts counts;
+    mono_time good;    /* last good answer; ns 0 = never */
+    mono_time next;    /* when it is asked next */
+    bool resting;      /* does not answer, and is asked less often for it */
+    uint64_t slipped;  /* periods left out for want of line time */
+    float stretch;     /* its periods last so many times what was asked; 1 = on time */
     uint8_t exception; /* code, after OUTCOME_EXCEPTION */
+    uint16_t holes;    /* requests of it that had to be divided: registers it does not have */
+    struct tally tally;
 };
 
 void line_status(struct line *line, struct line_status *out);

@@ -77,7 +77,7 @@ static void assert_right(const struct fixture *f, struct transport_request reque
     assert_int_equal(f->registers[request.count], UNTOUCHED);
 }
 
-static const struct transport_request plain = {7, FUNCTION_HOLDING, 0x1234, 10};
+static const struct transport_request plain = {7, FUNCTION_HOLDING, 0x1234, 10, 0};
 
 /* A failed read hands out nothing, says why, and the next one is right again. */
 static void assert_fails(struct fixture *f, enum behaviour behaviour, enum outcome expected)
@@ -98,10 +98,10 @@ static void test_every_function(void **state)
 {
     (void)state;
     static const struct transport_request requests[] = {
-        {1, FUNCTION_COIL, 0, 1},           {1, FUNCTION_COIL, 5, 2000},
-        {247, FUNCTION_DISCRETE, 65000, 9}, {1, FUNCTION_HOLDING, 0, 1},
-        {1, FUNCTION_HOLDING, 9999, 125},   {3, FUNCTION_INPUT, 65410, 125},
-        {0, FUNCTION_INPUT, 30, 2},         {255, FUNCTION_HOLDING, 512, 4},
+        {1, FUNCTION_COIL, 0, 1, 0},           {1, FUNCTION_COIL, 5, 2000, 0},
+        {247, FUNCTION_DISCRETE, 65000, 9, 0}, {1, FUNCTION_HOLDING, 0, 1, 0},
+        {1, FUNCTION_HOLDING, 9999, 125, 0},   {3, FUNCTION_INPUT, 65410, 125, 0},
+        {0, FUNCTION_INPUT, 30, 2, 0},         {255, FUNCTION_HOLDING, 512, 4, 0},
     };
     for (size_t k = 0; k < 3; k++) {
         struct fixture f;
@@ -181,7 +181,7 @@ static void test_noise(void **state)
 static void test_echo_that_looks_right(void **state)
 {
     (void)state;
-    const struct transport_request coils = {7, FUNCTION_COIL, 0x0301, 24};
+    const struct transport_request coils = {7, FUNCTION_COIL, 0x0301, 24, 0};
     for (size_t k = 0; k < 3; k++) {
         struct fixture f;
         start(&f, kinds[k], TIMEOUT_MS);
@@ -199,7 +199,7 @@ static void test_foreign_frames_are_skipped(void **state)
         struct fixture f;
         start(&f, kinds[k], TIMEOUT_MS);
         for (uint16_t i = 0; i < 20; i++) {
-            struct transport_request request = {9, FUNCTION_INPUT, (uint16_t)(100 * i), 3};
+            struct transport_request request = {9, FUNCTION_INPUT, (uint16_t)(100 * i), 3, 0};
             enum behaviour behaviour = i % 2 ? PEER_FOREIGN : PEER_TWICE;
             assert_int_equal(ask(&f, behaviour, request), OUTCOME_OK);
             assert_right(&f, request);
@@ -241,7 +241,7 @@ static void test_slow_line(void **state)
     struct settings_line line = peer_line(&peer, TIMEOUT_MS);
     line.serial.baud = 1200;
     struct fixture f = {.transport = transport_new(&line)};
-    struct transport_request request = {1, FUNCTION_HOLDING, 0, 100};
+    struct transport_request request = {1, FUNCTION_HOLDING, 0, 100, 0};
     uint8_t exception = 0;
     char why[128] = "";
     peer.delay_ms = 100;

@@ -31,7 +31,7 @@ struct tally {
 static enum outcome read_random(struct transport *transport, struct tally *tally, uint8_t unit)
 {
     struct transport_request request = {unit, FUNCTION_HOLDING, (uint16_t)(rand_r(&seed) % 60000),
-                                        2};
+                                        2, 0};
     uint16_t registers[2] = {0};
     uint8_t exception = 0;
     char why[128] = "";
@@ -146,7 +146,7 @@ static void test_the_next_question(void **state)
 /* A whole answer of this unit that nobody waits for, or one with a wrong CRC. */
 static void send_straggler(struct peer *peer, uint8_t unit, bool whole)
 {
-    const uint8_t request[] = {unit, FUNCTION_HOLDING, 0, 100, 0, 2};
+    const uint8_t request[] = {unit, FUNCTION_HOLDING, 0, 100, 0, 2, 0};
     uint8_t frame[300], wrapped[320];
     size_t length = peer_wrap(peer, request, frame, peer_answer(request, 0, frame), wrapped);
     wrapped[length - 1] ^= whole ? 0 : 1;

@@ -1,0 +1,98 @@
+/* Counts how requests ended, what values were worth and how long answers took.
+ * Pure: the line's thread counts under the line's mutex, readers get copies. A round trip is
+ * remembered only as its step on a scale of quarter doublings; when a step is full all are halved,
+ * so that newer answers weigh more than those of last month. */
+#include "gateway/poll/tally.h"
+
+enum { SHORTEST_LOG2 = 6, STEPS = 4 }; /* 64 µs; steps a doubling */
+
+/* The step whose answers took at most step_us(step). */
+static size_t step_of(int64_t us)
+{
+    size_t step = 0;
+    uint64_t above = us > 0 ? (uint64_t)us >> SHORTEST_LOG2 : 0;
+    if (above == 0)
+        return 0;
+    int doublings = 63 - __builtin_clzll(above);
+    uint64_t quarter = ((uint64_t)us >> (doublings + SHORTEST_LOG2 - 2)) & 3;
+    step = (size_t)doublings * STEPS + (size_t)quarter;
+    return step < TALLY_TIMES ? step : TALLY_TIMES - 1;
+}
+
+static uint32_t step_us(size_t step)
+{
+    uint64_t base = UINT64_C(1) << (SHORTEST_LOG2 + step / STEPS);
+    return (uint32_t)(base + base * (step % STEPS + 1) / STEPS);
+}
+
+static void note_round_trip(struct tally *tally, int64_t us)
+{
+    uint32_t *count = &tally->round_trips[step_of(us)];
+    if (*count == UINT16_MAX) {
+        for (size_t i = 0; i < TALLY_TIMES; i++)
+            tally->round_trips[i] /= 2;
+    }
+    ++*count;
+}
+
+void tally_request(struct tally *tally, enum outcome outcome, int64_t round_trip_us)
+{
+    tally->requests++;
+    switch (outcome) {
+    case OUTCOME_OK:
+        tally->good++;
+        note_round_trip(tally, round_trip_us);
+        break;
+    case OUTCOME_TIMEOUT:
+        tally->timeout++;
+        break;
+    case OUTCOME_EXCEPTION:
+        tally->exception++;
+        note_round_trip(tally, round_trip_us);
+        break;
+    case OUTCOME_GARBLED:
+        tally->garbled++;
+        break;
+    case OUTCOME_LINK:
+        tally->link++;
+        break;
+    }
+}
+
+void tally_values(struct tally *tally, const struct value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].quality < TALLY_QUALITIES)
+            tally->values[values[i].quality]++;
+    }
+}
+
+void tally_add(struct tally *tally, const struct tally *other)
+{
+    tally->requests += other->requests;
+    tally->good += other->good;
+    tally->timeout += other->timeout;
+    tally->exception += other->exception;
+    tally->garbled += other->garbled;
+    tally->link += other->link;
+    tally->late += other->late;
+    tally->foreign += other->foreign;
+    for (size_t i = 0; i < TALLY_QUALITIES; i++)
+        tally->values[i] += other->values[i];
+    for (size_t i = 0; i < TALLY_TIMES; i++)
+        tally->round_trips[i] += other->round_trips[i];
+}
+
+uint32_t tally_percentile_us(const struct tally *tally, unsigned percent)
+{
+    uint64_t total = 0, below = 0;
+    for (size_t i = 0; i < TALLY_TIMES; i++)
+        total += tally->round_trips[i];
+    uint64_t rank = (total * percent + 99) / 100;
+    for (size_t i = 0; i < TALLY_TIMES && total > 0; i++) {
+        below += tally->round_trips[i];
+        if (below >= rank)
+            return step_us(i);
+    }
+    return 0;
+}

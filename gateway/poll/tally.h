@@ -1,0 +1,36 @@
+/* What a unit or a line has been through: requests by how they ended, values by what they were
+ * worth, and how long answers took. Pure; whoever owns it locks it. */
+#ifndef LIFELINE_TALLY_H
+#define LIFELINE_TALLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drivers/transport.h"
+#include "proto/names.h"
+#include "proto/value.h"
+
+/* Round trips of 64 µs to 67 s in steps of a quarter of a doubling. */
+enum { TALLY_TIMES = 80, TALLY_QUALITIES = QUALITY_STALE + 1 };
+
+struct tally {
+    uint64_t requests, good, timeout, exception, garbled, link;
+    uint64_t late;                     /* answers that came when nobody waited any more */
+    uint64_t foreign;                  /* frames of others heard while it was asked */
+    uint64_t values[TALLY_QUALITIES];  /* decoded values by quality (enum quality) */
+    uint32_t round_trips[TALLY_TIMES]; /* of good answers and exceptions; halved when one is full */
+};
+
+/* One request that ended so; round_trip_us counts for OK and EXCEPTION. */
+void tally_request(struct tally *tally, enum outcome outcome, int64_t round_trip_us);
+
+void tally_values(struct tally *tally, const struct value *values, size_t count);
+
+/* Adds what another has been through: a line is the sum of its units. */
+void tally_add(struct tally *tally, const struct tally *other);
+
+/* The round trip that so many percent of the answers did not exceed, µs, within a fifth; 0 when
+ * there was none. */
+uint32_t tally_percentile_us(const struct tally *tally, unsigned percent);
+
+#endif
