@@ -4,9 +4,9 @@
  * so that newer answers weigh more than those of last month. */
 #include "gateway/poll/tally.h"
 
-enum { SHORTEST_LOG2 = 6, STEPS = 4 }; /* 64 µs; steps a doubling */
+enum { SHORTEST_LOG2 = 6, STEPS = 4, STEP_FULL = 65535 }; /* 64 µs; steps a doubling */
 
-/* The step whose answers took at most step_us(step). */
+/* The step whose answers took less than step_us(step). */
 static size_t step_of(int64_t us)
 {
     size_t step = 0;
@@ -28,7 +28,8 @@ static uint32_t step_us(size_t step)
 static void note_round_trip(struct tally *tally, int64_t us)
 {
     uint32_t *count = &tally->round_trips[step_of(us)];
-    if (*count == UINT16_MAX) {
+    tally->waited_us += us > 0 ? (uint64_t)us : 0;
+    if (*count >= STEP_FULL) { /* a sum of others may stand far above */
         for (size_t i = 0; i < TALLY_TIMES; i++)
             tally->round_trips[i] /= 2;
     }
@@ -77,6 +78,7 @@ void tally_add(struct tally *tally, const struct tally *other)
     tally->link += other->link;
     tally->late += other->late;
     tally->foreign += other->foreign;
+    tally->waited_us += other->waited_us;
     for (size_t i = 0; i < TALLY_QUALITIES; i++)
         tally->values[i] += other->values[i];
     for (size_t i = 0; i < TALLY_TIMES; i++)
@@ -88,10 +90,10 @@ uint32_t tally_percentile_us(const struct tally *tally, unsigned percent)
     uint64_t total = 0, below = 0;
     for (size_t i = 0; i < TALLY_TIMES; i++)
         total += tally->round_trips[i];
-    uint64_t rank = (total * percent + 99) / 100;
-    for (size_t i = 0; i < TALLY_TIMES && total > 0; i++) {
+    uint64_t rank = (total * (percent < 100 ? percent : 100) + 99) / 100;
+    for (size_t i = 0; i < TALLY_TIMES; i++) {
         below += tally->round_trips[i];
-        if (below >= rank)
+        if (below > 0 && below >= rank)
             return step_us(i);
     }
     return 0;

@@ -10,7 +10,7 @@
 #include "proto/names.h"
 #include "proto/value.h"
 
-/* Round trips of 64 µs to 67 s in steps of a quarter of a doubling. */
+/* Round trips of 64 µs to 67 s in steps of a quarter of 64, 128, 256 µs and so on. */
 enum { TALLY_TIMES = 80, TALLY_QUALITIES = QUALITY_STALE + 1 };
 
 struct tally {
@@ -18,6 +18,7 @@ struct tally {
     uint64_t late;                     /* answers that came when nobody waited any more */
     uint64_t foreign;                  /* frames of others heard while it was asked */
     uint64_t values[TALLY_QUALITIES];  /* decoded values by quality (enum quality) */
+    uint64_t waited_us;                /* the sum of all round trips */
     uint32_t round_trips[TALLY_TIMES]; /* of good answers and exceptions; halved when one is full */
 };
 
@@ -26,11 +27,18 @@ void tally_request(struct tally *tally, enum outcome outcome, int64_t round_trip
 
 void tally_values(struct tally *tally, const struct value *values, size_t count);
 
+/* Answers that took a round trip: all that the two of it below speak of. */
+static inline uint64_t tally_answers(const struct tally *tally)
+{
+    return tally->good + tally->exception;
+}
+
 /* Adds what another has been through: a line is the sum of its units. */
 void tally_add(struct tally *tally, const struct tally *other);
 
-/* The round trip that so many percent of the answers did not exceed, µs, within a fifth; 0 when
- * there was none. */
+/* The round trip that so many percent of the newer answers (the last few ten thousand) did not
+ * exceed, µs: the upper end of its step, so never too little and at most a fifth of itself too
+ * much (below 64 µs it says 80). 0 when there was none. */
 uint32_t tally_percentile_us(const struct tally *tally, unsigned percent);
 
 #endif
