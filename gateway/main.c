@@ -95,7 +95,23 @@ static void gather(void *context, struct presence *out)
     for (size_t l = 0; l < settings->line_count; l++) {
         struct line_status line;
         line_status(house->lines[l], &line);
-        out->lines[l] = (struct presence_line){line.load_percent, line.devices, line.silent};
+        out->lines[l] = (struct presence_line){
+            .load_percent = line.load_percent,
+            .devices = line.devices,
+            .silent = line.silent,
+            .slipping = line.slipping,
+            .requests = line.tally.requests,
+            .good = line.tally.good,
+            .timeout = line.tally.timeout,
+            .exception = line.tally.exception,
+            .garbled = line.tally.garbled,
+            .link = line.tally.link,
+            .late = line.tally.late,
+            .foreign = line.tally.foreign,
+            .slipped = line.slipped,
+            .round_trip_p50_us = tally_percentile_us(&line.tally, 50),
+            .round_trip_p99_us = tally_percentile_us(&line.tally, 99),
+        };
     }
 }
 

@@ -27,7 +27,7 @@ void tally_request(struct tally *tally, enum outcome outcome, int64_t round_trip
 
 void tally_values(struct tally *tally, const struct value *values, size_t count);
 
-/* Answers that took a round trip: all that the two of it below speak of. */
+/* Requests that were answered, whatever the answer: those that took a round trip. */
 static inline uint64_t tally_answers(const struct tally *tally)
 {
     return tally->good + tally->exception;

@@ -73,11 +73,24 @@ static void fill_lines(const struct presence *presence, struct scratch *scratch)
 {
     for (size_t l = 0; l < presence->settings->line_count; l++) {
         Lifeline__V1__LineState *out = &scratch->lines[l];
+        const struct presence_line *line = &presence->lines[l];
         lifeline__v1__line_state__init(out);
         out->name = presence->settings->lines[l].name;
-        out->load_percent = presence->lines[l].load_percent;
-        out->devices = presence->lines[l].devices;
-        out->silent = presence->lines[l].silent;
+        out->load_percent = line->load_percent;
+        out->devices = line->devices;
+        out->silent = line->silent;
+        out->requests = line->requests;
+        out->good = line->good;
+        out->timeout = line->timeout;
+        out->exception = line->exception;
+        out->garbled = line->garbled;
+        out->late = line->late;
+        out->foreign = line->foreign;
+        out->link = line->link;
+        out->round_trip_p50_us = line->round_trip_p50_us;
+        out->round_trip_p99_us = line->round_trip_p99_us;
+        out->slipped = line->slipped;
+        out->slipping = line->slipping;
         scratch->line_list[l] = out;
     }
 }
@@ -167,8 +180,11 @@ uint64_t presence_digest(const struct presence *presence)
 {
     uint64_t digest = mix(presence->store.epoch, (uint64_t)presence->clock);
     digest = mix(digest, (uint64_t)presence->store.mode);
-    for (size_t l = 0; l < presence->settings->line_count; l++)
+    for (size_t l = 0; l < presence->settings->line_count; l++) {
         digest = mix(digest, presence->lines[l].silent);
+        /* That it slips, not how many: near its limit their number changes every second. */
+        digest = mix(digest, presence->lines[l].slipping > 0);
+    }
     for (size_t u = 0; u < presence->settings->uplink_count; u++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++)
             digest = mix(digest, presence->backlogs[u].refused[sector]);

@@ -7,7 +7,9 @@
 #include "gateway/store/store.h"
 
 struct presence_line {
-    uint32_t load_percent, devices, silent;
+    uint32_t load_percent, devices, silent, slipping;
+    uint64_t requests, good, timeout, exception, garbled, link, late, foreign, slipped;
+    uint32_t round_trip_p50_us, round_trip_p99_us; /* 0 = no answer yet */
 };
 
 /* What the other rooms say; gathered by main(). */
@@ -25,7 +27,7 @@ size_t presence_pack(const struct presence *presence, size_t uplink, bool online
                      size_t capacity);
 
 /* Changes when something does that is worth a message before the five minutes are over: a fault, a
- * clock state, a refusal; not a load or an age. */
+ * clock state, a refusal, a line that has become too slow; not a load, an age or a counter. */
 uint64_t presence_digest(const struct presence *presence);
 
 #endif
