@@ -80,6 +80,18 @@ static const struct field PROFILE_FIELDS[] = {
      .min = "0ms",
      .max = "10s",
      .help = "silence that the sensor wants before a request"},
+    {.key = "timeout",
+     .parse = field_duration,
+     .offset = offsetof(struct profile, timeout_ms),
+     .min = "20ms",
+     .max = "60s",
+     .help = "how long the sensor may take to answer; the line's timeout, when longer, stays"},
+    {.key = "retries",
+     .parse = field_u8,
+     .offset = offsetof(struct profile, retries),
+     .min = "0",
+     .max = "5",
+     .help = "how often a request is repeated; the line's when not given"},
     {.key = "unit",
      .parse = field_u8,
      .offset = offsetof(struct profile, unit),
@@ -92,6 +104,9 @@ static const struct field PROFILE_FIELDS[] = {
      .required = true,
      .min = "1",
      .help = "what it measures"},
+    {.key = "fingerprint",
+     .parse = field_list,
+     .help = "what registers say of every sensor of this model, for probe"},
     {.key = "vectors", .parse = field_list, .help = "frames of its documentation, as tests"},
 };
 
@@ -133,9 +148,11 @@ struct profile *profile_parse(const struct source *source, quantity_lookup looku
     if (profile->title_en == NULL)
         profile->title_en = profile->name;
     profile->has_serial = tree_member(root, "serial") != NULL;
+    profile->has_retries = tree_member(root, "retries") != NULL;
     if (profile->sector == SECTOR_UNSPECIFIED)
         lookup = NULL; /* the points can still be judged, but not by their class */
     profile_point_read(&reader, tree_member(root, "points"), lookup, profile);
+    profile_fingerprint_read(&reader, tree_member(root, "fingerprint"), profile);
     if (good)
         profile_vector_read(&reader, tree_member(root, "vectors"), profile);
 out:

@@ -10,6 +10,10 @@
  *     unit_from:     { address: 2, mask: 0xf000, units: { 0: MPa, 1: kPa } }
  *     decimals_from: { address: 3 }           or with mask and codes: { 0: 0, 4: 1, 8: 2, 12: 3 }
  *     status_from:   { address: 5, mask: 0x00ff, codes: { 0: warmup, 1: good, 3: sensor_fault } }
+ *     timeout:       2s                       a slow sensor; a line's own, when longer, stays
+ *     retries:       0                        instead of the line's
+ *     fingerprint:   - { function: holding, address: 8, mask: 0xff00, equals: 11 }
+ *                    - { function: holding, address: 2, equals: unit }      or min: and max:
  *     vectors:       - { request: "01 03 ...", response: "01 03 ...",
  *                        expect: { tilt_x: 1.25, tilt_y: sensor_fault } }
  *
@@ -113,6 +117,17 @@ struct profile_point {
     bool below_mount; /* the register is a distance down from the mounting point */
 };
 
+/* What a register of every sensor of this model says, so that `lifelinectl probe` can tell it from
+ * others. */
+struct profile_mark {
+    struct place place;
+    enum function function; /* holding or input */
+    uint16_t address;       /* on the wire, 0-based; the device's base is added */
+    uint16_t mask;          /* the bits that count, shifted down; 0xffff when not given */
+    bool is_unit;           /* `equals: unit`: the register holds the sensor's own unit */
+    uint16_t min, max;      /* otherwise; the same for `equals` */
+};
+
 struct profile_expect {
     uint32_t point; /* index */
     bool usable;    /* false: only the quality is expected */
@@ -143,11 +158,16 @@ struct profile {
     struct serial serial;
     uint16_t max_registers; /* a request asks for no more; 125 when not given */
     uint32_t min_gap_ms;    /* silence the sensor wants before a request; 0 */
-    uint8_t unit;           /* factory default unit; 1 when not given */
+    uint32_t timeout_ms;    /* how long it may think, whatever its line's timeout; 0 = not given */
+    bool has_retries;
+    uint8_t retries; /* instead of the line's */
+    uint8_t unit;    /* factory default unit; 1 when not given */
     struct profile_point *points;
     size_t point_count;
     struct profile_vector *vectors;
     size_t vector_count;
+    struct profile_mark *fingerprint; /* all of it must fit */
+    size_t fingerprint_count;
 };
 
 /* Finds a quantity of a sector's class; NULL when the class has none of that name. `raw` (unit "1")

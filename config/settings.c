@@ -210,6 +210,18 @@ static void read_points(const struct loader *loader, const struct settings_sourc
         read_point(loader, member, device);
 }
 
+/* What the profile says about the sensor meets what the line says about the wire. */
+static void take_patience(const struct settings *settings, struct settings_device *device)
+{
+    const struct profile *profile = device->profile;
+    if (device->line >= settings->line_count || profile == NULL)
+        return;
+    const struct settings_line *line = &settings->lines[device->line];
+    device->timeout_ms =
+        profile->timeout_ms > line->timeout_ms ? profile->timeout_ms : line->timeout_ms;
+    device->retries = profile->has_retries ? profile->retries : line->retries;
+}
+
 static void read_devices(struct loader *loader, const struct settings_sources *sources,
                          struct wanted_list *wanted)
 {
@@ -222,12 +234,14 @@ static void read_devices(struct loader *loader, const struct settings_sources *s
     for (size_t i = 0; i < settings->device_count; i++) {
         const struct node *node = loader->device_nodes[i];
         struct settings_device *device = &settings->devices[i];
-        struct device_draft draft = {0};
+        struct device_draft draft = {.device.every_ms = UINT32_MAX}; /* of an `every` in error */
         field_read(&loader->reader, &SETTINGS_DEVICE, node, &draft);
         *device = draft.device;
         device->place = name_place(node);
+        device->has_every_alarm = tree_member(node, "every_alarm") != NULL;
         resolve_line(loader, node, &draft, device);
         resolve_profile(loader, sources, wanted, node, &draft, device);
+        take_patience(settings, device);
         if (device->sector == SECTOR_UNSPECIFIED && device->profile != NULL)
             device->sector = device->profile->sector;
         read_points(loader, sources, node, device);

@@ -48,6 +48,7 @@ struct settings_line {
     uint16_t port;
     uint32_t timeout_ms; /* 20 .. 60000 */
     uint8_t retries;
+    bool close_between_polls; /* tcp, rtu-over-tcp: others want the server's only connection too */
 };
 
 /* One point of a device: the profile's point of the same index with what the device overrides. */
@@ -55,7 +56,7 @@ struct settings_point {
     struct place place;
     bool has_deadband;
     double deadband;     /* in the point's unit */
-    uint32_t every_ms;   /* the device's when not given */
+    uint32_t every_ms;   /* 0 = without a pause; the device's when not given */
     double mount_height; /* in the point's unit; for a below_mount point it must be given */
     /* outside = OUT_OF_RANGE: the profile's own range, or what the device's sector says */
     bool has_range;
@@ -74,8 +75,11 @@ struct settings_device {
     char *asset; /* 16 digits or "" */
     char *grid;  /* 15 digits or "" */
     struct position position;
-    uint32_t every_ms;
-    uint32_t every_alarm_ms;       /* 0 = as every_ms */
+    uint32_t every_ms; /* 0 = without a pause, as fast as the line allows */
+    bool has_every_alarm;
+    uint32_t every_alarm_ms;       /* likewise, when has_every_alarm */
+    uint32_t timeout_ms;           /* the line's or the profile's, whichever is longer */
+    uint8_t retries;               /* the profile's, or else the line's */
     struct settings_point *points; /* profile->point_count of them */
 };
 

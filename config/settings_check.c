@@ -60,6 +60,15 @@ static void check_store(const struct loader *loader)
                     "segment must not be shorter than sync (%ums)", store->sync_ms);
 }
 
+/* What only a connection has, beside a serial port. */
+static void refuse_network_keys(const struct loader *loader, const struct node *node)
+{
+    refuse_key(loader, node, "host", "a line of transport rtu has no host; it has a device");
+    refuse_key(loader, node, "port", "a line of transport rtu has no port; it has a device");
+    refuse_key(loader, node, "close_between_polls",
+               "a line of transport rtu has no connection to close; its serial port stays open");
+}
+
 static void check_line_keys(const struct loader *loader, const struct node *node,
                             const struct settings_line *line)
 {
@@ -70,8 +79,7 @@ static void check_line_keys(const struct loader *loader, const struct node *node
         field_error(&loader->reader, node, "a line of transport %s needs the key \"%s\"",
                     tree_member(node, "transport")->text, needed);
     if (line->transport == TRANSPORT_RTU) {
-        refuse_key(loader, node, "host", "a line of transport rtu has no host; it has a device");
-        refuse_key(loader, node, "port", "a line of transport rtu has no port; it has a device");
+        refuse_network_keys(loader, node);
         return;
     }
     refuse_key(loader, node, "device", "only a line of transport rtu has a device");
@@ -104,10 +112,13 @@ static bool lines_clash(const struct loader *loader, size_t earlier, size_t late
     }
     if (!tcp || !is_same_host(a->host, b->host) || a->port != b->port)
         return false;
-    diagnostics_add(loader->reader.out, SEVERITY_WARNING, tree_member(node, "host")->place,
-                    "%s port %u already belongs to line \"%s\" (line %u); many gateways take "
-                    "only one connection, put the devices on one line",
-                    b->host, b->port, a->name == NULL ? "?" : a->name, a->place.line);
+    bool bus = a->transport == TRANSPORT_RTU_OVER_TCP && b->transport == TRANSPORT_RTU_OVER_TCP;
+    diagnostics_add(loader->reader.out, bus ? SEVERITY_ERROR : SEVERITY_WARNING,
+                    tree_member(node, "host")->place,
+                    "%s port %u already belongs to line \"%s\" (line %u); %s put the devices on "
+                    "one line",
+                    b->host, b->port, a->name == NULL ? "?" : a->name, a->place.line,
+                    bus ? "it is one bus:" : "many gateways take only one connection,");
     return true;
 }
 
@@ -224,7 +235,7 @@ static void check_device(const struct loader *loader, const struct node *node,
                          const struct settings_device *device, quantity_lookup quantity)
 {
     const struct settings *settings = loader->settings;
-    if (device->every_alarm_ms > device->every_ms && device->every_ms != 0)
+    if (device->has_every_alarm && device->every_alarm_ms > device->every_ms)
         field_error(&loader->reader, tree_member(node, "every_alarm"),
                     "every_alarm is longer than every; an alarm makes readings denser");
     check_sector(loader, node, device, quantity);

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "config/scalar.h"
@@ -32,7 +34,8 @@ static const char MINIMAL[] =
     "lines:\n"
     "  - { name: rs485-1, transport: rtu, device: /dev/ttyS1 }\n"
     "  - { name: plc, transport: tcp, host: 192.168.1.10 }\n"
-    "  - { name: dtu, transport: rtu-over-tcp, host: \"fe80::1\", port: 4196, serial: 4800 7E2 }\n"
+    "  - { name: dtu, transport: rtu-over-tcp, host: \"fe80::1\", port: 4196, serial: 4800 7E2,\n"
+    "      close_between_polls: true }\n"
     "devices:\n"
     "  - { name: well-017, line: plc, unit: 255, profile: tilt }\n"
     "  - name: pit-1\n"
@@ -47,8 +50,8 @@ static const char MINIMAL[] =
     "    every: 10s\n"
     "    every_alarm: 500ms\n"
     "    points: { level: { mount_height: 4.2, deadband: 0.01, every: 2s } }\n"
-    "  - { name: pit-2, line: dtu, unit: 2, profile: gauge, points: { level: { mount_height: 0 } } "
-    "}\n"
+    "  - { name: pit-2, line: dtu, unit: 2, profile: gauge, every: 0s, every_alarm: 0s,\n"
+    "      points: { level: { mount_height: 0, every: 1ms } } }\n"
     "uplinks:\n"
     "  - { name: city, urls: [ \"mqtt://broker-a\", \"mqtts://[fe80::2]\", \"mqtts://b:1\" ],\n"
     "      username: gw, password_file: /s, tls: { ca: /ca, cert: /c, key: /k },\n"
@@ -107,6 +110,8 @@ static void defaults(void **state)
     assert_int_equal(settings->lines[2].transport, TRANSPORT_RTU_OVER_TCP);
     assert_string_equal(settings->lines[2].host, "fe80::1");
     assert_int_equal(settings->lines[2].serial.parity, 'E');
+    assert_false(settings->lines[1].close_between_polls);
+    assert_true(settings->lines[2].close_between_polls);
 
     const struct settings_uplink *local = &settings->uplinks[1];
     assert_int_equal(local->url_count, 1);
@@ -142,7 +147,7 @@ static void devices(void **state)
     assert_string_equal(well->grid, "");
     assert_string_equal(well->title, "");
     assert_int_equal(well->every_ms, 60000);
-    assert_int_equal(well->every_alarm_ms, 0);
+    assert_false(well->has_every_alarm);
     assert_int_equal(well->points[1].every_ms, 60000);
     assert_false(well->points[1].has_deadband);
 
@@ -154,6 +159,7 @@ static void devices(void **state)
     assert_string_equal(pit->asset, "1405020101000017");
     assert_string_equal(pit->grid, "820102110152102");
     assert_int_equal(pit->every_ms, 10000);
+    assert_true(pit->has_every_alarm);
     assert_int_equal(pit->every_alarm_ms, 500);
     assert_true(pit->points[0].has_deadband);
     assert_true(pit->points[0].deadband == 0.01);
@@ -161,8 +167,56 @@ static void devices(void **state)
     assert_int_equal(pit->points[0].every_ms, 2000);
     assert_ptr_equal(pit->profile, settings->devices[2].profile);
 
+    const struct settings_device *without_a_pause = &settings->devices[2];
+    assert_int_equal(without_a_pause->every_ms, 0);
+    assert_true(without_a_pause->has_every_alarm);
+    assert_int_equal(without_a_pause->every_alarm_ms, 0);
+    assert_int_equal(without_a_pause->points[0].every_ms, 1);
+
     settings_free(settings);
     diagnostics_free(diagnostics);
+}
+
+/* A profile in memory with so much of its head, in one device on a line of 500 ms and 2 retries. */
+static void patience(const char *head, uint32_t timeout_ms, uint8_t retries)
+{
+    char folder[] = "/tmp/lifeline-settings-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/slow.yaml", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "profile: slow\nsector: water\nstatus: beta\n%s"
+            "points: [ { name: a, quantity: raw, function: input, address: 0, type: u16 } ]\n",
+            head);
+    assert_int_equal(fclose(file), 0);
+    static const char text[] =
+        "gateway: { id: gw-1, region: 140502 }\n"
+        "lines: [ { name: plc, transport: tcp, host: h, timeout: 500ms, retries: 2 } ]\n"
+        "devices: [ { name: d, line: plc, unit: 1, profile: slow } ]\n";
+    const char *const folders[] = {folder};
+    struct settings_sources sources = {folders, 1, class_quantity};
+    struct diagnostics *diagnostics = diagnostics_new();
+    const struct source *source =
+        diagnostics_source(diagnostics, "gateway.yaml", text, strlen(text));
+    struct settings *settings = settings_parse(source, &sources, diagnostics);
+    assert_string_equal(diagnostics_text(diagnostics), "");
+    assert_non_null(settings);
+    assert_int_equal(settings->devices[0].timeout_ms, timeout_ms);
+    assert_int_equal(settings->devices[0].retries, retries);
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_profile_knows_how_patient_to_be(void **state)
+{
+    (void)state;
+    patience("", 500, 2);
+    patience("timeout: 20ms\nretries: 0\n", 500, 0);
+    patience("timeout: 60s\n", 60000, 2);
+    patience("retries: 5\n", 500, 5);
 }
 
 /* A pressure of 2.0 MPa is none of a water main, but one of a heat main. */
@@ -332,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(devices),
+        cmocka_unit_test(a_profile_knows_how_patient_to_be),
         cmocka_unit_test(ranges_are_the_sectors),
         cmocka_unit_test(uplinks),
         cmocka_unit_test(gateway_section),
