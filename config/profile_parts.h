@@ -10,6 +10,8 @@ void profile_point_read(const struct reader *reader, const struct node *list,
                         quantity_lookup lookup, struct profile *profile);
 void profile_vector_read(const struct reader *reader, const struct node *list,
                          struct profile *profile);
+void profile_fingerprint_read(const struct reader *reader, const struct node *list,
+                              struct profile *profile);
 
 /* `unit_from`, `decimals_from` and `status_from` of a point whose other fields are complete. */
 bool profile_selector_read(const struct reader *reader, const struct node *map,

@@ -1,9 +1,10 @@
 /* What a simulated device shows: its points' values as a function of a counter, as registers.
  *
  * Pure once built; called by the simulator's only thread and by its tests. Owns one walk a point
- * and the patches that keep unit, decimals and status registers readable. What is published is
- * worked out here from the profile's formula, not by drivers/decode.c, so that the two check each
- * other. Never shows a value that a gateway would not take as GOOD. */
+ * and the patches that keep unit, decimals and status registers readable and hold the fingerprint
+ * of the model. What is published is worked out here from the profile's formula, not by
+ * drivers/decode.c, so that the two check each other. Never shows a value that a gateway would not
+ * take as GOOD. */
 #include "drivers/sim/sim_value.h"
 
 #include <math.h>
@@ -178,9 +179,8 @@ static void clip_to_valid(struct span *span, const struct profile_point *point, 
 {
     for (size_t i = 0; i < point->invalid_count; i++) {
         double mark = mark_as_raw(point, point->invalid[i]);
-        if (!(mark >= span->low && mark <= span->high)) {
+        if (!(mark >= span->low && mark <= span->high))
             continue;
-        }
         if (mark - span->low > span->high - mark) {
             span->high = mark - grain;
         } else {
@@ -211,9 +211,8 @@ static uint32_t hash_text(const char *text)
 /* The distance of two raw values that the register tells apart; 0 for floats. */
 static double grain_of(enum register_type type)
 {
-    if (is_float_type(type)) {
+    if (is_float_type(type))
         return 0;
-    }
     return type == REGISTER_BYTE_FRACTION ? 0.1 : 1;
 }
 
@@ -227,9 +226,8 @@ static double step_of(const struct profile_point *point, const struct walk *walk
                                   : pow(10, -(double)point->decimals) / gain;
     double largest = fmax(fabs(span->low), fabs(span->high));
     double ulp = point->type == REGISTER_F32 || point->is_float ? ldexp(largest, -22) : 0;
-    if (step < ulp && step > 0) {
+    if (step < ulp && step > 0)
         step *= ceil(ulp / step);
-    }
     return grain > 0 ? fmax(grain, ceil(step / grain - 1e-9) * grain) : step;
 }
 
@@ -256,23 +254,19 @@ static void walk_span(struct walk *walk, const struct profile_point *point, cons
     walk->count = 1;
     walk->stride = 0;
     walk->nothing_valid = !(span->high >= span->low);
-    if (!(step > 0) || walk->nothing_valid) {
+    if (!(step > 0) || walk->nothing_valid)
         return;
-    }
     double count = floor((span->high - span->low) / step) + 1;
-    if (count > DISTINCT_MAX) {
+    if (count > DISTINCT_MAX)
         walk->step = step * ceil(count / DISTINCT_MAX);
-    }
     lay_grid(walk, grain_of(point->type), span);
-    if (walk->count == 1) {
+    if (walk->count == 1)
         return;
-    }
     walk->stride = 1;
     if (point->wrap == 0 && walk->count > 4) {
         walk->stride = (uint32_t)((double)walk->count * 0.381966);
-        while (gcd(walk->stride, walk->count) != 1) {
+        while (gcd(walk->stride, walk->count) != 1)
             walk->stride++;
-        }
     }
 }
 
@@ -325,6 +319,19 @@ static void read_selectors(const struct sim_value *value, size_t index)
     }
 }
 
+/* Bits that somebody else has put there already stay. */
+static void add_patch(struct sim_value *value, enum function function, struct encode_patch patch)
+{
+    uint16_t taken;
+    patched(value, function, patch.address, &taken);
+    patch.mask &= (uint16_t)~taken;
+    patch.bits &= patch.mask;
+    if (patch.mask == 0)
+        return;
+    value->patch_functions[value->patch_count] = function;
+    value->patches[value->patch_count++] = patch;
+}
+
 /* Selector registers that two points share get the code that the first of them asks for. */
 static void collect_patches(struct sim_value *value, uint32_t variant)
 {
@@ -333,16 +340,15 @@ static void collect_patches(struct sim_value *value, uint32_t variant)
     for (size_t i = 0; i < profile->point_count; i++) {
         struct encode_patch patches[ENCODE_PATCHES];
         size_t count = encode_selectors(&profile->points[i], variant, patches);
-        for (size_t j = 0; j < count; j++) {
-            uint16_t taken;
-            patched(value, profile->points[i].function, patches[j].address, &taken);
-            patches[j].mask &= (uint16_t)~taken;
-            patches[j].bits &= patches[j].mask;
-            if (patches[j].mask == 0)
-                continue;
-            value->patch_functions[value->patch_count] = profile->points[i].function;
-            value->patches[value->patch_count++] = patches[j];
-        }
+        for (size_t j = 0; j < count; j++)
+            add_patch(value, profile->points[i].function, patches[j]);
+    }
+    for (size_t i = 0; i < profile->fingerprint_count; i++) {
+        const struct profile_mark *mark = &profile->fingerprint[i];
+        unsigned int content = mark->is_unit ? value->device->unit : mark->min;
+        const struct encode_patch patch = {mark->address, mark->mask,
+                                           (uint16_t)(content << __builtin_ctz(mark->mask))};
+        add_patch(value, mark->function, patch);
     }
 }
 
@@ -359,9 +365,8 @@ static bool pin(const struct sim_value *value, size_t index)
     struct walk *walk = &value->walks[index];
     uint16_t mask, own = mask_of(point);
     uint16_t bits = patched(value, point->function, point->address, &mask);
-    if (profile_type_registers(point->type) != 1 || (mask & own) == 0) {
+    if (profile_type_registers(point->type) != 1 || (mask & own) == 0)
         return false;
-    }
     walk->first = own == 0 ? 0 : (bits & own) >> __builtin_ctz(own);
     walk->step = 0;
     walk->count = 1;
@@ -381,9 +386,8 @@ static void plan_walk(struct sim_value *value, size_t index)
         }
     }
     walk->leader = index;
-    if (pin(value, index)) {
+    if (pin(value, index))
         return;
-    }
     struct span span = type_span(&points[index]);
     for (size_t i = index; i < device->profile->point_count; i++) {
         if (same_register(&points[i], &points[index])) {
@@ -412,9 +416,8 @@ static bool shows_enough(const struct sim_value *value)
 {
     const struct profile *profile = value->device->profile;
     for (size_t i = 0; i < profile->point_count; i++) {
-        if (encode_variants(&profile->points[i]) > 1 && sim_value_distinct(value, i) < ENOUGH) {
+        if (encode_variants(&profile->points[i]) > 1 && sim_value_distinct(value, i) < ENOUGH)
             return false;
-        }
     }
     return true;
 }
@@ -446,8 +449,9 @@ struct sim_value *sim_value_new(const struct settings_device *device)
         return NULL;
     value->device = device;
     value->walks = calloc(points + 1, sizeof *value->walks);
-    value->patches = calloc(points * ENCODE_PATCHES + 1, sizeof *value->patches);
-    value->patch_functions = calloc(points * ENCODE_PATCHES + 1, sizeof *value->patch_functions);
+    size_t patches = points * ENCODE_PATCHES + device->profile->fingerprint_count + 1;
+    value->patches = calloc(patches, sizeof *value->patches);
+    value->patch_functions = calloc(patches, sizeof *value->patch_functions);
     if (value->walks == NULL || value->patches == NULL || value->patch_functions == NULL) {
         sim_value_free(value);
         return NULL;
@@ -554,14 +558,12 @@ void sim_value_fill(const struct sim_value *value, enum function function, uint1
         /* A request may cut a value in two: encoded whole, copied in part. */
         uint16_t words[4] = {0};
         bool shared = width == 1 && at >= address;
-        if (shared) {
+        if (shared)
             words[0] = registers[at - address];
-        }
         encode_raw(point, raw_at(value, i, counter), words);
         for (uint32_t j = 0; j < width; j++) {
-            if (at + j >= address && at + j < (uint32_t)address + count) {
+            if (at + j >= address && at + j < (uint32_t)address + count)
                 registers[at + j - address] = words[j];
-            }
         }
     }
     for (size_t i = 0; i < value->patch_count; i++) {

@@ -20,8 +20,8 @@
 
 enum { TURNS = 4000 };
 
-static const struct settings_device *new_device(const struct profile *profile, uint16_t base,
-                                                unsigned number)
+static struct settings_device *new_device(const struct profile *profile, uint16_t base,
+                                          unsigned number)
 {
     static struct settings_point points[256];
     static struct settings_device device;
@@ -106,10 +106,13 @@ static void check_point(const struct sim_value *value, uint16_t index, const cha
     }
 }
 
-/* A status of a few bits cannot have many. */
-static bool is_narrow(const struct profile_point *point)
+/* A status of a few bits cannot have many, and a part of the fingerprint has one. */
+static bool is_narrow(const struct profile *profile, const struct profile_point *point)
 {
-    return point->type == REGISTER_BIT || point->mask < 0x0100;
+    bool marked = false;
+    for (size_t i = 0; i < profile->fingerprint_count; i++)
+        marked |= profile->fingerprint[i].address == point->address;
+    return marked || point->type == REGISTER_BIT || point->mask < 0x0100;
 }
 
 /* The fewest different values that a point of the profile has. */
@@ -123,7 +126,7 @@ static uint32_t check_profile(const struct profile *profile, uint16_t base, unsi
         check_point(value, i, profile->name);
         uint32_t distinct = sim_value_distinct(value, i);
         fewest = distinct < fewest ? distinct : fewest;
-        if (sim_value_distinct(value, i) < least && !is_narrow(&profile->points[i]))
+        if (sim_value_distinct(value, i) < least && !is_narrow(profile, &profile->points[i]))
             fail_msg("%s %s: %u different values", profile->name, profile->points[i].name,
                      sim_value_distinct(value, i));
     }
@@ -338,6 +341,41 @@ static void points_of_one_register_agree(void **state)
     sim_value_free(value);
 }
 
+/* Bits that a unit code has taken stay, and those beside a mark stay the point's. */
+static void a_fingerprint_is_there(void **state)
+{
+    (void)state;
+    char name[] = "marked";
+    struct profile_code code = {.code = 2, .factor = 1};
+    struct profile_point points[2] = {word_at(1), word_at(8)};
+    points[0].unit_from =
+        (struct profile_selector){.present = true, .address = 0, .mask = 0xf000, .codes = &code};
+    points[0].unit_from.code_count = 1;
+    points[1].mask = 0x00ff;
+    struct profile_mark marks[] = {
+        {.function = FUNCTION_HOLDING, .address = 0, .mask = 0xffff, .min = 0x1008, .max = 0xffff},
+        {.function = FUNCTION_HOLDING, .address = 8, .mask = 0xff00, .min = 11, .max = 11},
+        {.function = FUNCTION_INPUT, .address = 2, .mask = 0xffff, .is_unit = true},
+    };
+    struct profile profile = {.name = name,
+                              .points = points,
+                              .point_count = 2,
+                              .fingerprint = marks,
+                              .fingerprint_count = 3};
+    struct settings_device *device = new_device(&profile, 100, 1);
+    device->unit = 77;
+    struct sim_value *value = sim_value_new(device);
+    uint16_t words[9] = {0}, unit = 0;
+    sim_value_fill(value, FUNCTION_HOLDING, 100, 9, 4, words);
+    assert_int_equal(words[0], 0x2008);
+    assert_int_equal(words[8] >> 8, 11);
+    assert_int_equal(words[8] & 0xff, sim_value_steps(value, 1, 4));
+    assert_true(sim_value_covers(value, FUNCTION_INPUT, 102, 1));
+    sim_value_fill(value, FUNCTION_INPUT, 102, 1, 4, &unit);
+    assert_int_equal(unit, 77);
+    sim_value_free(value);
+}
+
 static void a_request_may_cut_a_value(void **state)
 {
     (void)state;
@@ -371,6 +409,7 @@ int main(void)
         cmocka_unit_test(neighbours_in_time_and_place_differ),
         cmocka_unit_test(a_counter_counts),
         cmocka_unit_test(points_of_one_register_agree),
+        cmocka_unit_test(a_fingerprint_is_there),
         cmocka_unit_test(a_request_may_cut_a_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
