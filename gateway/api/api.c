@@ -28,6 +28,7 @@ static const struct route routes[] = {
     {"/v1/latest", EVHTTP_REQ_GET, reading_latest},
     {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
     {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
+    {"/metrics", EVHTTP_REQ_GET, metrics_all},
 };
 
 /* Those that libevent hands on; whatever else it refuses itself. */

@@ -37,6 +37,10 @@ typedef void (*api_handler)(struct api *api, struct evhttp_request *request, con
 /* status.c: how everybody does */
 void status_gateway(struct api *api, struct evhttp_request *request, const char *name);
 void status_lines(struct api *api, struct evhttp_request *request, const char *name);
+const char *status_store_mode(enum store_mode mode); /* "ok", "memory", ... */
+
+/* metrics.c: the same for Prometheus */
+void metrics_all(struct api *api, struct evhttp_request *request, const char *name);
 
 /* inventory.c: what is configured */
 void inventory_devices(struct api *api, struct evhttp_request *request, const char *name);

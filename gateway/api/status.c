@@ -5,9 +5,11 @@
  */
 #include "gateway/api/internal.h"
 
+#include <math.h>
+
 #include "gateway/clock_state.h"
 
-static const char *store_mode_name(enum store_mode mode)
+const char *status_store_mode(enum store_mode mode)
 {
     switch (mode) {
     case STORE_MODE_OK:
@@ -50,7 +52,7 @@ static json_t *store(const struct api_rooms *rooms)
     struct store_status s;
     store_status(rooms->store, &s);
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mode",
-                     store_mode_name(s.mode), "epoch", (json_int_t)s.epoch, "bytes",
+                     status_store_mode(s.mode), "epoch", (json_int_t)s.epoch, "bytes",
                      (json_int_t)s.bytes, "quota_bytes", (json_int_t)s.quota_bytes, "commits",
                      (json_int_t)s.commits, "failed_commits", (json_int_t)s.failed_commits,
                      "readings", (json_int_t)s.readings, "flash_bytes", (json_int_t)s.flash_bytes,
@@ -101,10 +103,38 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
 
 static json_t *counts(const struct tally *c)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c->requests, "good",
-                     (json_int_t)c->good, "timeout", (json_int_t)c->timeout, "exception",
-                     (json_int_t)c->exception, "garbled", (json_int_t)c->garbled, "link",
-                     (json_int_t)c->link);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
+                     (json_int_t)c->requests, "good", (json_int_t)c->good, "timeout",
+                     (json_int_t)c->timeout, "exception", (json_int_t)c->exception, "garbled",
+                     (json_int_t)c->garbled, "link", (json_int_t)c->link, "late",
+                     (json_int_t)c->late, "foreign", (json_int_t)c->foreign);
+}
+
+static json_t *round_trip(const struct tally *tally, unsigned percent)
+{
+    uint32_t us = tally_percentile_us(tally, percent);
+    return us ? json_integer(us) : json_null();
+}
+
+static json_t *values(const struct tally *tally)
+{
+    json_t *out = json_object();
+    for (int quality = 0; quality < TALLY_QUALITIES; quality++) {
+        if (tally->values[quality])
+            json_object_set_new(out, names_quality((enum quality)quality),
+                                json_integer((json_int_t)tally->values[quality]));
+    }
+    return out;
+}
+
+/* What a line and a device have in common. Returns out. */
+static json_t *tell_tally(json_t *out, const struct tally *tally)
+{
+    json_object_set_new(out, "counts", counts(tally));
+    json_object_set_new(out, "values", values(tally));
+    json_object_set_new(out, "round_trip_p50_us", round_trip(tally, 50));
+    json_object_set_new(out, "round_trip_p99_us", round_trip(tally, 99));
+    return out;
 }
 
 static json_t *line(const struct api_rooms *rooms, size_t index)
@@ -114,11 +144,13 @@ static json_t *line(const struct api_rooms *rooms, size_t index)
     line_status(rooms->lines[index], &s);
     json_t *place = own->transport == TRANSPORT_RTU ? json_string(own->device)
                                                     : json_sprintf("%s:%u", own->host, own->port);
-    return json_pack("{s:s, s:s, s:o, s:b, s:i, s:f, s:i, s:i, s:I, s:o}", "name", own->name,
-                     "transport", transport_name(own->transport), "place", place, "open", s.open,
-                     "load_percent", (int)s.load_percent, "forecast_percent",
-                     rooms->setup->load_percent[index], "devices", (int)s.devices, "silent",
-                     (int)s.silent, "slipped", (json_int_t)s.slipped, "counts", counts(&s.tally));
+    json_t *out =
+        json_pack("{s:s, s:s, s:o, s:b, s:i, s:f, s:i, s:i, s:i, s:I}", "name", own->name,
+                  "transport", transport_name(own->transport), "place", place, "open", s.open,
+                  "load_percent", (int)s.load_percent, "forecast_percent",
+                  rooms->setup->load_percent[index], "devices", (int)s.devices, "silent",
+                  (int)s.silent, "slipping", (int)s.slipping, "slipped", (json_int_t)s.slipped);
+    return tell_tally(out, &s.tally);
 }
 
 void status_gateway(struct api *api, struct evhttp_request *request, const char *name)
@@ -138,6 +170,14 @@ void status_gateway(struct api *api, struct evhttp_request *request, const char 
                         lines));
 }
 
+/* In how many milliseconds; one that is due and waits for the line: 0. */
+static json_t *until(mono_time then, mono_time now)
+{
+    if (!then.ns)
+        return json_null();
+    return json_integer(then.ns > now.ns ? clock_ms_between(now, then) : 0);
+}
+
 static json_t *device(const struct api_rooms *rooms, uint32_t index, mono_time now)
 {
     const struct settings_device *own = &rooms->setup->settings->devices[index];
@@ -146,10 +186,13 @@ static json_t *device(const struct api_rooms *rooms, uint32_t index, mono_time n
         return NULL;
     const char *outcome = s.asked ? transport_outcome_name(s.outcome) : NULL;
     bool exception = s.asked && s.outcome == OUTCOME_EXCEPTION;
-    return json_pack("{s:s, s:s, s:i, s:s?, s:o, s:o, s:o}", "name", own->name, "title", own->title,
-                     "unit", own->unit, "outcome", outcome, "exception",
-                     exception ? json_integer(s.exception) : json_null(), "good_age_ms",
-                     reading_age(s.good, now), "counts", counts(&s.tally));
+    json_t *out = json_pack("{s:s, s:s, s:i, s:s?, s:o, s:o, s:o, s:b, s:I, s:f, s:i}", "name",
+                            own->name, "title", own->title, "unit", own->unit, "outcome", outcome,
+                            "exception", exception ? json_integer(s.exception) : json_null(),
+                            "good_age_ms", reading_age(s.good, now), "next_ms", until(s.next, now),
+                            "resting", s.resting, "slipped", (json_int_t)s.slipped, "stretch",
+                            round((double)s.stretch * 100) / 100, "holes", s.holes);
+    return tell_tally(out, &s.tally);
 }
 
 void status_lines(struct api *api, struct evhttp_request *request, const char *name)

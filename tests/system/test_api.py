@@ -84,6 +84,55 @@ def events_of(s, seconds):
     return points
 
 
+class Metrics:
+    """Prometheus text exposition 0.0.4, read as strictly as its description allows: samples of a
+    family stand together below their HELP and TYPE, no series is there twice."""
+
+    LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
+    SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(%s(?:,%s)*)\})? "
+                        r"(NaN|[+-]Inf|[+-]?\d+(?:\.\d+)?(?:e[+-]\d+)?)" % (LABEL, LABEL))
+    SUFFIXES = {"summary": ("", "_sum", "_count"), "counter": ("",), "gauge": ("",)}
+
+    def __init__(self, text):
+        self.types, self.series, self.family, self.helped = {}, {}, None, None
+        assert text.endswith("\n"), "the last line does not end"
+        for line in text[:-1].split("\n"):
+            if line.startswith("# HELP "):
+                assert self.helped is None, "two HELP in a row: " + line
+                _, _, self.helped, words = line.split(" ", 3)
+                assert words and self.helped not in self.types, line
+            elif line.startswith("# TYPE "):
+                _, _, self.family, kind = line.split(" ")
+                assert self.helped == self.family and kind in self.SUFFIXES, line
+                assert (kind == "counter") == self.family.endswith("_total"), line
+                self.types[self.family], self.helped = kind, None
+            else:
+                self.sample(line)
+
+    def sample(self, line):
+        match = self.SAMPLE.fullmatch(line)
+        assert match and self.helped is None, line
+        name, labels, number = match.groups()
+        kind = self.types[self.family]
+        assert name in [self.family + suffix for suffix in self.SUFFIXES[kind]], line
+        pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or "")
+        plain = {key: re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), value)
+                 for key, value in pairs}
+        assert len(plain) == len(pairs), "a label twice: " + line
+        if kind == "summary":
+            assert ("quantile" in plain) == (name == self.family), line
+        key = name, frozenset(plain.items())
+        assert key not in self.series, "a series twice: " + line
+        assert kind != "counter" or float(number) >= 0, line
+        self.series[key] = float(number)
+
+    def get(self, name, **labels):
+        return self.series.get((name, frozenset(labels.items())))
+
+    def labels(self, name):
+        return [dict(labels) for n, labels in self.series if n == name]
+
+
 def columns(line):
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 
@@ -108,7 +157,7 @@ class Test:
         lines = ["name: plc, transport: tcp, host: 127.0.0.1, port: %d, timeout: 200ms" % free_port(),
                  "name: fast, transport: tcp, host: 127.0.0.1, port: %d" % free_port()]
         devices = ["name: well, title: 东侧雨水井, line: plc, unit: 1, profile: rs-dip-n01, every: 500ms",
-                   "name: gauge, line: plc, unit: 2, profile: press-level-a, every: 1h",
+                   "name: gauge, title: '井 \"7\" \\', line: plc, unit: 2, profile: press-level-a, every: 1h",
                    "name: mute, line: plc, unit: 3, profile: rs-dip-n01, every: 2s",
                    "name: meter, line: plc, unit: 4, profile: tuf-2000, every: 1s",
                    "name: wide-1, line: fast, unit: 1, profile: wide, every: 100ms"]
@@ -151,7 +200,7 @@ class Test:
                    uplink["backlog"]["refused"] == [], uplink)
         devices = {d["name"]: d for d in self.client.get("/v1/devices")["devices"]}
         self.check("devices", devices["well"]["title"] == "东侧雨水井" and
-                   devices["well"]["sector"] == "manhole" and devices["gauge"]["title"] is None and
+                   devices["well"]["sector"] == "manhole" and devices["mute"]["title"] is None and
                    devices["wide-1"]["points"] == WIDE_POINTS and len(devices) == 7, devices)
         points = self.client.get("/v1/points?point=well")["points"]
         self.check("points", [p["point"] for p in points] == ["tilt_x", "tilt_y", "tilt_z"] and
@@ -168,6 +217,90 @@ class Test:
                    units["mute"]["outcome"] == "timeout" and units["mute"]["good_age_ms"] is None and
                    units["mute"]["counts"]["timeout"] > 0 and units["lost"]["outcome"] == "link" and
                    units["stuck"]["outcome"] is None, units)
+
+    def counters(self):
+        """Every unit counts in full, and a line is the sum of its units."""
+        keys = ("requests", "good", "timeout", "exception", "garbled", "link", "late", "foreign")
+        for line in self.client.get("/v1/lines")["lines"]:
+            counts = [unit["counts"] for unit in line["units"]] + [line["counts"]]
+            self.check("counters of %s: every request ended once" % line["name"],
+                       all(tuple(c) == keys and c["requests"] == sum(c[k] for k in keys[1:6])
+                           for c in counts), counts)
+            self.check("counters of %s: all are there" % line["name"], {
+                "slipping", "slipped", "load_percent", "forecast_percent", "values"} <= set(line) and
+                all({"slipped", "stretch", "resting", "next_ms", "holes", "values"} <= set(unit)
+                    for unit in line["units"]), line)
+            for unit in line["units"]:
+                answered = unit["counts"]["good"] + unit["counts"]["exception"] > 0
+                p50, p99 = unit["round_trip_p50_us"], unit["round_trip_p99_us"]
+                self.check("round trip of %s" % unit["name"], 0 < p50 <= p99 < 5e6 if answered
+                           else (p50, p99) == (None, None), unit)
+
+    def metrics(self):
+        """The same numbers as /v1/lines, which was asked before and after: a counter lies between."""
+        before = self.client.get("/v1/lines")["lines"]
+        connection = UnixConnection(self.client.path)
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        after = self.client.get("/v1/lines")["lines"]
+        self.check("metrics are of their type", answer.status == 200 and
+                   answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8",
+                   answer.headers)
+        try:
+            got = Metrics(text)
+        except AssertionError as e:
+            self.check("metrics are well formed", False, e)
+            return
+        self.check("metrics are well formed", len(got.types) > 30, len(got.types))
+        wrong = []
+
+        def between(low, name, high, **labels):
+            value = got.get(name, **labels)
+            if value is None or not low <= value <= high:
+                wrong.append((name, labels, low, value, high))
+
+        for old, new in zip(before, after):
+            line = {"line": old["name"]}
+            between(old["open"] and new["open"], "lifeline_line_up", old["open"] or new["open"], **line)
+            between(0, "lifeline_line_busy_ratio", 1, **line)
+            between(old["devices"], "lifeline_devices", old["devices"], **line)
+            between(min(old["silent"], new["silent"]), "lifeline_devices_silent",
+                    max(old["silent"], new["silent"]), **line)
+            for a, b in zip(old["units"], new["units"]):
+                self.unit_metrics(between, a, b, {**line, "device": a["name"]})
+        self.check("metrics are the numbers of /v1/lines", not wrong, wrong[:3])
+        units = sum(len(line["units"]) for line in before)
+        self.check("metrics hold every device and every outcome",
+                   len(got.labels("lifeline_requests_total")) == 5 * units, units)
+        titles = {l["device"]: l["title"] for l in got.labels("lifeline_device_info")}
+        self.check("metrics escape what needs it", titles["gauge"] == "井 \"7\" \\" and
+                   titles["well"] == "东侧雨水井" and titles["mute"] == "", titles)
+        self.check("metrics of store and uplink", got.get("lifeline_store_mode", mode="ok") == 1 and
+                   got.get("lifeline_store_mode", mode="memory") == 0 and
+                   got.get("lifeline_store_commits_total") > 0 and
+                   got.get("lifeline_uplink_connected", uplink="city") == 0 and
+                   got.get("lifeline_uplink_backlog_readings", uplink="city") > 0 and
+                   got.get("lifeline_uptime_seconds") > 1 and
+                   got.labels("lifeline_info")[0]["gateway"] == "gw-test-1", text)
+
+    def unit_metrics(self, between, a, b, labels):
+        for outcome in ("good", "timeout", "exception", "garbled", "link"):
+            between(a["counts"][outcome], "lifeline_requests_total", b["counts"][outcome],
+                    outcome=outcome, **labels)
+        between(a["counts"]["late"], "lifeline_late_answers_total", b["counts"]["late"], **labels)
+        between(a["counts"]["foreign"], "lifeline_foreign_frames_total", b["counts"]["foreign"], **labels)
+        between(a["slipped"], "lifeline_periods_slipped_total", b["slipped"], **labels)
+        for quality, count in a["values"].items():
+            between(count, "lifeline_values_total", b["values"][quality], quality=quality, **labels)
+        between(a["counts"]["good"] + a["counts"]["exception"], "lifeline_round_trip_seconds_count",
+                b["counts"]["good"] + b["counts"]["exception"], **labels)
+        for quantile, key in ("0.5", "round_trip_p50_us"), ("0.99", "round_trip_p99_us"):
+            if a[key] is not None:
+                # The step may change between the two questions.
+                between(min(a[key], b[key]) / 1e6, "lifeline_round_trip_seconds",
+                        max(a[key], b[key]) / 1e6, quantile=quantile, **labels)
 
     def emitted(self):
         """What the simulator said: {(device, point): [(time, value)]}"""
@@ -211,9 +344,10 @@ class Test:
 
     def refusals(self):
         cases = [("GET", "/", 404), ("GET", "/v1/nix", 404), ("GET", "/v1/statusx", 404),
-                 ("GET", "/metrics", 404), ("GET", "/v1/devices/well", 404),
+                 ("GET", "/metrics/", 404), ("GET", "/v1/devices/well", 404),
                  ("GET", "/v1/latest?point=nix", 404), ("GET", "/v1/events?point=nix", 404),
                  ("GET", "/v1/latest?point", 400), ("POST", "/v1/status", 405),
+                 ("POST", "/metrics", 405),
                  ("DELETE", "/v1/lines", 405), ("GET", "/v1/devices/well/read", 405),
                  ("POST", "/v1/devices/nix/read", 404), ("POST", "/v1/devices//read", 404),
                  ("POST", "/v1/devices/" + "x" * 500 + "/read", 404)]
@@ -471,7 +605,8 @@ class Test:
         if self.start():
             time.sleep(3.5)
             hung = threading.Thread(target=self.read_hung)
-            for step in (self.endpoints, self.lines, self.latest, self.refusals, self.read_now):
+            for step in (self.endpoints, self.lines, self.counters, self.metrics, self.latest,
+                         self.refusals, self.read_now):
                 step()
             hung.start()
             for step in (self.events, self.garbage, self.command_line, self.tails, self.checks):
