@@ -59,9 +59,11 @@ struct pipeline {
 static size_t queue_size(const struct plan *plan)
 {
     double bytes = 0;
-    for (size_t i = 0; i < plan->block_count; i++)
+    for (size_t i = 0; i < plan->block_count; i++) {
+        uint32_t every_ms = plan->blocks[i].every_ms ? plan->blocks[i].every_ms : 1;
         bytes += (double)queue_cost(plan->blocks[i].point_count) *
-                 (QUEUE_SECONDS * 1000.0 / plan->blocks[i].every_ms + 1);
+                 (QUEUE_SECONDS * 1000.0 / every_ms + 1);
+    }
     return bytes < QUEUE_MIN ? QUEUE_MIN : bytes > QUEUE_MAX ? QUEUE_MAX : (size_t)bytes;
 }
 

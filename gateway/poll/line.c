@@ -1,8 +1,8 @@
-/* The line thread: waits for the next deadline, asks, decodes, hands the sample on.
- * Owns the transport and the schedule; under the mutex only the numbers that others read. Failures
- * of a unit are that unit's: the line goes on. A lost link is opened again with growing pauses,
- * while every poll that falls due is told as LINK.
- * Never touches the store or the network above; logs one line per change of state. */
+/* The line thread: waits for the next turn, polls, and in between asks what others want to know.
+ *
+ * Owns the schedule, the asker and the poll; what others may read lies in the ledger. Wishes and
+ * questions come in under a mutex that is held for moments only. Failures of a unit are that
+ * unit's: the line goes on. Never touches the store or the network above. */
 #include "gateway/poll/line.h"
 
 #include <pthread.h>
@@ -11,83 +11,39 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "drivers/decode.h"
-#include "gateway/log.h"
+#include "gateway/poll/asker.h"
+#include "gateway/poll/ledger.h"
+#include "gateway/poll/poll.h"
 #include "gateway/poll/schedule.h"
 #include "gateway/thread.h"
 
-enum {
-    REGISTERS_MAX = 2000, /* bits of one request */
-    LINK_PAUSE_MIN_MS = 500,
-    LINK_PAUSE_MAX_MS = 30000,
-    LOAD_WINDOW_MS = 10000,
-    STACK = 128 << 10,
-};
+enum { STACK = 128 << 10 };
 
-struct line_device {
-    uint32_t index; /* into the settings */
-    struct line_device_status status;
-    bool silent;
-};
+enum question_state { QUESTION_NONE, QUESTION_WAITS, QUESTION_ASKED, QUESTION_ANSWERED };
 
 struct line {
     const struct settings *settings;
     const struct settings_line *own;
     const struct plan *plan;
-    struct pipeline *pipeline;
-    struct transport *transport;
-    uint32_t *blocks; /* of the plan, ours, in the order of the schedule */
+    struct asker *asker;
+    struct ledger *ledger;
+    struct poll *poll;
     struct schedule schedule;
-    struct schedule_entry *entries;
-    uint32_t link_failures; /* in a row, without an answer between them */
-    bool link_told;         /* that it is down */
-    mono_time link_retry;
-    mono_time quiet_since; /* end of the last exchange, for profiles with a min_gap */
-    uint16_t registers[REGISTERS_MAX];
-    struct value values[REGISTERS_MAX];
-
+    struct schedule_entry *entries; /* [read of ours] */
     pthread_t thread;
     bool running;
-    atomic_bool stop;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    struct line_status status;
-    struct line_device *devices;
-    enum outcome *outcomes; /* [block of ours] of its newest poll */
-    atomic_uint *wanted;    /* [block of ours] to be polled now */
-    atomic_bool any_wanted;
-    int64_t busy_ns; /* of the window */
-    mono_time window;
-};
 
-static bool take_blocks(struct line *line, uint32_t index)
-{
-    size_t count = 0;
-    for (size_t b = 0; b < line->plan->block_count; b++)
-        count += line->plan->blocks[b].line == index;
-    line->blocks = calloc(count + 1, sizeof *line->blocks);
-    line->entries = calloc(count + 1, sizeof *line->entries);
-    line->wanted = calloc(count + 1, sizeof *line->wanted);
-    line->devices = calloc(line->settings->device_count + 1, sizeof *line->devices);
-    line->outcomes = calloc(count + 1, sizeof *line->outcomes);
-    if (!line->outcomes || !line->blocks || !line->entries || !line->wanted || !line->devices)
-        return false;
-    count = 0;
-    for (size_t b = 0; b < line->plan->block_count; b++) {
-        const struct plan_block *block = &line->plan->blocks[b];
-        if (block->line != index)
-            continue;
-        line->blocks[count] = (uint32_t)b;
-        line->entries[count++] =
-            (struct schedule_entry){.every_ms = block->every_ms, .unit = block->unit};
-    }
-    for (uint32_t d = 0; d < line->settings->device_count; d++) {
-        if (line->settings->devices[d].line == index)
-            line->devices[line->status.devices++].index = d;
-    }
-    line->schedule.count = count;
-    return true;
-}
+    pthread_mutex_t mutex; /* of all that follows */
+    pthread_cond_t wake;
+    bool stop;
+    bool any_wanted;
+    bool *wanted; /* [read of ours] to be polled now */
+    enum question_state question_state;
+    bool forgotten; /* nobody waits for the answer */
+    uint32_t ticket;
+    struct line_question question;
+    struct line_answer answer;
+};
 
 struct line *line_new(const struct settings *settings, const struct plan *plan, uint32_t index,
                       struct pipeline *pipeline)
@@ -98,287 +54,185 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     line->settings = settings;
     line->own = &settings->lines[index];
     line->plan = plan;
-    line->pipeline = pipeline;
     pthread_mutex_init(&line->mutex, NULL);
     thread_cond_init(&line->wake);
-    line->transport = transport_new(line->own);
-    if (!line->transport || !take_blocks(line, index)) {
-        line_free(line);
-        return NULL;
+    line->asker = asker_new(line->own);
+    line->ledger = ledger_new(settings, plan, index);
+    if (line->asker && line->ledger)
+        line->poll = poll_new(settings, plan, index, line->asker, line->ledger, pipeline);
+    if (line->poll) {
+        line->schedule.count = poll_count(line->poll);
+        line->entries = calloc(line->schedule.count + 1, sizeof *line->entries);
+        line->wanted = calloc(line->schedule.count + 1, sizeof *line->wanted);
     }
-    return line;
+    if (line->entries && line->wanted)
+        return line;
+    line_free(line);
+    return NULL;
 }
 
 void line_free(struct line *line)
 {
     if (!line)
         return;
-    transport_free(line->transport);
+    poll_free(line->poll);
+    ledger_free(line->ledger);
+    asker_free(line->asker);
     pthread_cond_destroy(&line->wake);
     pthread_mutex_destroy(&line->mutex);
-    free(line->blocks);
     free(line->entries);
     free(line->wanted);
-    free(line->outcomes);
-    free(line->devices);
     free(line);
 }
 
-/* ---- what others see ---- */
-
 void line_status(struct line *line, struct line_status *out)
 {
-    pthread_mutex_lock(&line->mutex);
-    *out = line->status;
-    pthread_mutex_unlock(&line->mutex);
-}
-
-static struct line_device *find_device(struct line *line, uint32_t device)
-{
-    for (uint32_t i = 0; i < line->status.devices; i++) {
-        if (line->devices[i].index == device)
-            return &line->devices[i];
-    }
-    return NULL;
+    ledger_line(line->ledger, out);
 }
 
 bool line_device_status(struct line *line, uint32_t device, struct line_device_status *out)
 {
-    pthread_mutex_lock(&line->mutex);
-    const struct line_device *found = find_device(line, device);
-    if (found)
-        *out = found->status;
-    pthread_mutex_unlock(&line->mutex);
-    return found != NULL;
+    return ledger_device(line->ledger, device, out);
+}
+
+static bool has_device(const struct line *line, size_t read, uint32_t device)
+{
+    const struct plan_read *plan = poll_plan(line->poll, read);
+    for (uint16_t b = 0; b < plan->block_count; b++) {
+        if (line->plan->blocks[plan->blocks[b]].device == device)
+            return true;
+    }
+    return false;
 }
 
 void line_poll_now(struct line *line, uint32_t device)
 {
-    for (size_t i = 0; i < line->schedule.count; i++) {
-        if (line->plan->blocks[line->blocks[i]].device == device)
-            atomic_store(&line->wanted[i], 1);
-    }
     pthread_mutex_lock(&line->mutex);
-    atomic_store(&line->any_wanted, true);
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        if (has_device(line, i, device))
+            line->wanted[i] = line->any_wanted = true;
+    }
     pthread_cond_signal(&line->wake);
     pthread_mutex_unlock(&line->mutex);
 }
 
+/* ---- questions of others ---- */
+
+uint32_t line_ask(struct line *line, const struct line_question *question)
+{
+    uint32_t ticket = 0;
+    pthread_mutex_lock(&line->mutex);
+    if (line->question_state == QUESTION_NONE) {
+        line->question = *question;
+        line->question_state = QUESTION_WAITS;
+        line->forgotten = false;
+        ticket = ++line->ticket ? line->ticket : ++line->ticket;
+        pthread_cond_signal(&line->wake);
+    }
+    pthread_mutex_unlock(&line->mutex);
+    return ticket;
+}
+
+bool line_answered(struct line *line, uint32_t ticket, struct line_answer *out)
+{
+    pthread_mutex_lock(&line->mutex);
+    bool answered = line->question_state == QUESTION_ANSWERED && line->ticket == ticket;
+    if (answered) {
+        *out = line->answer;
+        line->question_state = QUESTION_NONE;
+    }
+    pthread_mutex_unlock(&line->mutex);
+    return answered;
+}
+
+void line_forget(struct line *line, uint32_t ticket)
+{
+    pthread_mutex_lock(&line->mutex);
+    if (line->ticket == ticket) {
+        if (line->question_state == QUESTION_ASKED)
+            line->forgotten = true;
+        else
+            line->question_state = QUESTION_NONE;
+    }
+    pthread_mutex_unlock(&line->mutex);
+}
+
+/* True when a question was there; it has been asked then. */
+static bool serve_question(struct line *line)
+{
+    struct line_question question;
+    struct line_answer answer;
+    pthread_mutex_lock(&line->mutex);
+    bool waits = line->question_state == QUESTION_WAITS;
+    if (waits) {
+        question = line->question;
+        line->question_state = QUESTION_ASKED;
+    }
+    pthread_mutex_unlock(&line->mutex);
+    if (!waits)
+        return false;
+    asker_probe(line->asker, &question, &answer);
+    pthread_mutex_lock(&line->mutex);
+    line->answer = answer;
+    line->question_state = line->forgotten ? QUESTION_NONE : QUESTION_ANSWERED;
+    pthread_mutex_unlock(&line->mutex);
+    return true;
+}
+
 /* ---- the line thread ---- */
 
-static enum quality quality_of(enum outcome outcome)
-{
-    switch (outcome) {
-    case OUTCOME_OK:
-        return QUALITY_GOOD;
-    case OUTCOME_TIMEOUT:
-        return QUALITY_TIMEOUT;
-    case OUTCOME_EXCEPTION:
-        return QUALITY_EXCEPTION;
-    case OUTCOME_GARBLED:
-        return QUALITY_GARBLED;
-    case OUTCOME_LINK:
-        return QUALITY_LINK;
-    }
-    return QUALITY_LINK;
-}
-
-/* A device is as its first block that fails: one that answers beside it does not make it well.
- * Silent are those of which no block answers. */
-static void judge_device(struct line *line, struct line_device *device)
-{
-    bool was_silent = device->silent;
-    device->silent = true;
-    device->status.outcome = OUTCOME_OK;
-    for (size_t i = 0; i < line->schedule.count; i++) {
-        if (line->plan->blocks[line->blocks[i]].device != device->index)
-            continue;
-        device->silent &= line->outcomes[i] != OUTCOME_OK;
-        if (device->status.outcome == OUTCOME_OK)
-            device->status.outcome = line->outcomes[i];
-    }
-    line->status.silent += device->silent;
-    line->status.silent -= was_silent;
-}
-
-static void measure_load(struct line *line, mono_time now, int64_t busy_ns)
-{
-    line->busy_ns += busy_ns;
-    int64_t window_ms = clock_ms_between(line->window, now);
-    if (window_ms < LOAD_WINDOW_MS)
-        return;
-    line->status.load_percent = (uint32_t)(line->busy_ns / 10000 / window_ms);
-    line->busy_ns = 0;
-    line->window = now;
-}
-
-struct finding {
-    enum outcome outcome;
-    uint8_t exception;
-    mono_time now;
-    int64_t busy_ns;
-    char why[200];
-};
-
-static void note(struct line *line, size_t entry, const struct finding *finding)
-{
-    uint32_t index = line->plan->blocks[line->blocks[entry]].device;
-    pthread_mutex_lock(&line->mutex);
-    struct line_device *d = find_device(line, index);
-    enum outcome before = d->status.outcome;
-    if (line->outcomes[entry] != finding->outcome) {
-        line->outcomes[entry] = finding->outcome;
-        judge_device(line, d);
-    }
-    enum outcome after = d->status.outcome;
-    d->status.asked = true;
-    if (finding->outcome == after)
-        d->status.exception = finding->exception;
-    if (finding->outcome == OUTCOME_OK)
-        d->status.good = finding->now;
-    tally_request(&d->status.tally, finding->outcome, finding->busy_ns / 1000);
-    tally_request(&line->status.tally, finding->outcome, finding->busy_ns / 1000);
-    line->status.slipped = line->schedule.slipped;
-    line->status.open = transport_is_open(line->transport);
-    measure_load(line, finding->now, finding->busy_ns);
-    pthread_mutex_unlock(&line->mutex);
-    const struct settings_device *device = &line->settings->devices[index];
-    if (before != after && after == OUTCOME_OK)
-        log_notice("line %s: %s (unit %u) answers again", line->own->name, device->name,
-                   device->unit);
-    else if (before != after && after != OUTCOME_LINK)
-        log_warning("line %s: %s (unit %u): %s", line->own->name, device->name, device->unit,
-                    finding->outcome == after ? finding->why : transport_outcome_name(after));
-}
-
+/* Until it is time, or somebody wants something. False at the end. */
 static bool wait_until(struct line *line, mono_time due)
 {
-    if (due.ns <= clock_mono().ns)
-        return !atomic_load(&line->stop);
     pthread_mutex_lock(&line->mutex);
-    while (!atomic_load(&line->stop) && !atomic_load(&line->any_wanted) &&
-           thread_wait(&line->wake, &line->mutex, due))
+    while (!line->stop && !line->any_wanted && line->question_state != QUESTION_WAITS &&
+           due.ns > clock_mono().ns && thread_wait(&line->wake, &line->mutex, due))
         ;
+    for (size_t i = 0; line->any_wanted && i < line->schedule.count; i++) {
+        if (line->wanted[i])
+            schedule_now(&line->schedule, i);
+        line->wanted[i] = false;
+    }
+    line->any_wanted = false;
+    bool go_on = !line->stop;
     pthread_mutex_unlock(&line->mutex);
-    return !atomic_load(&line->stop);
+    return go_on;
 }
 
-static void hear_wishes(struct line *line)
+/* Tells the ledger how each device of a read keeps its pace now. */
+static void tell_pace(struct line *line, const struct plan_read *read)
 {
-    if (!atomic_exchange(&line->any_wanted, false))
-        return;
-    mono_time now = clock_mono();
-    for (size_t i = 0; i < line->schedule.count; i++) {
-        if (atomic_exchange(&line->wanted[i], 0))
-            schedule_now(&line->schedule, i, now);
+    uint32_t told = UINT32_MAX;
+    for (uint16_t b = 0; b < read->block_count; b++) {
+        uint32_t device = line->plan->blocks[read->blocks[b]].device;
+        if (device == told)
+            continue;
+        told = device;
+        struct ledger_pace pace = {.next = {INT64_MAX}, .resting = true, .stretch = 1};
+        for (size_t i = 0; i < line->schedule.count; i++) {
+            if (!has_device(line, i, device))
+                continue;
+            const struct schedule_entry *entry = &line->entries[i];
+            mono_time due = schedule_due(&line->schedule, i);
+            pace.next = due.ns < pace.next.ns ? due : pace.next;
+            pace.resting &= schedule_rests(&line->schedule, i);
+            pace.slipped += entry->slipped;
+            pace.stretch = entry->stretch > pace.stretch ? entry->stretch : pace.stretch;
+            pace.holes = (uint16_t)(pace.holes + poll_holes(line->poll, i));
+        }
+        ledger_pace(line->ledger, device, &pace);
     }
 }
 
-/* The first failure of a link that worked may be a server that closes idle connections: it is
- * called again at once. From then on pauses grow, and the log says so once. */
-static void link_failed(struct line *line, const char *why)
+static void take_turn(struct line *line, const struct schedule_turn *turn)
 {
-    uint32_t before = line->link_failures++;
-    uint32_t doublings = before > 1 ? before - 1 : 0;
-    int64_t pause_ms = doublings < 7 ? LINK_PAUSE_MIN_MS << doublings : LINK_PAUSE_MAX_MS;
-    if (pause_ms > LINK_PAUSE_MAX_MS)
-        pause_ms = LINK_PAUSE_MAX_MS;
-    line->link_retry = clock_after_ms(clock_mono(), before ? pause_ms : 0);
-    if (!before || line->link_told || atomic_load(&line->stop))
+    const struct schedule_entry *entry = &line->entries[turn->entry];
+    struct polled polled;
+    bool retry = schedule_may_retry(&line->schedule, turn->entry);
+    if (!poll_read(line->poll, turn->entry, entry->tick, turn->extra, retry, &polled))
         return;
-    log_warning("line %s: %s", line->own->name, why);
-    line->link_told = true;
-}
-
-static void link_answered(struct line *line)
-{
-    if (line->link_told)
-        log_notice("line %s: works again", line->own->name);
-    line->link_told = false;
-    line->link_failures = 0;
-}
-
-/* True when the link is up; otherwise it is not yet time to try, or trying failed. */
-static bool link_up(struct line *line)
-{
-    char why[200] = "";
-    if (transport_is_open(line->transport))
-        return true;
-    if (clock_mono().ns < line->link_retry.ns)
-        return false;
-    if (transport_open(line->transport, why, sizeof why) == OUTCOME_OK)
-        return true;
-    if (!line->link_failures)
-        line->link_failures = 1; /* nobody closes a connection before it is there */
-    link_failed(line, why);
-    return false;
-}
-
-static bool is_answer(enum outcome outcome)
-{
-    return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
-}
-
-/* The silence that this sensor's maker asks for; cut short only by the end. */
-static void keep_gap(struct line *line, const struct plan_block *block)
-{
-    const struct profile *profile = line->settings->devices[block->device].profile;
-    mono_time until = clock_after_ms(line->quiet_since, profile->min_gap_ms);
-    if (!profile->min_gap_ms)
-        return;
-    pthread_mutex_lock(&line->mutex);
-    while (!atomic_load(&line->stop) && thread_wait(&line->wake, &line->mutex, until))
-        ;
-    pthread_mutex_unlock(&line->mutex);
-}
-
-static enum outcome ask(struct line *line, const struct plan_block *block, uint8_t *exception,
-                        char *why, size_t why_size)
-{
-    const struct transport_request request = {block->unit, block->function, block->address,
-                                              block->count, 0};
-    enum outcome outcome = OUTCOME_LINK;
-    for (unsigned tries = 0; tries <= line->own->retries; tries++) {
-        if (!link_up(line))
-            return OUTCOME_LINK;
-        keep_gap(line, block);
-        outcome =
-            transport_read(line->transport, &request, line->registers, exception, why, why_size);
-        line->quiet_since = clock_mono();
-        if (outcome == OUTCOME_LINK)
-            link_failed(line, why);
-        if (is_answer(outcome) || atomic_load(&line->stop))
-            break;
-    }
-    if (is_answer(outcome))
-        link_answered(line);
-    return outcome;
-}
-
-static void poll(struct line *line, size_t entry)
-{
-    uint32_t index = line->blocks[entry];
-    const struct plan_block *block = &line->plan->blocks[index];
-    struct finding finding = {.why = ""};
-    mono_time begun = clock_mono();
-    enum outcome outcome = ask(line, block, &finding.exception, finding.why, sizeof finding.why);
-    if (atomic_load(&line->stop) && outcome != OUTCOME_OK)
-        return; /* our own interruption is no news of the unit */
-    struct sample sample = {.block = index,
-                            .failure = (uint8_t)quality_of(outcome),
-                            .mono = clock_mono(),
-                            .wall = clock_wall()};
-    if (outcome == OUTCOME_OK) {
-        sample.count = block->point_count;
-        decode_block(&line->settings->devices[block->device], block, line->registers, line->values);
-    }
-    finding.outcome = outcome;
-    finding.now = sample.mono;
-    finding.busy_ns = sample.mono.ns - begun.ns;
-    schedule_done(&line->schedule, entry, is_answer(outcome) || outcome == OUTCOME_LINK,
-                  sample.mono, finding.busy_ns / 1000000);
-    note(line, entry, &finding);
-    pipeline_submit(line->pipeline, &sample, line->values);
+    schedule_done(&line->schedule, turn, polled.answered, polled.now, polled.busy_ns / 1000000);
+    tell_pace(line, poll_plan(line->poll, turn->entry));
 }
 
 static void *run(void *argument)
@@ -389,36 +243,25 @@ static void *run(void *argument)
     name[sizeof name - 1] = '\0';
     pthread_setname_np(pthread_self(), name);
     prctl(PR_SET_TIMERSLACK, 1);
-    mono_time due;
-    line->window = clock_mono();
-    schedule_start(&line->schedule, line->entries, line->schedule.count, line->window);
-    while (line->schedule.count && !atomic_load(&line->stop)) {
-        hear_wishes(line);
-        size_t entry = schedule_next(&line->schedule, &due);
-        if (!wait_until(line, due))
-            break;
-        if (due.ns <= clock_mono().ns)
-            poll(line, entry);
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        const struct plan_read *read = poll_plan(line->poll, i);
+        line->entries[i].every_ms = read->every_ms;
+        line->entries[i].unit = read->unit;
     }
-    transport_close(line->transport);
+    schedule_start(&line->schedule, line->entries, line->schedule.count, clock_mono());
+    struct schedule_turn turn = {.due = {INT64_MAX}};
+    bool asked_last = false; /* a question, so that polls go on between two of them */
+    do {
+        mono_time now = clock_mono();
+        if (line->schedule.count)
+            turn = schedule_next(&line->schedule, now);
+        bool due = turn.due.ns <= now.ns;
+        asked_last = !(asked_last && due) && serve_question(line);
+        if (!asked_last && due)
+            take_turn(line, &turn);
+    } while (wait_until(line, turn.due));
+    asker_close(line->asker);
     return NULL;
-}
-
-uint32_t line_ask(struct line *line, const struct line_question *question)
-{
-    (void)line, (void)question;
-    return 0;
-}
-
-bool line_answered(struct line *line, uint32_t ticket, struct line_answer *out)
-{
-    (void)line, (void)ticket, (void)out;
-    return false;
-}
-
-void line_forget(struct line *line, uint32_t ticket)
-{
-    (void)line, (void)ticket;
 }
 
 bool line_start(struct line *line)
@@ -434,10 +277,10 @@ bool line_start(struct line *line)
 void line_stop(struct line *line)
 {
     pthread_mutex_lock(&line->mutex);
-    atomic_store(&line->stop, true);
+    line->stop = true;
     pthread_cond_signal(&line->wake);
     pthread_mutex_unlock(&line->mutex);
-    transport_interrupt(line->transport);
+    asker_interrupt(line->asker);
 }
 
 bool line_join(struct line *line, mono_time deadline)

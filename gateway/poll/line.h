@@ -33,12 +33,12 @@ struct line_question {
     uint32_t listen_ms;   /* after the answer, for a second one */
 };
 
-enum { LINE_FRAME_MAX = 260, LINE_HEARD_MAX = 512 };
+enum { LINE_FRAME_MAX = 260, LINE_HEARD_MAX = 512, LINE_REGISTERS_MAX = 125 };
 
 struct line_answer {
     enum outcome outcome;
-    uint8_t exception;       /* the code, after OUTCOME_EXCEPTION */
-    uint16_t registers[125]; /* after OUTCOME_OK; bits beyond the 125th are only in the frame */
+    uint8_t exception;                      /* the code, after OUTCOME_EXCEPTION */
+    uint16_t registers[LINE_REGISTERS_MAX]; /* after OUTCOME_OK; of more bits, the first ones */
     int64_t round_trip_us;
     uint8_t frame[LINE_FRAME_MAX]; /* as it came, CRC or MBAP header included */
     size_t frame_length;

@@ -1,13 +1,15 @@
-/* Earliest deadline first over the blocks of one line.
+/* Earliest deadline first over the reads of one line.
  * Pure; the line thread owns the struct and the clock. A period counts from the deadline before,
  * not from the answer, so that a day has its exact number of polls; what could not be asked in time
- * is left out and counted, never bunched. Never sleeps. */
+ * is left out and counted, never bunched. A unit that rests is asked one of its reads at a time,
+ * the oldest first. Never sleeps. */
 #include "gateway/poll/schedule.h"
 
 enum {
-    PATIENCE = 2,    /* failures in a row that change nothing yet */
-    DEAD_SHARE = 20, /* a dead unit takes at most 1/20 of the line */
-    BACK_OFF_MAX_MS = 60000,
+    PATIENCE = 2,     /* failures in a row that change nothing yet, of a unit that is trusted */
+    TRUSTED = 8,      /* good answers in a row after which a unit that came back is trusted */
+    REST_FACTOR = 20, /* what rests takes at most 1/20 of the line, all of it together */
+    NS_PER_MS = 1000000,
 };
 
 void schedule_start(struct schedule *schedule, struct schedule_entry *entries, size_t count,
@@ -15,62 +17,207 @@ void schedule_start(struct schedule *schedule, struct schedule_entry *entries, s
 {
     *schedule = (struct schedule){.entries = entries, .count = count};
     for (size_t i = 0; i < count; i++) {
-        entries[i].due = start;
-        entries[i].asked = false;
+        entries[i] = (struct schedule_entry){
+            .every_ms = entries[i].every_ms, .unit = entries[i].unit, .due = start, .stretch = 1};
+        schedule->units[entries[i].unit] =
+            (struct schedule_unit){.present = true, .trust = TRUSTED};
     }
 }
 
-static mono_time due_of(const struct schedule *schedule, const struct schedule_entry *entry)
+static bool unit_rests(const struct schedule_unit *unit)
 {
-    const struct schedule_unit *unit = &schedule->units[entry->unit];
-    return unit->failures > PATIENCE && unit->until.ns > entry->due.ns ? unit->until : entry->due;
+    return unit->failures > (unit->trust == TRUSTED ? PATIENCE : 0);
 }
 
-size_t schedule_next(const struct schedule *schedule, mono_time *due)
+bool schedule_rests(const struct schedule *schedule, size_t entry)
 {
-    size_t best = 0;
-    *due = due_of(schedule, &schedule->entries[0]);
-    for (size_t i = 1; i < schedule->count; i++) {
-        mono_time candidate = due_of(schedule, &schedule->entries[i]);
-        if (candidate.ns < due->ns) {
-            *due = candidate;
-            best = i;
+    const struct schedule_entry *e = &schedule->entries[entry];
+    return e->failures > PATIENCE || unit_rests(&schedule->units[e->unit]);
+}
+
+static mono_time later(mono_time a, mono_time b)
+{
+    return a.ns > b.ns ? a : b;
+}
+
+static mono_time due_of_periods(const struct schedule *schedule, const struct schedule_entry *entry)
+{
+    const struct schedule_unit *unit = &schedule->units[entry->unit];
+    mono_time due = entry->failures > PATIENCE ? later(entry->due, entry->rest_until) : entry->due;
+    return unit_rests(unit) ? later(due, unit->rest_until) : due;
+}
+
+static bool is_extra(const struct schedule *schedule, size_t index, mono_time now)
+{
+    const struct schedule_entry *entry = &schedule->entries[index];
+    return entry->urgent || (entry->boost_ms != 0 && entry->boost_due.ns <= now.ns &&
+                             !schedule_rests(schedule, index));
+}
+
+mono_time schedule_due(const struct schedule *schedule, size_t entry)
+{
+    const struct schedule_entry *e = &schedule->entries[entry];
+    mono_time due = due_of_periods(schedule, e);
+    if (e->boost_ms != 0 && !schedule_rests(schedule, entry) && e->boost_due.ns < due.ns)
+        due = e->boost_due;
+    return due;
+}
+
+/* Of two that are due: what is wanted first, then the earlier deadline; of one unit that rests all
+ * are due at once, and the one that waits longest goes first. */
+static bool goes_before(const struct schedule *schedule, const struct schedule_turn *a,
+                        const struct schedule_turn *b, bool a_first, bool b_first)
+{
+    if (a_first != b_first)
+        return a_first;
+    if (a->due.ns != b->due.ns)
+        return a->due.ns < b->due.ns;
+    return schedule->entries[a->entry].due.ns < schedule->entries[b->entry].due.ns;
+}
+
+struct schedule_turn schedule_next(const struct schedule *schedule, mono_time now)
+{
+    struct schedule_turn best = {.entry = 0};
+    bool best_first = false;
+    for (size_t i = 0; i < schedule->count; i++) {
+        const struct schedule_entry *entry = &schedule->entries[i];
+        struct schedule_turn turn = {i, schedule_due(schedule, i), is_extra(schedule, i, now)};
+        if (entry->urgent)
+            turn.due = (mono_time){0};
+        bool overdue = entry->every_ms != 0 && turn.due.ns + entry->every_ms * NS_PER_MS < now.ns;
+        bool first = turn.extra || (overdue && !schedule_rests(schedule, i));
+        if (i == 0 || goes_before(schedule, &turn, &best, first, best_first)) {
+            best = turn;
+            best_first = first;
         }
     }
     return best;
 }
 
-/* The first deadline lies a share of the period after the start, so that blocks of one period
- * spread over it and later ones keep their distance. */
+/* Moves the deadline over the periods that are wholly gone; how many. */
+static int64_t skip(struct schedule_entry *entry, mono_time now)
+{
+    int64_t period_ns = entry->every_ms * NS_PER_MS;
+    if (period_ns == 0 || entry->due.ns + period_ns > now.ns)
+        return 0;
+    int64_t gone = (now.ns - entry->due.ns) / period_ns;
+    entry->due.ns += gone * period_ns;
+    entry->tick += (uint64_t)gone;
+    return gone;
+}
+
+/* The first deadline lies a share of the period after the start, so that reads of one period spread
+ * over it and keep their distance. */
 static void advance(struct schedule *schedule, size_t index, mono_time now)
 {
     struct schedule_entry *entry = &schedule->entries[index];
-    int64_t period_ns = entry->every_ms * 1000000;
-    if (!entry->asked)
+    int64_t period_ns = entry->every_ms * NS_PER_MS, missed = 0;
+    entry->tick++;
+    if (period_ns == 0)
+        entry->due = now;
+    else if (!entry->asked)
         entry->due.ns += period_ns * (int64_t)(index + 1) / (int64_t)schedule->count;
     else
         entry->due.ns += period_ns;
-    if (entry->due.ns + period_ns <= now.ns) {
-        int64_t missed = (now.ns - entry->due.ns) / period_ns;
-        entry->due.ns += missed * period_ns;
-        if (entry->asked && schedule->units[entry->unit].failures == 0)
-            schedule->slipped += (uint64_t)missed;
-    }
+    if (entry->failures > 0 || !entry->asked)
+        (void)skip(entry, now);
+    else
+        missed = skip(entry, now);
+    entry->slipped += (uint64_t)missed;
+    schedule->slipped += (uint64_t)missed;
+    entry->stretch += ((float)(1 + missed) - entry->stretch) / 10;
     entry->asked = true;
 }
 
-void schedule_done(struct schedule *schedule, size_t entry, bool answered, mono_time now,
-                   int64_t cost_ms)
+/* Those that share the twentieth; *well: some unit of the line answers. */
+static int64_t count_resting(const struct schedule *schedule, bool *well)
 {
-    struct schedule_unit *unit = &schedule->units[schedule->entries[entry].unit];
-    unit->failures = answered ? 0 : unit->failures + 1;
-    int64_t pause_ms = cost_ms * DEAD_SHARE;
-    unit->until = clock_after_ms(now, pause_ms < BACK_OFF_MAX_MS ? pause_ms : BACK_OFF_MAX_MS);
-    advance(schedule, entry, now);
+    int64_t resting = 0;
+    *well = false;
+    for (size_t u = 0; u < 256; u++) {
+        bool rests = schedule->units[u].present && unit_rests(&schedule->units[u]);
+        resting += rests;
+        *well |= schedule->units[u].present && !rests;
+    }
+    for (size_t i = 0; i < schedule->count; i++) {
+        const struct schedule_entry *entry = &schedule->entries[i];
+        resting += entry->failures > PATIENCE && !unit_rests(&schedule->units[entry->unit]);
+    }
+    return resting;
 }
 
-void schedule_now(struct schedule *schedule, size_t entry, mono_time now)
+static void failed(struct schedule *schedule, struct schedule_entry *entry, mono_time now,
+                   int64_t cost_ms)
 {
-    schedule->entries[entry].due = now;
-    schedule->units[schedule->entries[entry].unit].failures = 0;
+    struct schedule_unit *unit = &schedule->units[entry->unit];
+    bool well;
+    entry->failures++;
+    unit->failures++;
+    bool rests = unit_rests(unit);
+    if (!rests && entry->failures <= PATIENCE)
+        return;
+    int64_t resting = count_resting(schedule, &well);
+    /* Where nobody answers there is nobody to protect: each is asked as if it were the only one. */
+    int64_t rest_ms = cost_ms * REST_FACTOR * (well ? resting : 1);
+    if (rests) {
+        unit->trust = 0;
+        unit->rest_until = clock_after_ms(now, rest_ms);
+    } else {
+        entry->rest_until = clock_after_ms(now, rest_ms);
+    }
+}
+
+/* What went by while it rested was not for want of line time. And a line where nobody answered, a
+ * cable or a supply, may be whole again: all are asked at once. */
+static void answered_again(struct schedule *schedule, uint8_t unit, mono_time now)
+{
+    bool others_well;
+    (void)count_resting(schedule, &others_well);
+    for (size_t i = 0; i < schedule->count; i++) {
+        if (schedule->entries[i].unit == unit)
+            (void)skip(&schedule->entries[i], now);
+    }
+    for (size_t u = 0; !others_well && u < 256; u++)
+        schedule->units[u].rest_until = now;
+}
+
+void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, bool answered,
+                   mono_time now, int64_t cost_ms)
+{
+    struct schedule_entry *entry = &schedule->entries[turn->entry];
+    struct schedule_unit *unit = &schedule->units[entry->unit];
+    if (!answered) {
+        failed(schedule, entry, now, cost_ms);
+    } else {
+        if (unit_rests(unit))
+            answered_again(schedule, entry->unit, now);
+        if (entry->failures > 0)
+            (void)skip(entry, now);
+        entry->failures = unit->failures = 0;
+        unit->trust = (uint8_t)(unit->trust < TRUSTED ? unit->trust + 1 : TRUSTED);
+    }
+    entry->urgent = false;
+    if (entry->boost_ms != 0 && entry->boost_due.ns <= now.ns) {
+        int64_t period_ns = entry->boost_ms * NS_PER_MS;
+        entry->boost_due.ns += ((now.ns - entry->boost_due.ns) / period_ns + 1) * period_ns;
+    }
+    if (!turn->extra || entry->due.ns <= now.ns)
+        advance(schedule, turn->entry, now);
+}
+
+void schedule_now(struct schedule *schedule, size_t entry)
+{
+    schedule->entries[entry].urgent = true;
+}
+
+void schedule_boost(struct schedule *schedule, size_t entry, int64_t every_ms, mono_time now)
+{
+    schedule->entries[entry].boost_ms = every_ms;
+    schedule->entries[entry].boost_due = now;
+}
+
+bool schedule_may_retry(const struct schedule *schedule, size_t entry)
+{
+    const struct schedule_entry *e = &schedule->entries[entry];
+    return e->asked && e->failures == 0 && schedule->units[e->unit].failures == 0;
 }

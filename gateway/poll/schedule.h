@@ -1,7 +1,8 @@
-/* When to ask which block of a line: earliest deadline first, periods without drift. Pure.
+/* When to ask which read of a line: earliest deadline first, periods without drift. Pure.
  *
- * Time comes from the caller (a fake clock in tests). A unit that does not answer is asked less
- * often, so that the dead take no more than a twentieth of the line each. */
+ * Time comes from the caller (a fake clock in tests). What does not answer rests: all units and
+ * reads that rest together are asked in no more than a twentieth of the line's time, and the first
+ * good answer of a unit restores its pace. */
 #ifndef LIFELINE_SCHEDULE_H
 #define LIFELINE_SCHEDULE_H
 
@@ -12,36 +13,69 @@
 #include "drivers/clock.h"
 
 struct schedule_entry {
-    int64_t every_ms;
+    int64_t every_ms; /* 0 = without a pause */
     uint8_t unit;
-    mono_time due;
-    bool asked; /* at least once */
+    /* The rest is the schedule's to write. */
+    uint64_t tick;    /* the period that is due next, counted from the start; left-out ones count */
+    mono_time due;    /* of that period */
+    bool asked;       /* at least once */
+    bool urgent;      /* wanted at once, beside its periods */
+    int64_t boost_ms; /* asked so often beside its periods; 0 = not */
+    mono_time boost_due;
+    uint32_t failures; /* in a row */
+    mono_time rest_until;
+    uint64_t slipped; /* periods left out because the line was too busy */
+    float stretch; /* how many periods go by for one poll, of the newest ten or so; 1 = all kept */
 };
 
 struct schedule_unit {
-    uint32_t failures; /* in a row */
-    mono_time until;   /* not to be asked before; only with failures */
+    uint32_t failures; /* in a row, of whatever it was asked */
+    uint8_t trust;     /* good answers in a row, as far as they count */
+    bool present;
+    mono_time rest_until;
 };
 
 struct schedule {
     struct schedule_entry *entries;
     size_t count;
     struct schedule_unit units[256];
-    uint64_t slipped; /* periods left out because the line was too busy */
+    uint64_t slipped; /* of all entries */
 };
 
-/* Entries with every_ms and unit filled in; all are due at start, in their order. */
+/* Whose turn it is. */
+struct schedule_turn {
+    size_t entry;
+    mono_time due; /* not before; may lie in the past */
+    bool extra;    /* beside its periods: urgent or boosted */
+};
+
+/* Entries with every_ms and unit filled in; all are due at start, in their order, and spread over
+ * their periods from then on. */
 void schedule_start(struct schedule *schedule, struct schedule_entry *entries, size_t count,
                     mono_time start);
 
-/* The entry to ask next and when; count must not be 0. */
-size_t schedule_next(const struct schedule *schedule, mono_time *due);
+/* The entry to ask next and when; count must not be 0. What is urgent or boosted goes before what
+ * is not, unless that is late by more than its period. */
+struct schedule_turn schedule_next(const struct schedule *schedule, mono_time now);
 
-/* It was asked, and the unit answered (anything at all) or not; cost_ms: line time it took. */
-void schedule_done(struct schedule *schedule, size_t entry, bool answered, mono_time now,
-                   int64_t cost_ms);
+/* The turn was taken, and the unit answered (anything at all) or not; cost_ms: line time it took.
+ */
+void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, bool answered,
+                   mono_time now, int64_t cost_ms);
 
-/* Asks all entries of these units (or one entry) at once. */
-void schedule_now(struct schedule *schedule, size_t entry, mono_time now);
+/* Asks an entry at once, even when it rests. */
+void schedule_now(struct schedule *schedule, size_t entry);
+
+/* Asks an entry so often beside its periods; 0 ends it. */
+void schedule_boost(struct schedule *schedule, size_t entry, int64_t every_ms, mono_time now);
+
+/* It does not answer and is asked less often for it. */
+bool schedule_rests(const struct schedule *schedule, size_t entry);
+
+/* When the entry is asked next if the line is free. */
+mono_time schedule_due(const struct schedule *schedule, size_t entry);
+
+/* Whether a request that fails is worth repeating now: not for who did not answer last time. */
+bool schedule_may_retry(const struct schedule *schedule, size_t entry);
 
 #endif

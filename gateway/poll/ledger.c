@@ -1,0 +1,262 @@
+/* The books of one line.
+ *
+ * Written by the line's thread, read by the API and the uplinks through copies; everything lies
+ * under one mutex, which is never held while something waits. Logs one line per change of state of
+ * a device, and of a line that has too much to do. Never asks anybody anything. */
+#include "gateway/poll/ledger.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/log.h"
+
+enum {
+    LOAD_WINDOW_MS = 10000,
+    LOAD_FIRST_MS = 500, /* before that a load would be about one request */
+    NAMED = 3,           /* slipping devices in the log */
+};
+
+/* One poll in twenty left out, or more: less is the jitter of a busy moment. */
+#define SLIPS_ABOVE 1.05F
+
+struct entry {
+    uint32_t index; /* into the settings */
+    struct line_device_status status;
+    bool silent;
+};
+
+/* The newest poll of a block. */
+struct verdict {
+    enum outcome outcome;
+    bool mute; /* not one of its points answered */
+};
+
+struct ledger {
+    const struct settings *settings;
+    const struct plan *plan;
+    const char *name;
+    pthread_mutex_t mutex;
+    struct line_status status;
+    struct entry *devices;
+    struct verdict *verdicts; /* [block of the plan] */
+    struct transport_noise noise[256];
+    int64_t busy_ns; /* of the window */
+    mono_time window;
+    bool window_full; /* there was a whole one */
+    bool overload_told;
+};
+
+struct ledger *ledger_new(const struct settings *settings, const struct plan *plan, uint32_t line)
+{
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    if (!ledger)
+        return NULL;
+    ledger->settings = settings;
+    ledger->plan = plan;
+    ledger->name = settings->lines[line].name;
+    pthread_mutex_init(&ledger->mutex, NULL);
+    ledger->devices = calloc(settings->device_count + 1, sizeof *ledger->devices);
+    ledger->verdicts = calloc(plan->block_count + 1, sizeof *ledger->verdicts);
+    if (!ledger->devices || !ledger->verdicts) {
+        ledger_free(ledger);
+        return NULL;
+    }
+    for (uint32_t d = 0; d < settings->device_count; d++) {
+        if (settings->devices[d].line != line)
+            continue;
+        struct entry *entry = &ledger->devices[ledger->status.devices++];
+        entry->index = d;
+        entry->status.stretch = 1;
+    }
+    ledger->window = clock_mono();
+    return ledger;
+}
+
+void ledger_free(struct ledger *ledger)
+{
+    if (!ledger)
+        return;
+    pthread_mutex_destroy(&ledger->mutex);
+    free(ledger->devices);
+    free(ledger->verdicts);
+    free(ledger);
+}
+
+void ledger_line(struct ledger *ledger, struct line_status *out)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    *out = ledger->status;
+    pthread_mutex_unlock(&ledger->mutex);
+}
+
+static struct entry *find(struct ledger *ledger, uint32_t device)
+{
+    for (uint32_t i = 0; i < ledger->status.devices; i++) {
+        if (ledger->devices[i].index == device)
+            return &ledger->devices[i];
+    }
+    return NULL;
+}
+
+bool ledger_device(struct ledger *ledger, uint32_t device, struct line_device_status *out)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    const struct entry *found = find(ledger, device);
+    if (found)
+        *out = found->status;
+    pthread_mutex_unlock(&ledger->mutex);
+    return found != NULL;
+}
+
+/* A device is as its first block that fails: one that answers beside it does not make it well.
+ * Silent are those of which nothing answers. Blocks are ordered by device. */
+static void judge(struct ledger *ledger, struct entry *device, uint32_t block)
+{
+    bool was_silent = device->silent;
+    const struct plan_block *blocks = ledger->plan->blocks;
+    while (block > 0 && blocks[block - 1].device == device->index)
+        block--;
+    device->silent = true;
+    device->status.outcome = OUTCOME_OK;
+    for (; block < ledger->plan->block_count && blocks[block].device == device->index; block++) {
+        device->silent &= ledger->verdicts[block].mute;
+        if (device->status.outcome == OUTCOME_OK)
+            device->status.outcome = ledger->verdicts[block].outcome;
+    }
+    ledger->status.silent += device->silent;
+    ledger->status.silent -= was_silent;
+}
+
+void ledger_note(struct ledger *ledger, const struct ledger_block *polled)
+{
+    const struct plan_block *block = &ledger->plan->blocks[polled->block];
+    pthread_mutex_lock(&ledger->mutex);
+    struct entry *device = find(ledger, block->device);
+    enum outcome before = device->status.outcome;
+    struct verdict *verdict = &ledger->verdicts[polled->block];
+    struct verdict newest = {polled->outcome, polled->values == NULL};
+    if (verdict->outcome != newest.outcome || verdict->mute != newest.mute) {
+        *verdict = newest;
+        judge(ledger, device, polled->block);
+    }
+    enum outcome after = device->status.outcome;
+    device->status.asked = true;
+    if (polled->outcome == after)
+        device->status.exception = polled->exception;
+    if (polled->values)
+        device->status.good = polled->now;
+    tally_add(&device->status.tally, polled->requests);
+    if (polled->values) {
+        tally_values(&device->status.tally, polled->values, block->point_count);
+        tally_values(&ledger->status.tally, polled->values, block->point_count);
+    }
+    pthread_mutex_unlock(&ledger->mutex);
+    const struct settings_device *own = &ledger->settings->devices[block->device];
+    if (before != after && after == OUTCOME_OK)
+        log_notice("line %s: %s (unit %u) answers again", ledger->name, own->name, own->unit);
+    else if (before != after && after != OUTCOME_LINK)
+        log_warning("line %s: %s (unit %u): %s", ledger->name, own->name, own->unit,
+                    polled->outcome == after ? polled->why : transport_outcome_name(after));
+}
+
+/* Late and foreign frames belong to the unit, so to each of its devices. */
+static void note_noise(struct ledger *ledger, uint8_t unit, struct transport_noise noise)
+{
+    struct transport_noise *known = &ledger->noise[unit];
+    uint32_t late = noise.late - known->late, foreign = noise.foreign - known->foreign;
+    if (late == 0 && foreign == 0)
+        return;
+    *known = noise;
+    ledger->status.tally.late += late;
+    ledger->status.tally.foreign += foreign;
+    for (uint32_t i = 0; i < ledger->status.devices; i++) {
+        struct entry *device = &ledger->devices[i];
+        if (ledger->settings->devices[device->index].unit != unit)
+            continue;
+        device->status.tally.late += late;
+        device->status.tally.foreign += foreign;
+    }
+}
+
+static bool slips(const struct entry *device)
+{
+    return !device->status.resting && device->status.stretch > SLIPS_ABOVE;
+}
+
+/* The worst of those that slip; true when there are any. */
+static bool describe_slipping(const struct ledger *ledger, char *out, size_t size)
+{
+    const struct entry *worst[NAMED] = {NULL};
+    size_t count = 0, length = 0;
+    for (uint32_t i = 0; i < ledger->status.devices; i++) {
+        const struct entry *device = &ledger->devices[i];
+        if (!slips(device))
+            continue;
+        size_t at = count < NAMED ? count++ : NAMED;
+        for (; at > 0 && worst[at - 1]->status.stretch < device->status.stretch; at--) {
+            if (at < NAMED)
+                worst[at] = worst[at - 1];
+        }
+        if (at < NAMED)
+            worst[at] = device;
+    }
+    for (size_t i = 0; i < count && length < size; i++) {
+        int wrote = snprintf(out + length, size - length, "%s%s slips to %.1f times its period",
+                             i ? ", " : "", ledger->settings->devices[worst[i]->index].name,
+                             (double)worst[i]->status.stretch);
+        length += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return count > 0;
+}
+
+/* Under the mutex. True when the line began or ceased to slip in the window that ends now. */
+static bool measure_load(struct ledger *ledger, int64_t busy_ns, mono_time now)
+{
+    ledger->busy_ns += busy_ns;
+    int64_t window_ms = clock_ms_between(ledger->window, now);
+    if (window_ms >= LOAD_FIRST_MS && (!ledger->window_full || window_ms >= LOAD_WINDOW_MS))
+        ledger->status.load_percent = (uint32_t)(ledger->busy_ns / 10000 / window_ms);
+    if (window_ms < LOAD_WINDOW_MS)
+        return false;
+    ledger->window_full = true;
+    ledger->busy_ns = 0;
+    ledger->window = now;
+    bool changed = ledger->overload_told != (ledger->status.slipping > 0);
+    ledger->overload_told = ledger->status.slipping > 0;
+    return changed;
+}
+
+void ledger_poll(struct ledger *ledger, uint8_t unit, const struct tally *requests,
+                 struct transport_noise noise, int64_t busy_ns, bool open, mono_time now)
+{
+    char slipping[400] = "";
+    pthread_mutex_lock(&ledger->mutex);
+    tally_add(&ledger->status.tally, requests);
+    note_noise(ledger, unit, noise);
+    ledger->status.open = open;
+    bool changed = measure_load(ledger, busy_ns, now);
+    bool overload = changed && describe_slipping(ledger, slipping, sizeof slipping);
+    pthread_mutex_unlock(&ledger->mutex);
+    if (overload)
+        log_warning("line %s has too much to do: %s", ledger->name, slipping);
+    else if (changed)
+        log_notice("line %s keeps its periods again", ledger->name);
+}
+
+void ledger_pace(struct ledger *ledger, uint32_t device, const struct ledger_pace *pace)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    struct entry *entry = find(ledger, device);
+    struct line_device_status *status = &entry->status;
+    bool slipped_before = slips(entry);
+    ledger->status.slipped += pace->slipped - status->slipped;
+    status->next = pace->next;
+    status->resting = pace->resting;
+    status->slipped = pace->slipped;
+    status->stretch = pace->stretch;
+    status->holes = pace->holes;
+    ledger->status.slipping += slips(entry);
+    ledger->status.slipping -= slipped_before;
+    pthread_mutex_unlock(&ledger->mutex);
+}

@@ -1,0 +1,46 @@
+/* What is known of a line and its devices: outcomes, counters, load. The line's thread writes,
+ * anybody reads. */
+#ifndef LIFELINE_LEDGER_H
+#define LIFELINE_LEDGER_H
+
+#include "gateway/poll/line.h"
+
+struct ledger;
+
+/* NULL without memory; settings and plan must outlive it. */
+struct ledger *ledger_new(const struct settings *settings, const struct plan *plan, uint32_t line);
+void ledger_free(struct ledger *ledger);
+
+void ledger_line(struct ledger *ledger, struct line_status *out);
+bool ledger_device(struct ledger *ledger, uint32_t device, struct line_device_status *out);
+
+/* ---- the line's thread ---- */
+
+/* How a block was polled. */
+struct ledger_block {
+    uint32_t block; /* index into the plan */
+    enum outcome outcome;
+    uint8_t exception;
+    const char *why;
+    const struct tally *requests; /* those made for it */
+    const struct value *values;   /* NULL when no point of it answered */
+    mono_time now;
+};
+void ledger_note(struct ledger *ledger, const struct ledger_block *polled);
+
+/* A poll is over: what all its requests were, what else came for the unit, how long it held the
+ * line, and whether the link is up. */
+void ledger_poll(struct ledger *ledger, uint8_t unit, const struct tally *requests,
+                 struct transport_noise noise, int64_t busy_ns, bool open, mono_time now);
+
+/* How a device keeps its pace. */
+struct ledger_pace {
+    mono_time next;
+    bool resting;
+    uint64_t slipped;
+    float stretch;
+    uint16_t holes;
+};
+void ledger_pace(struct ledger *ledger, uint32_t device, const struct ledger_pace *pace);
+
+#endif

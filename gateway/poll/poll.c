@@ -1,0 +1,443 @@
+/* Polls a read: which of its blocks are due, in which requests, and what becomes of the answers.
+ *
+ * Runs in the line's thread; owns the buffers and what is remembered of each read. The usual case
+ * is one request. A device that refuses registers between those it has (exception 2 or 3), or is
+ * silent about them, is asked in parts from then on; a block of which some registers answered is
+ * handed on with the quality of the failure at the points that did not. Never decides when. */
+#include "gateway/poll/poll.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/decode.h"
+#include "gateway/log.h"
+#include "gateway/poll/split.h"
+
+enum {
+    REGISTERS_MAX = 2000, /* bits of one request */
+    ILLEGAL_ADDRESS = 2,
+    ILLEGAL_VALUE = 3,       /* what some say to a count that goes beyond their registers */
+    SILENT_TRIES = 3,        /* of a read that never answered, before its gaps are suspected */
+    SPLIT_AGAIN_MS = 600000, /* a device that refused every part is not divided again so soon */
+};
+
+struct read_state {
+    const struct plan_read *plan;
+    uint64_t *served; /* [block of the read] its periods so far, counted from 1 */
+    struct split split;
+    bool good_once;
+    uint32_t silent; /* polls in a row without an answer, before the first good one */
+    mono_time split_after;
+};
+
+/* How the registers of a span were answered. */
+struct result {
+    enum outcome outcome;
+    uint8_t exception;
+};
+
+struct poll {
+    const struct settings *settings;
+    const struct plan *plan;
+    const struct settings_line *line;
+    struct asker *asker;
+    struct ledger *ledger;
+    struct pipeline *pipeline;
+    struct read_state *reads;
+    size_t read_count;
+    uint64_t *served; /* what the reads' `served` lie in */
+
+    /* The poll under way. */
+    uint32_t *due; /* blocks of the plan */
+    size_t due_count;
+    struct split_span *spans; /* only the hull of all that is due, unless it is taken apart */
+    struct result *results;   /* [span] */
+    size_t span_count;
+    bool failed; /* some of it */
+    struct asked newest;
+    char why[sizeof((struct asked *)NULL)->why]; /* of the newest failure */
+    uint32_t first;                              /* register that registers[0] holds */
+    uint32_t gap_ms, timeout_ms;
+    unsigned tries;
+    struct tally requests;
+    int64_t busy_ns;
+    bool answered;
+    uint16_t registers[REGISTERS_MAX];
+    struct value values[REGISTERS_MAX];
+};
+
+static bool take_reads(struct poll *poll, uint32_t line)
+{
+    size_t blocks = 0, most_blocks = 0, most_points = 0;
+    for (size_t r = 0; r < poll->plan->read_count; r++) {
+        const struct plan_read *read = &poll->plan->reads[r];
+        size_t points = 0;
+        if (read->line != line)
+            continue;
+        for (uint16_t b = 0; b < read->block_count; b++)
+            points += poll->plan->blocks[read->blocks[b]].point_count;
+        poll->read_count++;
+        blocks += read->block_count;
+        most_blocks = read->block_count > most_blocks ? read->block_count : most_blocks;
+        most_points = points > most_points ? points : most_points;
+    }
+    poll->reads = calloc(poll->read_count + 1, sizeof *poll->reads);
+    poll->served = calloc(blocks + 1, sizeof *poll->served);
+    poll->due = calloc(most_blocks + 1, sizeof *poll->due);
+    poll->spans = calloc(most_points + 1, sizeof *poll->spans);
+    poll->results = calloc(most_points + 1, sizeof *poll->results);
+    if (!poll->reads || !poll->served || !poll->due || !poll->spans || !poll->results)
+        return false;
+    uint64_t *served = poll->served;
+    size_t at = 0;
+    for (size_t r = 0; r < poll->plan->read_count; r++) {
+        const struct plan_read *read = &poll->plan->reads[r];
+        if (read->line != line)
+            continue;
+        poll->reads[at++] = (struct read_state){.plan = read, .served = served};
+        served += read->block_count;
+    }
+    return true;
+}
+
+struct poll *poll_new(const struct settings *settings, const struct plan *plan, uint32_t line,
+                      struct asker *asker, struct ledger *ledger, struct pipeline *pipeline)
+{
+    struct poll *poll = calloc(1, sizeof *poll);
+    if (!poll)
+        return NULL;
+    poll->settings = settings;
+    poll->plan = plan;
+    poll->line = &settings->lines[line];
+    poll->asker = asker;
+    poll->ledger = ledger;
+    poll->pipeline = pipeline;
+    if (take_reads(poll, line))
+        return poll;
+    poll_free(poll);
+    return NULL;
+}
+
+void poll_free(struct poll *poll)
+{
+    if (!poll)
+        return;
+    free(poll->reads);
+    free(poll->served);
+    free(poll->due);
+    free(poll->spans);
+    free(poll->results);
+    free(poll);
+}
+
+size_t poll_count(const struct poll *poll)
+{
+    return poll->read_count;
+}
+
+const struct plan_read *poll_plan(const struct poll *poll, size_t read)
+{
+    return poll->reads[read].plan;
+}
+
+uint16_t poll_holes(const struct poll *poll, size_t read)
+{
+    return poll->reads[read].split.count;
+}
+
+/* ---- what is due ---- */
+
+static void choose_blocks(struct poll *poll, struct read_state *read, uint64_t tick, bool whole)
+{
+    poll->due_count = 0;
+    for (uint16_t b = 0; b < read->plan->block_count; b++) {
+        uint32_t index = read->plan->blocks[b];
+        uint32_t every_ms = poll->plan->blocks[index].every_ms;
+        uint64_t times = read->plan->every_ms ? every_ms / read->plan->every_ms : 1;
+        uint64_t period = tick / times + 1;
+        if (!whole && read->served[b] >= period)
+            continue;
+        if (!whole)
+            read->served[b] = period;
+        poll->due[poll->due_count++] = index;
+    }
+}
+
+/* Of several devices in one request the most careful one decides. */
+static void prepare(struct poll *poll, bool retry)
+{
+    unsigned retries = 0;
+    struct split_span hull = {UINT32_MAX, 0};
+    poll->gap_ms = poll->timeout_ms = 0;
+    for (size_t i = 0; i < poll->due_count; i++) {
+        const struct plan_block *block = &poll->plan->blocks[poll->due[i]];
+        const struct settings_device *device = &poll->settings->devices[block->device];
+        uint32_t end = (uint32_t)block->address + block->count;
+        hull.first = block->address < hull.first ? block->address : hull.first;
+        hull.end = end > hull.end ? end : hull.end;
+        if (device->profile->min_gap_ms > poll->gap_ms)
+            poll->gap_ms = device->profile->min_gap_ms;
+        if (device->timeout_ms > poll->timeout_ms)
+            poll->timeout_ms = device->timeout_ms;
+        if (device->retries > retries)
+            retries = device->retries;
+    }
+    poll->tries = retry ? 1 + retries : 1;
+    poll->spans[0] = hull;
+    poll->span_count = 1;
+    poll->first = hull.first;
+    poll->busy_ns = 0;
+    poll->answered = poll->failed = false;
+    memset(&poll->requests, 0, sizeof poll->requests);
+}
+
+/* From here on the hull is taken apart. */
+static void find_spans(struct poll *poll)
+{
+    poll->span_count =
+        split_spans(poll->settings, poll->plan, poll->due, poll->due_count, poll->spans);
+}
+
+/* ---- asking ---- */
+
+static void spread(struct poll *poll, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        poll->results[i] = (struct result){poll->newest.outcome, poll->newest.exception};
+}
+
+/* Asks for spans[from] … spans[to - 1] in one request and writes down how it went. */
+static enum outcome ask(struct poll *poll, const struct plan_read *read, size_t from, size_t to)
+{
+    uint32_t first = poll->spans[from].first;
+    const struct transport_request request = {read->unit, read->function, (uint16_t)first,
+                                              (uint16_t)(poll->spans[to - 1].end - first),
+                                              poll->timeout_ms};
+    struct asked *newest = &poll->newest;
+    asker_ask(poll->asker, &request, poll->gap_ms, poll->tries,
+              poll->registers + (first - poll->first), newest);
+    tally_request(&poll->requests, newest->outcome, newest->round_trip_us);
+    poll->busy_ns += newest->busy_ns;
+    poll->answered |= newest->outcome == OUTCOME_OK || newest->outcome == OUTCOME_EXCEPTION ||
+                      newest->outcome == OUTCOME_LINK;
+    if (newest->outcome != OUTCOME_OK) {
+        poll->failed = true;
+        memcpy(poll->why, newest->why, sizeof poll->why);
+    }
+    spread(poll, from, to);
+    return newest->outcome;
+}
+
+static bool is_refused(const struct asked *asked)
+{
+    return asked->outcome == OUTCOME_EXCEPTION &&
+           (asked->exception == ILLEGAL_ADDRESS || asked->exception == ILLEGAL_VALUE);
+}
+
+static void tell_split(const struct poll *poll, const struct plan_read *read, size_t cut)
+{
+    const struct plan_block *block = &poll->plan->blocks[poll->due[0]];
+    log_notice("line %s: %s (unit %u) does not take register %u to %u in one request: asked in "
+               "parts from now on",
+               poll->line->name, poll->settings->devices[block->device].name, read->unit,
+               poll->spans[cut - 1].end - 1, poll->spans[cut].first);
+}
+
+static void remember(struct poll *poll, struct read_state *read, size_t cut)
+{
+    if (split_cut(&read->split, poll->spans[cut].first))
+        tell_split(poll, read->plan, cut);
+}
+
+/* Divides a range that was refused until its parts answer or cannot be divided; true when any part
+ * answered. Only then the place is remembered. */
+static bool divide(struct poll *poll, struct read_state *read, size_t from, size_t to)
+{
+    bool any = false;
+    size_t cut = split_choose(poll->spans, from, to);
+    const size_t parts[][2] = {{from, cut}, {cut, to}};
+    for (size_t p = 0; p < 2; p++) {
+        if (ask(poll, read->plan, parts[p][0], parts[p][1]) == OUTCOME_OK)
+            any = true;
+        else if (!is_refused(&poll->newest))
+            break; /* it fell silent: no time for this now */
+        else if (parts[p][1] - parts[p][0] > 1)
+            any |= divide(poll, read, parts[p][0], parts[p][1]);
+    }
+    if (any)
+        remember(poll, read, cut);
+    return any;
+}
+
+/* A unit that never answered this read may be one that is silent about registers it does not have:
+ * does it answer for what lies before the first gap? Then it is asked without bridging any. */
+static void try_without_gaps(struct poll *poll, struct read_state *read, size_t from, size_t to)
+{
+    size_t cut = from + 1;
+    while (cut < to && !split_bridges(poll->spans, cut - 1, cut + 1))
+        cut++;
+    if (cut == to || ask(poll, read->plan, from, cut) != OUTCOME_OK)
+        return;
+    for (size_t i = cut; i < to; i++) {
+        if (split_bridges(poll->spans, i - 1, i + 1))
+            remember(poll, read, i);
+    }
+    (void)ask(poll, read->plan, cut, to);
+}
+
+/* What to do about a request that failed, beyond telling it. */
+static void look_into(struct poll *poll, struct read_state *read, size_t from, size_t to)
+{
+    mono_time now = clock_mono();
+    if (to - from < 2)
+        return;
+    if (is_refused(&poll->newest)) {
+        if (now.ns >= read->split_after.ns && !divide(poll, read, from, to))
+            read->split_after = clock_after_ms(now, SPLIT_AGAIN_MS);
+    } else if (poll->newest.outcome == OUTCOME_TIMEOUT && !read->good_once &&
+               ++read->silent % SILENT_TRIES == 0) {
+        try_without_gaps(poll, read, from, to);
+    }
+}
+
+/* Between two cuts one request each; a unit that does not answer the first is not asked the rest.
+ */
+static void ask_parts(struct poll *poll, struct read_state *read)
+{
+    size_t from = 0;
+    find_spans(poll);
+    for (size_t to = 1; to <= poll->span_count; to++) {
+        if (to < poll->span_count && !split_is_cut(&read->split, poll->spans[to].first))
+            continue;
+        if (ask(poll, read->plan, from, to) == OUTCOME_OK)
+            read->good_once = true;
+        else
+            look_into(poll, read, from, to);
+        if (!poll->answered) {
+            spread(poll, to, poll->span_count);
+            return;
+        }
+        from = to;
+    }
+}
+
+static void ask_all(struct poll *poll, struct read_state *read)
+{
+    if (read->split.count > 0) {
+        ask_parts(poll, read);
+    } else if (ask(poll, read->plan, 0, 1) == OUTCOME_OK) {
+        read->good_once = true;
+    } else {
+        find_spans(poll);
+        spread(poll, 0, poll->span_count);
+        look_into(poll, read, 0, poll->span_count);
+    }
+}
+
+/* ---- handing on ---- */
+
+static enum quality quality_of(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+        return QUALITY_GOOD;
+    case OUTCOME_TIMEOUT:
+        return QUALITY_TIMEOUT;
+    case OUTCOME_EXCEPTION:
+        return QUALITY_EXCEPTION;
+    case OUTCOME_GARBLED:
+        return QUALITY_GARBLED;
+    case OUTCOME_LINK:
+        return QUALITY_LINK;
+    }
+    return QUALITY_LINK;
+}
+
+/* How the registers of a point were answered. */
+static const struct result *result_of(const struct poll *poll, const struct plan_block *block,
+                                      uint16_t point)
+{
+    const struct settings_device *device = &poll->settings->devices[block->device];
+    uint32_t first, end;
+    size_t at = 0;
+    profile_point_span(&device->profile->points[block->points[point]], &first, &end);
+    while (poll->spans[at].end <= first + device->base)
+        at++;
+    return &poll->results[at];
+}
+
+/* Puts the quality of the failure over the points of which no register came. The first failure of
+ * the block; *any: some point of it answered. */
+static struct result mark_failures(struct poll *poll, const struct plan_block *block, bool *any)
+{
+    struct result first = {OUTCOME_OK, 0};
+    *any = false;
+    for (uint16_t i = 0; i < block->point_count; i++) {
+        const struct result *result = result_of(poll, block, i);
+        if (result->outcome == OUTCOME_OK) {
+            *any = true;
+            continue;
+        }
+        poll->values[i] = (struct value){.quality = (uint8_t)quality_of(result->outcome)};
+        if (first.outcome == OUTCOME_OK)
+            first = *result;
+    }
+    return first;
+}
+
+/* A device with two blocks in one read was asked once. */
+static bool is_counted(const struct poll *poll, size_t at)
+{
+    uint32_t device = poll->plan->blocks[poll->due[at]].device;
+    for (size_t i = 0; i < at; i++) {
+        if (poll->plan->blocks[poll->due[i]].device == device)
+            return true;
+    }
+    return false;
+}
+
+static void hand_on(struct poll *poll, size_t at, mono_time now, wall_time wall)
+{
+    static const struct tally none;
+    const struct plan_block *block = &poll->plan->blocks[poll->due[at]];
+    struct result result = {OUTCOME_OK, 0};
+    bool any = true;
+    decode_block(&poll->settings->devices[block->device], block,
+                 poll->registers + (block->address - poll->first), poll->values);
+    if (poll->failed)
+        result = mark_failures(poll, block, &any);
+    const struct ledger_block polled = {.block = poll->due[at],
+                                        .outcome = result.outcome,
+                                        .exception = result.exception,
+                                        .why = poll->why,
+                                        .requests = is_counted(poll, at) ? &none : &poll->requests,
+                                        .values = any ? poll->values : NULL,
+                                        .now = now};
+    const struct sample sample = {.block = poll->due[at],
+                                  .count = any ? block->point_count : 0,
+                                  .failure = (uint8_t)(any ? 0 : quality_of(result.outcome)),
+                                  .mono = now,
+                                  .wall = wall};
+    ledger_note(poll->ledger, &polled);
+    pipeline_submit(poll->pipeline, &sample, poll->values);
+}
+
+bool poll_read(struct poll *poll, size_t index, uint64_t tick, bool whole, bool retry,
+               struct polled *out)
+{
+    struct read_state *read = &poll->reads[index];
+    choose_blocks(poll, read, tick, whole);
+    prepare(poll, retry);
+    ask_all(poll, read);
+    mono_time now = clock_mono();
+    wall_time wall = clock_wall();
+    if (poll->failed && asker_is_interrupted(poll->asker))
+        return false; /* our own interruption is no news of the unit */
+    for (size_t i = 0; i < poll->due_count; i++)
+        hand_on(poll, i, now, wall);
+    ledger_poll(poll->ledger, read->plan->unit, &poll->requests,
+                asker_noise(poll->asker, read->plan->unit), poll->busy_ns,
+                asker_is_open(poll->asker), now);
+    *out = (struct polled){poll->answered, poll->busy_ns, now};
+    return true;
+}

@@ -1,0 +1,79 @@
+/* Dividing a read at the registers that a device does not have.
+ * Pure; the line's thread owns what it remembers, until the end of the process: a device that is
+ * exchanged is asked in one piece again after a restart. Nothing is allocated. */
+#include "gateway/poll/split.h"
+
+#include <stdlib.h>
+
+static int compare_spans(const void *left, const void *right)
+{
+    const struct split_span *a = left, *b = right;
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+size_t split_spans(const struct settings *settings, const struct plan *plan, const uint32_t *blocks,
+                   size_t block_count, struct split_span *out)
+{
+    size_t count = 0, merged = 0;
+    for (size_t b = 0; b < block_count; b++) {
+        const struct plan_block *block = &plan->blocks[blocks[b]];
+        const struct settings_device *device = &settings->devices[block->device];
+        for (uint16_t i = 0; i < block->point_count; i++) {
+            struct split_span *span = &out[count++];
+            profile_point_span(&device->profile->points[block->points[i]], &span->first,
+                               &span->end);
+            span->first += device->base;
+            span->end += device->base;
+        }
+    }
+    qsort(out, count, sizeof *out, compare_spans);
+    for (size_t i = 0; i < count; i++) {
+        if (merged > 0 && out[i].first < out[merged - 1].end) {
+            if (out[i].end > out[merged - 1].end)
+                out[merged - 1].end = out[i].end;
+        } else {
+            out[merged++] = out[i];
+        }
+    }
+    return merged;
+}
+
+bool split_is_cut(const struct split *split, uint32_t address)
+{
+    for (uint8_t i = 0; i < split->count; i++) {
+        if (split->cuts[i] == address)
+            return true;
+    }
+    return false;
+}
+
+bool split_cut(struct split *split, uint32_t address)
+{
+    if (split->count == SPLIT_MAX)
+        return false;
+    split->cuts[split->count++] = (uint16_t)address;
+    return true;
+}
+
+size_t split_choose(const struct split_span *spans, size_t from, size_t to)
+{
+    size_t best = from + (to - from) / 2;
+    uint32_t widest = 0;
+    for (size_t i = from + 1; i < to; i++) {
+        uint32_t gap = spans[i].first - spans[i - 1].end;
+        if (gap > widest) {
+            widest = gap;
+            best = i;
+        }
+    }
+    return best;
+}
+
+bool split_bridges(const struct split_span *spans, size_t from, size_t to)
+{
+    for (size_t i = from + 1; i < to; i++) {
+        if (spans[i].first > spans[i - 1].end)
+            return true;
+    }
+    return false;
+}
