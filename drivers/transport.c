@@ -3,76 +3,90 @@
  * Runs in the line's thread; owns the link and what is known of each unit. Never retries, never
  * writes to a sensor. Modbus TCP numbers its questions: an answer with another number is skipped,
  * and after a timeout or garbage the connection is closed, so that the stream cannot stay out of
- * step. RTU (over TCP too) numbers nothing: there we count the answers that a unit owes, and ask
- * again until they cannot be meant, as long as they come within late_max_ms (struct unit_state). We
- * also keep the 3.5 characters of silence between RTU frames, which libmodbus does not. */
+ * step. RTU (over TCP too) numbers nothing: there we count the answers that a unit owes
+ * (transport_debt.c), and ask again until they cannot be meant, as long as they come within
+ * late_max_ms. We also keep the 3.5 characters of silence between RTU frames. */
 #include "drivers/transport.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "drivers/line_time.h"
+#include "drivers/transport_debt.h"
 #include "drivers/transport_frame.h"
 #include "drivers/transport_link.h"
 
-/* How late an answer is reckoned with, on a wire and through a mobile network. The tests include
- * this file with shorter ones. */
+/* How late an answer is reckoned with, on a wire and through a mobile network; and the least pause
+ * inside a frame that is borne: USB adapters make 16 ms, networks more. The tests include this file
+ * with shorter ones. */
 #ifndef TRANSPORT_LATE_WIRE_MS
 #define TRANSPORT_LATE_WIRE_MS    5000
 #define TRANSPORT_LATE_NETWORK_MS 10000
 #endif
+#ifndef TRANSPORT_BODY_MIN_MS
+#define TRANSPORT_BODY_MIN_MS 100
+#endif
 
 enum {
-    OWED_MAX = 3,
-    SETTLED_READS = 16,
     IDLE_CHECK_MS = 1000, /* a connection this long unused may have been closed by the other side */
-    CRC_LENGTH = 2,
-    EXCEPTION_LENGTH = 3,
-    BODY_MIN_MS = 100, /* for the pauses inside a frame: USB adapters 16 ms, networks more */
     BODY_MAX_MS = 500,
+    REQUEST_MAX_LENGTH = FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH,
+    LAST_SERIAL_UNIT = 247,
+    ECHO_MIN_LENGTH = 5,
 };
 
-/* To every check there is, a late RTU answer of the same unit, function and length is the right
- * one. So a request without a valid answer leaves its unit owing one, which may come up to
- * late_max_ms after it. A unit that owes n answers is asked the same n + 1 times and only the last
- * answer counts: units answer in order, so what it owed has come before, or what comes answers the
- * same question asked a moment ago. At OWED_MAX it is not asked at all. It owes nothing any more
- * when for late_max_ms it was not asked and none of what it owes came, or when SETTLED_READS reads
- * in a row went well and a whole timeout without an answer followed.
+/* It owes nothing any more when an answer proves it; when for late_max_ms it was not asked and none
+ * of what it owes came; or when DEBT_SETTLED_READS reads in a row went well and a whole timeout
+ * without an answer followed. At DEBT_MAX it is not asked at all.
  *
  * This is the limit of it: the answer to a question that nothing was heard of for late_max_ms is
  * taken for the next one. Each straggler heard in that time shows how late the line is, and makes
  * the wait begin again; only as often as the unit owes, so that one that speaks without being asked
  * is still asked some day. */
 struct unit_state {
-    mono_time asked;
-    mono_time heard;     /* the last straggler */
+    struct debt debt;
+    struct transport_noise noise;
     uint16_t slowest_ms; /* reply so far */
-    uint8_t owed;        /* answers that may still come */
-    uint8_t stragglers;  /* of them came uninvited since it was asked */
-    uint8_t settled;     /* reads in a row that went well */
 };
 
 struct transport {
     struct transport_link link;
+    uint32_t line_timeout_ms;
+    uint32_t timeout_ms; /* of the request under way */
     int64_t character_ns, silence_ns;
     mono_time quiet_since; /* the line carries nothing from here on, as far as we know */
     uint16_t transaction;
+    uint8_t asked;       /* the unit that was asked last */
+    bool unasked;        /* what was thrown away was nobody's late answer, or not all of it */
+    size_t heard_length; /* what came since the request was sent, as far as there is room */
+    size_t frame_length; /* of it, the frame at its beginning, once it is whole */
+    uint8_t heard[2 * FRAME_MAX_LENGTH];
     struct unit_state units[256];
 };
 
 /* One request under way: what the functions below hand to each other. */
 struct exchange {
     const struct transport_request *request;
-    uint8_t frame[FRAME_MAX_LENGTH];
-    const uint8_t *answer; /* into frame, from the unit on; NULL when none came from this unit */
+    uint8_t sent[REQUEST_MAX_LENGTH];
+    size_t sent_length;
+    const uint8_t *answer; /* from the unit on; NULL when none came from this unit */
     char *why;
     size_t why_size;
 };
+
+static bool is_tcp(const struct transport *t)
+{
+    return t->link.kind == TRANSPORT_TCP;
+}
+
+static void set_line_time(struct transport *t, const struct serial *serial)
+{
+    t->character_ns = line_time_character_ns(serial);
+    t->silence_ns = line_time_silence_ns(serial);
+}
 
 struct transport *transport_new(const struct settings_line *line)
 {
@@ -84,11 +98,8 @@ struct transport *transport_new(const struct settings_line *line)
         transport_free(t);
         return NULL;
     }
-    const struct serial *serial = &line->serial;
-    int bits = 1 + serial->data_bits + (serial->parity != 'N') + serial->stop_bits;
-    int64_t baud = serial->baud ? serial->baud : 9600;
-    t->character_ns = bits * INT64_C(1000000000) / baud;
-    t->silence_ns = baud > 19200 ? 1750000 : t->character_ns * 7 / 2;
+    t->line_timeout_ms = t->timeout_ms = line->timeout_ms;
+    set_line_time(t, &line->serial);
     return t;
 }
 
@@ -100,19 +111,22 @@ void transport_free(struct transport *transport)
     }
 }
 
+bool transport_is_open(const struct transport *transport)
+{
+    return transport->link.fd >= 0;
+}
+
 enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
 {
+    if (!transport_is_open(transport)) {
+        transport->heard_length = transport->frame_length = 0;
+    }
     return transport_link_open(&transport->link, why, why_size);
 }
 
 void transport_close(struct transport *transport)
 {
     transport_link_close(&transport->link);
-}
-
-bool transport_is_open(const struct transport *transport)
-{
-    return transport->link.modbus != NULL;
 }
 
 void transport_interrupt(struct transport *transport)
@@ -137,6 +151,28 @@ const char *transport_outcome_name(enum outcome outcome)
     return "unknown";
 }
 
+bool transport_set_serial(struct transport *transport, const struct serial *serial, char *why,
+                          size_t why_size)
+{
+    if (!transport_link_set_serial(&transport->link, serial, why, why_size)) {
+        return false;
+    }
+    set_line_time(transport, serial);
+    return true;
+}
+
+struct transport_noise transport_noise(const struct transport *transport, uint8_t unit)
+{
+    return transport->units[unit].noise;
+}
+
+const uint8_t *transport_answer(const struct transport *transport, size_t *length)
+{
+    const struct transport *t = transport;
+    *length = is_tcp(t) && t->frame_length > 0 ? t->frame_length : t->heard_length;
+    return t->heard;
+}
+
 static mono_time after_ns(mono_time t, int64_t ns)
 {
     return (mono_time){t.ns + ns};
@@ -144,45 +180,34 @@ static mono_time after_ns(mono_time t, int64_t ns)
 
 static int64_t late_max_ms(const struct transport *t)
 {
-    int64_t twice_ms = 2 * (int64_t)t->link.timeout_ms;
+    int64_t twice_ms = 2 * (int64_t)t->timeout_ms;
     int64_t least_ms =
         t->link.kind == TRANSPORT_RTU ? TRANSPORT_LATE_WIRE_MS : TRANSPORT_LATE_NETWORK_MS;
     return twice_ms > least_ms ? twice_ms : least_ms;
-}
-
-/* How long the right answer is that these bytes begin with, whatever its question; 0 = none. */
-static size_t whole_frame(const uint8_t *bytes, size_t size)
-{
-    int function = size > EXCEPTION_LENGTH ? bytes[1] & 0x7f : 0;
-    if (function < FUNCTION_COIL || function > FUNCTION_INPUT) {
-        return 0;
-    }
-    size_t length = (bytes[1] & 0x80 ? EXCEPTION_LENGTH : 3u + bytes[2]) + CRC_LENGTH;
-    if (length > size) {
-        return 0;
-    }
-    unsigned crc = 0xffff;
-    for (size_t i = 0; i < length; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1;
-        }
-    }
-    return crc == 0 ? length : 0; /* over a frame and its own CRC it is 0 */
 }
 
 /* Notes whose answers came although nobody waited for them. */
 static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size;) {
-        size_t length = whole_frame(bytes + i, size - i);
+        size_t length = transport_frame_rtu_whole(bytes + i, size - i);
         struct unit_state *unit = &t->units[bytes[i]];
-        if (length > 0 && unit->stragglers < unit->owed) {
-            unit->stragglers++;
-            unit->heard = clock_mono();
+        if (length > 0 && debt_straggler(&unit->debt, clock_mono())) {
+            unit->noise.late++;
+        } else {
+            t->unasked = true;
         }
         i += length > 0 ? length : 1;
     }
+}
+
+/* Remembers what came for transport_answer; no more than there is room for. */
+static void keep(struct transport *t, const uint8_t *bytes, size_t size)
+{
+    size_t room = sizeof t->heard - t->heard_length;
+    size = size < room ? size : room;
+    memcpy(t->heard + t->heard_length, bytes, size);
+    t->heard_length += size;
 }
 
 /* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone.
@@ -190,24 +215,32 @@ static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t si
  * was last asked. They count from now on, as nobody knows when they came. */
 static ssize_t discard(struct transport *t)
 {
-    uint8_t bytes[512];
-    ssize_t got = t->link.kind == TRANSPORT_TCP ? 0 : read(t->link.fd, bytes, sizeof bytes);
-    if (got > 0) {
+    ssize_t total = 0;
+    /* Bounded, for a peer that sends faster than we read. */
+    for (int i = 0; i < 64; i++) {
+        uint8_t bytes[2 * FRAME_MAX_LENGTH];
+        ssize_t got = transport_link_receive(&t->link, bytes, sizeof bytes);
+        if (got < 0) {
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        total += got;
         note_stragglers(t, bytes, (size_t)got);
-    } else {
-        got = transport_link_discard(&t->link); /* knows whether that was the end */
+        keep(t, bytes, (size_t)got);
     }
-    if (got > 0) {
+    if (total > 0) {
         t->quiet_since = clock_mono();
     }
-    return got;
+    return total;
 }
 
 /* Reads and discards until nothing has come for quiet_ns, at most for a timeout. False when the
  * link is gone. */
 static bool drain(struct transport *t, int64_t quiet_ns)
 {
-    mono_time limit = clock_after_ms(clock_mono(), t->link.timeout_ms);
+    mono_time limit = clock_after_ms(clock_mono(), t->timeout_ms);
     for (;;) {
         mono_time until = after_ns(t->quiet_since, quiet_ns);
         until = until.ns < limit.ns ? until : limit;
@@ -239,8 +272,11 @@ static bool make_quiet(struct transport *t)
         while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &moment, NULL) == EINTR) {
         }
     }
+    t->unasked = false;
     ssize_t got = discard(t);
-    return got > 0 ? drain(t, t->silence_ns) : got == 0;
+    bool quiet = got > 0 ? drain(t, t->silence_ns) : got == 0;
+    t->units[t->asked].noise.foreign += t->unasked;
+    return quiet;
 }
 
 static enum outcome fail(struct exchange *x, enum outcome outcome, const char *reason)
@@ -249,48 +285,107 @@ static enum outcome fail(struct exchange *x, enum outcome outcome, const char *r
     return outcome;
 }
 
-/* What a failed libmodbus receive means; some of a frame had come. */
-static enum outcome receive_error(struct exchange *x, int error)
+/* Forgets the frame that has been judged; over TCP the next one may have come with it. */
+static void drop_frame(struct transport *t)
 {
-    uint8_t sent[FRAME_REQUEST_LENGTH];
-    transport_frame_request(x->request, sent);
-    /* libmodbus takes the echo of a request for an answer, and stops after five bytes. */
-    if (memcmp(x->frame, sent, 5) == 0) {
-        return fail(x, OUTCOME_GARBLED, "our own request came back (echo)");
-    }
-    if (error == ETIMEDOUT) {
-        return fail(x, OUTCOME_GARBLED, "the answer broke off");
-    }
-    if (error == EMBBADCRC) {
-        return fail(x, OUTCOME_GARBLED, "wrong CRC");
-    }
-    if (error >= MODBUS_ENOBASE) {
-        return fail(x, OUTCOME_GARBLED, "not a Modbus answer");
-    }
-    return fail(x, OUTCOME_LINK, strerror(error));
+    t->heard_length -= t->frame_length;
+    memmove(t->heard, t->heard + t->frame_length, t->heard_length);
+    t->frame_length = 0;
 }
 
-static enum frame_verdict judge(struct transport *t, struct exchange *x, int length)
+/* Reads until a frame is whole. Its first byte may come until `until`; the rest gets its own time
+ * on the line and some for pauses: the answer to 125 registers at 4800 baud takes longer than most
+ * timeouts. EXPIRED: heard_length tells whether it was nothing or a part. */
+static enum link_event receive_frame(struct transport *t, const struct exchange *x, mono_time until)
 {
-    if (t->link.kind == TRANSPORT_TCP) {
-        x->answer = x->frame + FRAME_MBAP_LENGTH;
-        return transport_frame_tcp_check(x->request, t->transaction, x->frame, (size_t)length,
-                                         x->why, x->why_size);
+    int64_t pause_ms = t->timeout_ms < BODY_MAX_MS ? t->timeout_ms : BODY_MAX_MS;
+    pause_ms = pause_ms > TRANSPORT_BODY_MIN_MS ? pause_ms : TRANSPORT_BODY_MIN_MS;
+    int64_t body_ns = pause_ms * 1000000;
+    if (!is_tcp(t)) {
+        body_ns += t->character_ns *
+                   (int64_t)(transport_frame_answer_length(x->request) + FRAME_CRC_LENGTH);
     }
-    x->answer = x->frame;
-    if (length > CRC_LENGTH) {
-        return transport_frame_check(x->request, x->frame, (size_t)length - CRC_LENGTH, x->why,
-                                     x->why_size);
+    drop_frame(t);
+    for (;;) {
+        size_t whole = is_tcp(t) ? transport_frame_tcp_length(t->heard, t->heard_length)
+                                 : transport_frame_rtu_length(t->heard, t->heard_length);
+        if (whole <= t->heard_length) {
+            t->frame_length = whole;
+            return LINK_EVENT_READY;
+        }
+        enum link_event event = transport_link_wait(&t->link, until);
+        if (event != LINK_EVENT_READY) {
+            return event;
+        }
+        /* RTU frames are told apart by pauses too: not a byte more than belongs to this one. */
+        size_t room = is_tcp(t) ? sizeof t->heard : whole;
+        ssize_t got =
+            transport_link_receive(&t->link, t->heard + t->heard_length, room - t->heard_length);
+        if (got < 0) {
+            return LINK_EVENT_FAILED;
+        }
+        t->quiet_since = clock_mono();
+        if (got == 0 && t->link.kind == TRANSPORT_RTU) { /* readable, and nothing there */
+            errno = EIO;
+            return LINK_EVENT_FAILED;
+        }
+        if (t->heard_length == 0) {
+            until = after_ns(t->quiet_since, body_ns);
+        }
+        t->heard_length += (size_t)got;
     }
-    /* libmodbus drops a frame of another unit, its CRC unread. */
-    snprintf(x->why, x->why_size, "unit %u answered instead of %u", x->frame[0], x->request->unit);
-    return FRAME_FOREIGN;
 }
 
-/* A frame that another RTU unit still owed says nothing against the one that is asked. */
-static bool is_expected_late(const struct transport *t, const struct exchange *x)
+/* What came is not what was asked for, or not all of it. */
+static enum outcome garbled(const struct transport *t, struct exchange *x, const char *reason)
 {
-    return t->link.kind != TRANSPORT_TCP && t->units[x->frame[0]].owed > 0;
+    size_t length = t->heard_length < x->sent_length ? t->heard_length : x->sent_length;
+    if (length >= ECHO_MIN_LENGTH && memcmp(t->heard, x->sent, length) == 0) {
+        reason = "our own request came back (echo)";
+    }
+    return reason != NULL ? fail(x, OUTCOME_GARBLED, reason) : OUTCOME_GARBLED;
+}
+
+/* A whole answer that this unit owed from before. */
+static bool is_late(const struct transport *t, const struct exchange *x)
+{
+    const uint8_t *frame = t->heard;
+    if (is_tcp(t) || frame[0] != x->request->unit || frame[1] & 0x80 ||
+        transport_frame_rtu_whole(frame, t->frame_length) == 0) {
+        return false;
+    }
+    debt_kind kind = debt_kind_of_answer(frame);
+    return debt_may_be(&t->units[frame[0]].debt, kind);
+}
+
+static enum frame_verdict judge(struct transport *t, struct exchange *x)
+{
+    x->answer = t->heard + (is_tcp(t) ? FRAME_MBAP_LENGTH : 0);
+    enum frame_verdict verdict =
+        is_tcp(t)
+            ? transport_frame_tcp_check(x->request, t->transaction, t->heard, t->frame_length,
+                                        x->why, x->why_size)
+            : transport_frame_rtu_check(x->request, t->heard, t->frame_length, x->why, x->why_size);
+    return verdict == FRAME_WRONG && is_late(t, x) ? FRAME_FOREIGN : verdict;
+}
+
+/* Counts a frame that is not for this request. True when one was owed: that says nothing against
+ * the unit that is asked. */
+static bool note_foreign(struct transport *t, const struct exchange *x)
+{
+    struct transport_noise *noise = &t->units[x->request->unit].noise;
+    if (is_tcp(t)) {
+        bool older = transport_frame_tcp_is_older(t->transaction, t->heard);
+        noise->late += older;
+        noise->foreign += !older;
+        return false;
+    }
+    struct unit_state *unit = &t->units[t->heard[0]];
+    bool owed = unit->debt.owed > 0;
+    (void)debt_straggler(&unit->debt, clock_mono());
+    unit->noise.late += owed;
+    noise->foreign += !owed;
+    return owed;
 }
 
 /* Waits until `until` for the first byte of the answer; frames for others do not end the wait. */
@@ -299,41 +394,30 @@ static enum outcome await_answer(struct transport *t, struct exchange *x, mono_t
     x->answer = NULL;
     enum outcome at_end = OUTCOME_TIMEOUT;
     for (;;) {
-        switch (transport_link_wait(&t->link, until)) {
+        switch (receive_frame(t, x, until)) {
         case LINK_EVENT_READY:
             break;
         case LINK_EVENT_EXPIRED:
+            if (t->heard_length > 0) {
+                return garbled(t, x, "the answer broke off");
+            }
             return at_end == OUTCOME_TIMEOUT ? fail(x, at_end, "no answer") : at_end;
         case LINK_EVENT_INTERRUPTED:
             return fail(x, OUTCOME_LINK, "interrupted");
         case LINK_EVENT_FAILED:
             return fail(x, OUTCOME_LINK, strerror(errno));
         }
-        memset(x->frame, 0, sizeof x->frame);
-        int length = modbus_receive_confirmation(t->link.modbus, x->frame);
-        int error = errno;
-        t->quiet_since = clock_mono();
-        if (length < 0 && error == EAGAIN) {
-            continue;
-        }
-        if (length < 0) {
-            return receive_error(x, error);
-        }
-        switch (judge(t, x, length)) {
+        switch (judge(t, x)) {
         case FRAME_ANSWER:
             return OUTCOME_OK;
         case FRAME_EXCEPTION:
             snprintf(x->why, x->why_size, "exception %u", x->answer[2]);
             return OUTCOME_EXCEPTION;
         case FRAME_WRONG:
-            return OUTCOME_GARBLED;
+            return garbled(t, x, NULL);
         case FRAME_FOREIGN:
             x->answer = NULL;
-            if (is_expected_late(t, x)) {
-                note_stragglers(t, x->frame, sizeof x->frame);
-            } else {
-                at_end = OUTCOME_GARBLED;
-            }
+            at_end = note_foreign(t, x) ? at_end : OUTCOME_GARBLED;
             if (t->quiet_since.ns >= until.ns) { /* somebody who never stops */
                 return at_end;
             }
@@ -342,39 +426,24 @@ static enum outcome await_answer(struct transport *t, struct exchange *x, mono_t
     }
 }
 
-/* The rest of a frame, once it has begun, gets its own time on the line and some for pauses: the
- * answer to 125 registers at 4800 baud takes longer than most timeouts. */
-static void set_body_timeout(struct transport *t, const struct transport_request *request)
+static enum outcome send_request(struct transport *t, struct exchange *x)
 {
-    int64_t ms = t->link.timeout_ms;
-    ms = ms < BODY_MIN_MS ? BODY_MIN_MS : ms > BODY_MAX_MS ? BODY_MAX_MS : ms;
-    if (t->link.kind != TRANSPORT_TCP) {
-        int64_t characters = (int64_t)transport_frame_answer_length(request) + CRC_LENGTH;
-        ms += characters * t->character_ns / 1000000;
+    if (transport_link_send(&t->link, x->sent, x->sent_length)) {
+        return OUTCOME_OK;
     }
-    modbus_set_response_timeout(t->link.modbus, (uint32_t)(ms / 1000),
-                                (uint32_t)(ms % 1000 * 1000));
-}
-
-static enum outcome send_error(struct exchange *x)
-{
     if (errno == EAGAIN) {
         return fail(x, OUTCOME_TIMEOUT, "the line does not take the request");
     }
-    return fail(x, OUTCOME_LINK, modbus_strerror(errno));
+    return fail(x, OUTCOME_LINK, strerror(errno));
 }
 
 static enum outcome read_tcp(struct transport *t, struct exchange *x)
 {
-    uint8_t sent[FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH];
-    transport_frame_tcp_request(x->request, ++t->transaction, sent);
-    /* Not modbus_send_raw_request: in 3.1.6 every request of it has the transaction 0. */
-    enum outcome outcome = OUTCOME_OK;
-    if (send(t->link.fd, sent, sizeof sent, MSG_NOSIGNAL) != (ssize_t)sizeof sent) {
-        outcome = send_error(x);
-    } else {
-        mono_time until = clock_after_ms(clock_mono(), t->link.timeout_ms);
-        outcome = await_answer(t, x, until);
+    transport_frame_tcp_request(x->request, ++t->transaction, x->sent);
+    x->sent_length = FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH;
+    enum outcome outcome = send_request(t, x);
+    if (outcome == OUTCOME_OK) {
+        outcome = await_answer(t, x, clock_after_ms(clock_mono(), t->timeout_ms));
     }
     if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED) {
         transport_close(t);
@@ -382,84 +451,125 @@ static enum outcome read_tcp(struct transport *t, struct exchange *x)
     return outcome;
 }
 
-static enum outcome ask_rtu(struct transport *t, struct exchange *x, struct unit_state *unit)
+static enum outcome ask_rtu(struct transport *t, struct exchange *x)
 {
     if (!make_quiet(t)) {
         return fail(x, OUTCOME_LINK, strerror(errno));
     }
-    uint8_t sent[FRAME_REQUEST_LENGTH];
-    transport_frame_request(x->request, sent);
-    unit->asked = clock_mono();
-    unit->stragglers = 0;
-    if (modbus_send_raw_request(t->link.modbus, sent, sizeof sent) < 0) {
-        return send_error(x);
-    }
+    t->heard_length = t->frame_length = 0;
+    t->asked = x->request->unit;
+    transport_frame_rtu_request(x->request, x->sent);
+    x->sent_length = FRAME_REQUEST_LENGTH + FRAME_CRC_LENGTH;
+    struct debt *debt = &t->units[t->asked].debt;
+    debt->asked = clock_mono();
+    debt->stragglers = 0;
     /* The write returns at once; the last character leaves only now. */
-    t->quiet_since = after_ns(unit->asked, (FRAME_REQUEST_LENGTH + CRC_LENGTH) * t->character_ns);
-    return await_answer(t, x, clock_after_ms(t->quiet_since, t->link.timeout_ms));
+    t->quiet_since = after_ns(debt->asked, (int64_t)x->sent_length * t->character_ns);
+    enum outcome outcome = send_request(t, x);
+    if (outcome == OUTCOME_OK) {
+        outcome = await_answer(t, x, clock_after_ms(t->quiet_since, t->timeout_ms));
+    }
+    if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED || outcome == OUTCOME_LINK) {
+        /* Only silence makes it rest: a unit that is merely garbled is asked on, and told so. */
+        debt_add(debt, debt_kind_of(x->request),
+                 outcome == OUTCOME_TIMEOUT ? DEBT_MAX : DEBT_MAX - 1);
+    }
+    return outcome;
 }
 
-static int64_t idle_ms(const struct unit_state *unit)
+static int64_t idle_ms(const struct debt *debt)
 {
-    mono_time last = unit->heard.ns > unit->asked.ns ? unit->heard : unit->asked;
+    mono_time last = debt->heard.ns > debt->asked.ns ? debt->heard : debt->asked;
     return clock_ms_between(last, clock_mono());
 }
 
-static void forgive(struct transport *t, struct unit_state *unit)
+static void forgive(struct transport *t, struct debt *debt)
 {
-    if (unit->owed == 0) {
+    if (debt->owed == 0) {
         return;
     }
     (void)discard(t); /* for the stragglers; a lost link shows when we ask */
-    bool settled = unit->settled >= SETTLED_READS;
-    if (settled && idle_ms(unit) < t->link.timeout_ms) {
-        (void)drain(t, t->link.timeout_ms * INT64_C(1000000));
+    bool settled = debt->settled >= DEBT_SETTLED_READS;
+    if (settled && idle_ms(debt) < t->timeout_ms) {
+        (void)drain(t, t->timeout_ms * INT64_C(1000000));
     }
-    if (idle_ms(unit) >= (settled ? t->link.timeout_ms : late_max_ms(t))) {
-        unit->owed = 0;
-        unit->settled = 0;
+    if (idle_ms(debt) >= (settled ? t->timeout_ms : late_max_ms(t))) {
+        debt_clear(debt);
     }
+}
+
+static bool is_answer(enum outcome outcome)
+{
+    return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
+}
+
+/* Asks for a part of what is wanted when the answer to the whole could be a late one: what comes
+ * for the part proves that nothing is owed. False when the unit did not answer. */
+static bool prove(struct transport *t, struct exchange *x, struct debt *debt, enum outcome *outcome)
+{
+    const struct transport_request *whole = x->request;
+    struct transport_request part = *whole;
+    if (debt->whole_only || !debt_may_be(debt, debt_kind_of(whole)) ||
+        !debt_choose_part(debt, &part)) {
+        return true;
+    }
+    x->request = &part;
+    *outcome = ask_rtu(t, x);
+    x->request = whole;
+    if (*outcome == OUTCOME_OK) {
+        debt_clear(debt);
+    } else if (*outcome == OUTCOME_EXCEPTION) { /* its own, or a late one */
+        debt->whole_only = true;
+        debt_add_kind(debt, debt_kind_of(&part));
+    }
+    return is_answer(*outcome);
+}
+
+/* Asks once more than answers are owed; only the last one counts. What was owed has come before, or
+ * what comes answers the same question asked a moment ago. */
+static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct debt *debt)
+{
+    debt_kind kind = debt_kind_of(x->request);
+    unsigned owed = debt->owed;
+    enum outcome outcome = OUTCOME_OK;
+    for (unsigned i = 0; i <= owed; i++) {
+        bool proof = !debt_may_be(debt, kind);
+        outcome = ask_rtu(t, x);
+        if (outcome == OUTCOME_OK && proof) {
+            debt_clear(debt);
+            return outcome;
+        }
+        if (!is_answer(outcome)) {
+            return outcome;
+        }
+        if (owed > 0) {
+            debt_add_kind(debt, kind);
+        }
+    }
+    debt_settle(debt, kind);
+    return outcome;
 }
 
 static enum outcome read_rtu(struct transport *t, struct exchange *x)
 {
     struct unit_state *unit = &t->units[x->request->unit];
-    forgive(t, unit);
-    if (unit->owed >= OWED_MAX) {
+    forgive(t, &unit->debt);
+    if (unit->debt.owed >= DEBT_MAX) {
         return fail(x, OUTCOME_TIMEOUT, "not asked: its late answers may still come");
     }
-    if (modbus_set_slave(t->link.modbus, x->request->unit) != 0) {
+    if (x->request->unit > LAST_SERIAL_UNIT) {
         return fail(x, OUTCOME_TIMEOUT, "not asked: units above 247 are reserved on a serial line");
     }
-    unsigned owed = unit->owed;
-    mono_time asked_before = unit->asked;
     enum outcome outcome = OUTCOME_OK;
-    for (unsigned i = 0; i <= owed; i++) {
-        outcome = ask_rtu(t, x, unit);
-        /* A whole frame of this unit that does not fit this request answers an earlier one. */
-        bool stale = i < owed && outcome == OUTCOME_GARBLED && x->answer != NULL;
-        if (outcome != OUTCOME_OK && outcome != OUTCOME_EXCEPTION && !stale) {
-            break;
-        }
+    if (prove(t, x, &unit->debt, &outcome)) {
+        outcome = ask_debtor(t, x, &unit->debt);
     }
-    if (outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION) {
-        int64_t reply_ms = clock_ms_between(unit->asked, t->quiet_since);
+    if (is_answer(outcome)) {
+        int64_t reply_ms = clock_ms_between(unit->debt.asked, t->quiet_since);
         if (reply_ms > unit->slowest_ms) {
             unit->slowest_ms = (uint16_t)(reply_ms < UINT16_MAX ? reply_ms : UINT16_MAX);
         }
-        unit->settled =
-            (uint8_t)(unit->settled < SETTLED_READS ? unit->settled + 1 : SETTLED_READS);
-        return outcome;
-    }
-    unit->settled = 0;
-    /* Only silence makes it rest: a unit that is merely garbled is asked on, and told as garbled.
-     */
-    int owed_max = outcome == OUTCOME_TIMEOUT ? OWED_MAX : OWED_MAX - 1;
-    bool sent = unit->asked.ns != asked_before.ns; /* a link found dead before owes nothing */
-    if (sent && unit->owed < owed_max) {
-        unit->owed++;
-    }
-    if (outcome != OUTCOME_LINK) {
+    } else if (outcome != OUTCOME_LINK) {
         int64_t quiet_ns = unit->slowest_ms * INT64_C(1000000);
         (void)drain(t, quiet_ns > t->silence_ns ? quiet_ns : t->silence_ns);
     }
@@ -480,12 +590,12 @@ enum outcome transport_read(struct transport *transport, const struct transport_
 {
     struct transport *t = transport;
     struct exchange x = {.request = request, .why = why, .why_size = why_size};
+    t->timeout_ms = request->timeout_ms ? request->timeout_ms : t->line_timeout_ms;
     drop_closed(t);
     if (transport_open(t, why, why_size) != OUTCOME_OK) {
         return OUTCOME_LINK;
     }
-    set_body_timeout(t, request);
-    enum outcome outcome = t->link.kind == TRANSPORT_TCP ? read_tcp(t, &x) : read_rtu(t, &x);
+    enum outcome outcome = is_tcp(t) ? read_tcp(t, &x) : read_rtu(t, &x);
     switch (outcome) {
     case OUTCOME_OK:
         transport_frame_words(request, x.answer, registers);
@@ -503,28 +613,20 @@ enum outcome transport_read(struct transport *transport, const struct transport_
     return outcome;
 }
 
-bool transport_set_serial(struct transport *transport, const struct serial *serial, char *why,
-                          size_t why_size)
-{
-    (void)transport, (void)serial, (void)why, (void)why_size;
-    return false;
-}
-
-struct transport_noise transport_noise(const struct transport *transport, uint8_t unit)
-{
-    (void)transport, (void)unit;
-    return (struct transport_noise){0, 0};
-}
-
-const uint8_t *transport_answer(const struct transport *transport, size_t *length)
-{
-    (void)transport;
-    *length = 0;
-    return NULL;
-}
-
 size_t transport_listen(struct transport *transport, uint32_t ms, uint8_t *out, size_t size)
 {
-    (void)transport, (void)ms, (void)out, (void)size;
-    return 0;
+    struct transport *t = transport;
+    mono_time until = clock_after_ms(clock_mono(), ms);
+    size_t length = 0;
+    while (transport_is_open(t) && length < size &&
+           transport_link_wait(&t->link, until) == LINK_EVENT_READY) {
+        ssize_t got = transport_link_receive(&t->link, out + length, size - length);
+        if (got <= 0) {
+            break;
+        }
+        length += (size_t)got;
+        t->quiet_since = clock_mono();
+    }
+    note_stragglers(t, out, length);
+    return length;
 }

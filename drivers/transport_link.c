@@ -1,14 +1,15 @@
 /* Opens, watches and closes what a transport speaks over: a serial port, or a TCP connection.
  *
- * Runs in the line's thread, only transport_link_interrupt in any. Owns the descriptors and the
- * libmodbus context. The TCP connect is our own because libmodbus's cannot be interrupted and knows
- * no name resolution; every wait is our own because libmodbus restarts its select on a signal.
- * Never sends anything, never reopens by itself, never waits longer than the line's timeout (the
- * resolver aside: give addresses, not names). */
+ * Runs in the line's thread, only transport_link_interrupt in any. Owns the descriptors. libmodbus
+ * sets up the serial port; the TCP connect is our own because libmodbus's cannot be interrupted and
+ * knows no name resolution, every wait because it restarts its select on a signal and has an fd_set
+ * on its stack. Never reopens by itself, never waits longer than the line's timeout (the resolver
+ * aside: give addresses, not names). */
 #include "drivers/transport_link.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/serial.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/select.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -58,12 +59,16 @@ void transport_link_destroy(struct transport_link *link)
 
 void transport_link_close(struct transport_link *link)
 {
-    if (link->fd >= 0) {
-        tcflush(link->fd, TCIOFLUSH); /* or closing a serial port waits for a stuck line */
-        modbus_close(link->modbus);
+    if (link->modbus != NULL) {
+        if (link->fd >= 0) {
+            tcflush(link->fd, TCIOFLUSH); /* or closing waits for a stuck line */
+            modbus_close(link->modbus);
+        }
+        modbus_free(link->modbus);
+        link->modbus = NULL;
+    } else if (link->fd >= 0) {
+        close(link->fd);
     }
-    modbus_free(link->modbus);
-    link->modbus = NULL;
     link->fd = -1;
     if (link->lock_fd >= 0) {
         close(link->lock_fd);
@@ -108,23 +113,27 @@ enum link_event transport_link_wait(const struct transport_link *link, mono_time
     return wait_for(link, link->fd, POLLIN, until);
 }
 
-ssize_t transport_link_discard(const struct transport_link *link)
+ssize_t transport_link_receive(const struct transport_link *link, uint8_t *out, size_t size)
 {
-    ssize_t total = 0;
-    /* Bounded, for a peer that sends faster than we read. */
-    for (int i = 0; i < 64; i++) {
-        uint8_t bytes[512];
-        ssize_t got = read(link->fd, bytes, sizeof bytes);
-        if (got > 0) {
-            total += got;
-        } else if (got < 0 ? errno == EAGAIN || errno == EINTR : link->kind == TRANSPORT_RTU) {
-            break; /* a serial port as libmodbus sets it says 0 where a socket says EAGAIN */
-        } else {
-            errno = got == 0 ? ECONNRESET : errno;
-            return -1;
-        }
+    ssize_t got = read(link->fd, out, size);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return 0;
     }
-    return total;
+    if (got == 0 && link->kind != TRANSPORT_RTU) { /* a serial port says so of an empty buffer */
+        errno = ECONNRESET;
+        return -1;
+    }
+    return got;
+}
+
+bool transport_link_send(const struct transport_link *link, const uint8_t *bytes, size_t size)
+{
+    ssize_t sent = link->kind == TRANSPORT_RTU ? write(link->fd, bytes, size)
+                                               : send(link->fd, bytes, size, MSG_NOSIGNAL);
+    if (sent >= 0 && (size_t)sent < size) {
+        errno = EAGAIN;
+    }
+    return sent == (ssize_t)size;
 }
 
 void transport_link_interrupt(const struct transport_link *link)
@@ -153,6 +162,66 @@ static bool lock_device(struct transport_link *link, char *why, size_t why_size)
     return true;
 }
 
+/* A port that cannot be set so keeps its speed and reports no error: so it is read back. */
+static bool apply_serial(int fd, const struct serial *serial)
+{
+    static const tcflag_t frame = CSIZE | PARENB | PARODD | CSTOPB;
+    struct termios set;
+    if (tcgetattr(fd, &set) != 0) {
+        return false;
+    }
+    set.c_cflag &= ~frame;
+    set.c_cflag |= serial->data_bits == 7 ? CS7 : CS8;
+    set.c_cflag |= serial->parity == 'N' ? 0 : PARENB;
+    set.c_cflag |= serial->parity == 'O' ? PARODD : 0;
+    set.c_cflag |= serial->stop_bits == 2 ? CSTOPB : 0;
+    set.c_iflag = serial->parity == 'N' ? set.c_iflag & ~(tcflag_t)INPCK : set.c_iflag | INPCK;
+    if (cfsetspeed(&set, serial->baud) != 0 || tcsetattr(fd, TCSANOW, &set) != 0) {
+        return false;
+    }
+    speed_t wanted = cfgetospeed(&set);
+    return tcgetattr(fd, &set) == 0 && cfgetospeed(&set) == wanted && cfgetispeed(&set) == wanted;
+}
+
+static void tell_refused(const struct transport_link *link, const struct serial *serial, char *why,
+                         size_t why_size)
+{
+    snprintf(why, why_size, "%s: no %u baud %u%c%u", link->device, serial->baud, serial->data_bits,
+             serial->parity, serial->stop_bits);
+}
+
+bool transport_link_set_serial(struct transport_link *link, const struct serial *serial, char *why,
+                               size_t why_size)
+{
+    if (link->kind != TRANSPORT_RTU) {
+        snprintf(why, why_size, "no serial port of this machine");
+        return false;
+    }
+    if (link->fd >= 0 && !apply_serial(link->fd, serial)) {
+        tell_refused(link, serial, why, why_size);
+        (void)apply_serial(link->fd, &link->serial);
+        return false;
+    }
+    link->serial = *serial;
+    return true;
+}
+
+/* Half duplex: a driver that can turn the sender on and off by RTS is told to. Which way round and
+ * how long before and after is the board's own, from its device tree. Where the driver knows none
+ * of this the adapter turns by itself, or the line is RS-232. */
+static void turn_by_rts(int fd)
+{
+    struct serial_rs485 mode;
+    if (ioctl(fd, TIOCGRS485, &mode) != 0 || mode.flags & SER_RS485_ENABLED) {
+        return;
+    }
+    mode.flags |= SER_RS485_ENABLED;
+    if (!(mode.flags & (SER_RS485_RTS_ON_SEND | SER_RS485_RTS_AFTER_SEND))) {
+        mode.flags |= SER_RS485_RTS_ON_SEND;
+    }
+    (void)ioctl(fd, TIOCSRS485, &mode); /* refused: as good as not known */
+}
+
 static enum outcome open_serial(struct transport_link *link, char *why, size_t why_size)
 {
     if (!lock_device(link, why, why_size)) {
@@ -166,11 +235,12 @@ static enum outcome open_serial(struct transport_link *link, char *why, size_t w
         return OUTCOME_LINK;
     }
     link->fd = modbus_get_socket(link->modbus);
-    struct termios set;
-    if (tcgetattr(link->fd, &set) == 0 && cfgetospeed(&set) == B9600 && serial->baud != 9600) {
-        snprintf(why, why_size, "%s: no speed of %u baud", link->device, serial->baud);
+    /* libmodbus takes 9600 baud for what it does not know. */
+    if (!apply_serial(link->fd, serial)) {
+        tell_refused(link, serial, why, why_size);
         return OUTCOME_LINK;
     }
+    turn_by_rts(link->fd);
     return OUTCOME_OK;
 }
 
@@ -252,7 +322,9 @@ static int connect_host(const struct transport_link *link, char *why, size_t why
     for (const struct addrinfo *a = addresses; a != NULL && fd < 0; a = a->ai_next) {
         fd = connect_address(link, a, until);
     }
-    if (fd < 0) {
+    if (fd >= 0) {
+        set_socket_options(link, fd);
+    } else {
         snprintf(why, why_size, "%s port %u: %s", link->host, link->port,
                  errno == EINTR ? "interrupted" : strerror(errno));
     }
@@ -260,44 +332,16 @@ static int connect_host(const struct transport_link *link, char *why, size_t why
     return fd;
 }
 
-static enum outcome open_socket(struct transport_link *link, char *why, size_t why_size)
-{
-    int fd = connect_host(link, why, why_size);
-    if (fd < 0) {
-        return OUTCOME_LINK;
-    }
-    set_socket_options(link, fd);
-    link->modbus = link->kind == TRANSPORT_TCP ? modbus_new_tcp("127.0.0.1", 1502)
-                                               : modbus_new_rtu("/dev/null", 9600, 'N', 8, 1);
-    if (link->modbus == NULL) {
-        snprintf(why, why_size, "%s", modbus_strerror(errno));
-        close(fd);
-        return OUTCOME_LINK;
-    }
-    modbus_set_socket(link->modbus, fd);
-    link->fd = fd;
-    return OUTCOME_OK;
-}
-
 enum outcome transport_link_open(struct transport_link *link, char *why, size_t why_size)
 {
-    if (link->modbus != NULL) {
+    if (link->fd >= 0) {
         return OUTCOME_OK;
     }
-    enum outcome outcome = link->kind == TRANSPORT_RTU ? open_serial(link, why, why_size)
-                                                       : open_socket(link, why, why_size);
-    if (outcome != OUTCOME_OK) {
-        goto out;
+    if (link->kind != TRANSPORT_RTU) {
+        link->fd = connect_host(link, why, why_size);
+        return link->fd >= 0 ? OUTCOME_OK : OUTCOME_LINK;
     }
-    if (link->fd >= FD_SETSIZE) { /* libmodbus 3.1.6 would write beyond its fd_set */
-        snprintf(why, why_size, "descriptor %d is too high for libmodbus", link->fd);
-        outcome = OUTCOME_LINK;
-        goto out;
-    }
-    modbus_set_error_recovery(link->modbus, MODBUS_ERROR_RECOVERY_NONE);
-    modbus_set_byte_timeout(link->modbus, 0,
-                            0); /* one limit for the whole frame: see transport.c */
-out:
+    enum outcome outcome = open_serial(link, why, why_size);
     if (outcome != OUTCOME_OK) {
         transport_link_close(link);
     }

@@ -1,5 +1,4 @@
-/* The serial port or TCP connection under a transport, with libmodbus's context on it: for
- * transport.c. */
+/* The serial port or TCP connection under a transport: for transport.c. */
 #ifndef LIFELINE_TRANSPORT_LINK_H
 #define LIFELINE_TRANSPORT_LINK_H
 
@@ -17,10 +16,10 @@ struct transport_link {
     uint16_t port;
     struct serial serial;
     uint32_t timeout_ms;
-    modbus_t *modbus; /* NULL = closed */
-    int fd;
-    int lock_fd; /* serial: holds the lock on the device */
-    int wake_fd; /* readable for good once interrupted */
+    modbus_t *modbus; /* serial: opened the port and closes it */
+    int fd;           /* -1 = closed */
+    int lock_fd;      /* serial: holds the lock on the device */
+    int wake_fd;      /* readable for good once interrupted */
 };
 
 enum link_event {
@@ -40,11 +39,19 @@ enum outcome transport_link_open(struct transport_link *link, char *why, size_t 
     __attribute__((warn_unused_result));
 void transport_link_close(struct transport_link *link);
 
+/* From now on the port runs with these settings, after a reopen too. False with a reason when it
+ * does not take them, or is none: then all stays as it was. */
+bool transport_link_set_serial(struct transport_link *link, const struct serial *serial, char *why,
+                               size_t why_size) __attribute__((warn_unused_result));
+
 /* Waits until the line can be read, the moment has come or another thread interrupts. */
 enum link_event transport_link_wait(const struct transport_link *link, mono_time until);
 
-/* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone. */
-ssize_t transport_link_discard(const struct transport_link *link);
+/* What has come in, without waiting: 0 when nothing has, -1 with errno when the link is gone. */
+ssize_t transport_link_receive(const struct transport_link *link, uint8_t *out, size_t size);
+
+/* False with errno; EAGAIN when the line does not take it. */
+bool transport_link_send(const struct transport_link *link, const uint8_t *bytes, size_t size);
 
 /* Async-signal safe. */
 void transport_link_interrupt(const struct transport_link *link);

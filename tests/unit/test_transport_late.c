@@ -179,7 +179,7 @@ static void stragglers(enum transport_kind kind)
         assert_int_equal(read_random(transport, &tally, cases[i / 3].unit), OUTCOME_TIMEOUT);
         size_t at = i / 3;
         last[at] = cases[at].counted > 0 ? clock_after_ms(begin, cases[at].counted * STEP_MS)
-                                         : transport->units[cases[at].unit].asked;
+                                         : transport->units[cases[at].unit].debt.asked;
     }
     size_t back = 0;
     for (int step = 1; back < CASES; step++) {
