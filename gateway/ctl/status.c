@@ -1,16 +1,16 @@
 /* lifelinectl status: how the gateway does, on one screen.
  *
  * Asks the daemon for /v1/status and for the lines with their devices, and lays both out as text or
- * hands them on as one JSON object. Owns nothing, judges nothing: the daemon answers, so it is
- * fine. */
+ * hands them on as one JSON object. Of the devices people see only those that are not well, and
+ * why. Owns nothing; the daemon answers, so the exit status is fine whatever it says. */
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/text.h"
 
-#include <string.h>
-
-enum { SMALL = 32 };
+enum { SMALL = 32, TROUBLE = 160 };
 
 static void show_gateway(const json_t *gateway)
 {
@@ -102,22 +102,32 @@ static json_t *percent(const json_t *number)
     return json_sprintf("%.0f %%", json_number_value(number));
 }
 
+/* "12/85 ms", "0.3/1.2 ms"; "-" before the first answer. */
+static json_t *round_trips(const json_t *line)
+{
+    double p50 = (double)text_integer(line, "round_trip_p50_us") / 1000;
+    double p99 = (double)text_integer(line, "round_trip_p99_us") / 1000;
+    if (p99 <= 0)
+        return json_string("-");
+    return json_sprintf("%.*f/%.*f ms", p50 < 9.95, p50, p99 < 9.95, p99);
+}
+
 static json_t *line_row(const json_t *line)
 {
-    return json_pack("[s, s, o, o, o, o, s]", text_of(line, "name"),
+    return json_pack("[s, s, o, o, o, o, o, s]", text_of(line, "name"),
                      json_is_true(json_object_get(line, "open")) ? "open" : "closed",
-                     percent(json_object_get(line, "load_percent")),
-                     percent(json_object_get(line, "forecast_percent")),
                      json_sprintf("%lld", (long long)text_integer(line, "devices")),
                      json_sprintf("%lld", (long long)text_integer(line, "silent")),
+                     json_sprintf("%lld", (long long)text_integer(line, "slipping")),
+                     percent(json_object_get(line, "load_percent")), round_trips(line),
                      text_of(line, "place"));
 }
 
 static void show_lines(const json_t *lines)
 {
     static const struct text_column columns[] = {
-        {"line", false},   {"state", false}, {"load", true},  {"forecast", true},
-        {"devices", true}, {"silent", true}, {"place", false}};
+        {"line", false},    {"state", false}, {"devices", true}, {"silent", true},
+        {"slipping", true}, {"load", true},   {"p50/p99", true}, {"place", false}};
     json_t *rows = json_array(), *line;
     size_t index;
     json_array_foreach(lines, index, line)
@@ -128,38 +138,109 @@ static void show_lines(const json_t *lines)
     json_decref(rows);
 }
 
-static json_t *device_row(const json_t *line, const json_t *device)
+/* ---- devices that are not well ---- */
+
+struct trouble {
+    char text[TROUBLE];
+    size_t length;
+};
+
+static void add(struct trouble *trouble, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add(struct trouble *trouble, const char *format, ...)
 {
-    char age[SMALL];
+    char words[2 * SMALL];
+    size_t room = sizeof trouble->text - trouble->length;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    int written =
+        snprintf(trouble->text + trouble->length, room, "%s%s", trouble->length ? ", " : "", words);
+    if (written > 0 && (size_t)written < room)
+        trouble->length += (size_t)written;
+}
+
+/* How it ended when it was last asked. */
+static void add_outcome(const json_t *device, struct trouble *trouble)
+{
+    const char *outcome = text_of(device, "outcome");
+    char next[SMALL];
+    if (strcmp(outcome, "-") == 0)
+        add(trouble, "not asked yet");
+    else if (strcmp(outcome, "exception") == 0)
+        add(trouble, "exception %lld", (long long)text_integer(device, "exception"));
+    else if (strcmp(outcome, "ok") != 0)
+        add(trouble, "%s", outcome);
+    if (json_is_true(json_object_get(device, "resting")))
+        add(trouble, "asked again in %s",
+            text_age(json_object_get(device, "next_ms"), next, sizeof next));
+}
+
+/* What happens to it time and again, though the newest answer may be fine. A timeout now and then
+ * is the bus; garbage or late answers are two units on one address, or a timeout set too short. */
+static void add_shares(const json_t *device, struct trouble *trouble)
+{
+    static const struct {
+        const char *kind;
+        int percent; /* from here on it is told */
+    } kinds[] = {{"timeout", 5}, {"exception", 5}, {"garbled", 1}, {"late", 1}};
     const json_t *counts = json_object_get(device, "counts");
     json_int_t requests = text_integer(counts, "requests");
-    json_t *state = json_string(text_of(device, "outcome"));
-    if (json_is_integer(json_object_get(device, "exception"))) {
-        json_decref(state);
-        state = json_sprintf("exception %lld", (long long)text_integer(device, "exception"));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        json_int_t count = text_integer(counts, kinds[i].kind);
+        if (count * 100 >= requests * kinds[i].percent && count > 0 &&
+            strcmp(kinds[i].kind, text_of(device, "outcome")) != 0)
+            add(trouble, "%.0f %% %s", 100.0 * (double)count / (double)requests, kinds[i].kind);
     }
-    return json_pack("[s, s, o, s, o, o, s]", text_of(device, "name"), text_of(line, "name"), state,
-                     text_age(json_object_get(device, "good_age_ms"), age, sizeof age),
-                     json_sprintf("%lld", (long long)requests),
-                     json_sprintf("%lld", (long long)(requests - text_integer(counts, "good"))),
-                     text_of(device, "title"));
+}
+
+static void add_slip(const json_t *device, struct trouble *trouble)
+{
+    double stretch = json_number_value(json_object_get(device, "stretch"));
+    if (stretch >= 1.095) /* 1.1 as it is shown */
+        add(trouble, "slips to %.1f x its period", stretch);
+}
+
+/* "" when it is well. */
+static const char *trouble_of(const json_t *device, struct trouble *trouble)
+{
+    *trouble = (struct trouble){.length = 0};
+    add_outcome(device, trouble);
+    add_slip(device, trouble);
+    add_shares(device, trouble);
+    return trouble->text;
 }
 
 static void show_devices(const json_t *lines)
 {
-    static const struct text_column columns[] = {
-        {"device", false},  {"line", false},  {"state", false}, {"last good", true},
-        {"requests", true}, {"failed", true}, {"title", false}};
+    static const struct text_column columns[] = {{"device", false},
+                                                 {"line", false},
+                                                 {"last good", true},
+                                                 {"trouble", false},
+                                                 {"title", false}};
     json_t *rows = json_array(), *line, *device;
-    size_t i, j;
+    struct trouble trouble;
+    char age[SMALL];
+    size_t i, j, count = 0;
     json_array_foreach(lines, i, line)
     {
         json_array_foreach(json_object_get(line, "units"), j, device)
         {
-            json_array_append_new(rows, device_row(line, device));
+            count++;
+            if (*trouble_of(device, &trouble))
+                json_array_append_new(
+                    rows,
+                    json_pack("[s, s, s, s, s]", text_of(device, "name"), text_of(line, "name"),
+                              text_age(json_object_get(device, "good_age_ms"), age, sizeof age),
+                              trouble.text, text_of(device, "title")));
         }
     }
-    text_table(columns, sizeof columns / sizeof *columns, rows);
+    size_t ill = json_array_size(rows);
+    if (ill)
+        text_table(columns, sizeof columns / sizeof *columns, rows);
+    text_line("%zu of %zu devices are well", count - ill, count);
     json_decref(rows);
 }
 

@@ -158,7 +158,7 @@ class Test:
                  "name: fast, transport: tcp, host: 127.0.0.1, port: %d" % free_port()]
         devices = ["name: well, title: 东侧雨水井, line: plc, unit: 1, profile: rs-dip-n01, every: 500ms",
                    "name: gauge, title: '井 \"7\" \\', line: plc, unit: 2, profile: press-level-a, every: 1h",
-                   "name: mute, line: plc, unit: 3, profile: rs-dip-n01, every: 2s",
+                   "name: mute, title: 西侧雨水井, line: plc, unit: 3, profile: rs-dip-n01, every: 2s",
                    "name: meter, line: plc, unit: 4, profile: tuf-2000, every: 1s",
                    "name: wide-1, line: fast, unit: 1, profile: wide, every: 100ms"]
         self.sim = rig.configure(lines, devices, name="sim.yaml")
@@ -200,7 +200,7 @@ class Test:
                    uplink["backlog"]["refused"] == [], uplink)
         devices = {d["name"]: d for d in self.client.get("/v1/devices")["devices"]}
         self.check("devices", devices["well"]["title"] == "东侧雨水井" and
-                   devices["well"]["sector"] == "manhole" and devices["mute"]["title"] is None and
+                   devices["well"]["sector"] == "manhole" and devices["lost"]["title"] is None and
                    devices["wide-1"]["points"] == WIDE_POINTS and len(devices) == 7, devices)
         points = self.client.get("/v1/points?point=well")["points"]
         self.check("points", [p["point"] for p in points] == ["tilt_x", "tilt_y", "tilt_z"] and
@@ -276,7 +276,7 @@ class Test:
                    len(got.labels("lifeline_requests_total")) == 5 * units, units)
         titles = {l["device"]: l["title"] for l in got.labels("lifeline_device_info")}
         self.check("metrics escape what needs it", titles["gauge"] == "井 \"7\" \\" and
-                   titles["well"] == "东侧雨水井" and titles["mute"] == "", titles)
+                   titles["well"] == "东侧雨水井" and titles["lost"] == "", titles)
         self.check("metrics of store and uplink", got.get("lifeline_store_mode", mode="ok") == 1 and
                    got.get("lifeline_store_mode", mode="memory") == 0 and
                    got.get("lifeline_store_commits_total") > 0 and
@@ -494,7 +494,12 @@ class Test:
     def command_line(self):
         out = self.exits("status", 0, "status")
         self.check("status shows all, and Chinese under any locale", all(
-            word in out for word in ("gw-test-1", "东侧雨水井", "plc", "wide-1", "city", "timeout")), out)
+            word in out for word in ("gw-test-1", "西侧雨水井", "plc", "fast", "city", "timeout")), out)
+        self.check("status names the devices that are not well, and only those",
+                   re.search(r"^mute .*timeout", out, re.M) and re.search(r"^lost .*link", out, re.M) and
+                   re.search(r"^stuck .*not asked yet", out, re.M) and
+                   not re.search(r"^(well|wide-1) ", out, re.M) and
+                   "4 of 7 devices are well" in out, out)
         status = json.loads(self.ctl("--format=json", "status")[1])
         self.check("status as JSON", status["gateway"]["id"] == "gw-test-1" and
                    status["lines"][0]["units"][0]["name"] == "well", status)

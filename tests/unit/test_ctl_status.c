@@ -1,0 +1,225 @@
+/* lifelinectl status as people see it: canned answers of a daemon, stdout caught in a file.
+ *
+ * The files under test belong to a program and to no library: they are compiled into this one, and
+ * the daemon's answers come from here. */
+#include "gateway/ctl/status.c"
+#include "gateway/ctl/text.c"
+
+#include <setjmp.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static json_t *answer_status, *answer_lines;
+static char shown[16384];
+
+enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *path, json_t **body)
+{
+    (void)ctl;
+    assert_string_equal(method, "GET");
+    *body = json_deep_copy(strcmp(path, "/v1/lines") == 0 ? answer_lines : answer_status);
+    return CTL_FINE;
+}
+
+static void write_text(const struct command *command, const json_t *result)
+{
+    command->text(result);
+}
+
+/* A device that is well; the tests make it worse. */
+static json_t *device(const char *name)
+{
+    return json_pack("{s:s, s:s, s:s, s:n, s:i, s:i, s:b, s:f, s:{s:i, s:i, s:i, s:i, s:i, s:i}}",
+                     "name", name, "title", "", "outcome", "ok", "exception", "good_age_ms", 800,
+                     "next_ms", 42000, "resting", false, "stretch", 1.0, "counts", "requests", 1000,
+                     "good", 1000, "timeout", 0, "exception", 0, "garbled", 0, "late", 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    answer_status =
+        json_pack("{s:{}, s:{}, s:{}, s:[]}", "gateway", "store", "pipeline", "uplinks");
+    answer_lines = json_pack("{s:[{s:s, s:s, s:b, s:i, s:f, s:i, s:i, s:i, s:n, s:n, s:[]}]}",
+                             "lines", "name", "rs485-1", "place", "/dev/ttyS1", "open", true,
+                             "load_percent", 62, "forecast_percent", 60.2, "devices", 1, "silent",
+                             0, "slipping", 0, "round_trip_p50_us", "round_trip_p99_us", "units");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    json_decref(answer_status);
+    json_decref(answer_lines);
+    return 0;
+}
+
+static json_t *first_line(void)
+{
+    return json_array_get(json_object_get(answer_lines, "lines"), 0);
+}
+
+static json_t *put(json_t *unit)
+{
+    json_array_append_new(json_object_get(first_line(), "units"), unit);
+    return unit;
+}
+
+static void count(json_t *unit, const char *kind, json_int_t number)
+{
+    json_object_set_new(json_object_get(unit, "counts"), kind, json_integer(number));
+}
+
+/* All that is printed; no line of it is wider than a terminal. */
+static const char *status(void)
+{
+    static const struct writer writer = {"text", write_text};
+    struct ctl ctl = {.writer = &writer, .command = &status_command};
+    FILE *caught = tmpfile();
+    assert_non_null(caught);
+    fflush(stdout);
+    int terminal = dup(STDOUT_FILENO);
+    dup2(fileno(caught), STDOUT_FILENO);
+    enum ctl_exit code = status_command.run(&ctl);
+    fflush(stdout);
+    dup2(terminal, STDOUT_FILENO);
+    close(terminal);
+    rewind(caught);
+    shown[fread(shown, 1, sizeof shown - 1, caught)] = '\0';
+    fclose(caught);
+    assert_int_equal(code, CTL_FINE);
+    for (const char *at = shown; *at; at += strcspn(at, "\n") + 1) {
+        char line[1024];
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+        if (text_width(line) > TEXT_COLUMNS)
+            fail_msg("%d columns: %s", text_width(line), line);
+    }
+    return shown;
+}
+
+static void assert_shown(const char *text)
+{
+    if (!strstr(status(), text))
+        fail_msg("no \"%s\" in\n%s", text, shown);
+}
+
+static void assert_not_shown(const char *text)
+{
+    if (strstr(status(), text))
+        fail_msg("\"%s\" in\n%s", text, shown);
+}
+
+static void a_line_on_one_row(void **state)
+{
+    (void)state;
+    put(device("well-1"));
+    assert_shown("line     state  devices  silent  slipping  load  p50/p99  place\n"
+                 "rs485-1  open         1       0         0  62 %        -  /dev/ttyS1\n");
+    json_object_set_new(first_line(), "round_trip_p50_us", json_integer(1536));
+    json_object_set_new(first_line(), "round_trip_p99_us", json_integer(81920));
+    assert_shown("  1.5/82 ms  /dev/ttyS1\n");
+    json_object_set_new(first_line(), "round_trip_p50_us", json_integer(12288));
+    assert_shown("  12/82 ms  /dev/ttyS1\n");
+    json_object_set_new(first_line(), "open", json_false());
+    json_object_set_new(first_line(), "slipping", json_integer(7));
+    assert_shown("rs485-1  closed        1       0         7  62 %  12/82 ms  /dev/ttyS1\n");
+}
+
+static void who_is_well_is_only_counted(void **state)
+{
+    (void)state;
+    put(device("well-1"));
+    put(device("well-2"));
+    assert_shown("\n2 of 2 devices are well\n");
+    assert_not_shown("well-1");
+    assert_not_shown("trouble");
+}
+
+static void who_is_not_well_is_named(void **state)
+{
+    (void)state;
+    put(device("well-1"));
+    json_t *dead = put(device("well-2"));
+    json_object_set_new(dead, "title", json_string("东侧雨水井"));
+    json_object_set_new(dead, "outcome", json_string("timeout"));
+    json_object_set_new(dead, "good_age_ms", json_null());
+    json_object_set_new(dead, "resting", json_true());
+    assert_shown("device  line     last good  trouble                       title\n"
+                 "well-2  rs485-1          -  timeout, asked again in 42 s  东侧雨水井\n");
+    assert_shown("\n1 of 2 devices are well\n");
+    assert_not_shown("well-1");
+}
+
+static void every_trouble_has_its_words(void **state)
+{
+    (void)state;
+    json_t *unit = put(device("d"));
+    json_object_set_new(unit, "outcome", json_null());
+    assert_shown("not asked yet");
+    json_object_set_new(unit, "outcome", json_string("exception"));
+    json_object_set_new(unit, "exception", json_integer(2));
+    assert_shown("exception 2\n");
+    json_object_set_new(unit, "outcome", json_string("ok"));
+    json_object_set_new(unit, "stretch", json_real(1.7));
+    assert_shown("slips to 1.7 x its period");
+    json_object_set_new(unit, "stretch", json_real(1.09));
+    assert_shown("1 of 1 devices are well");
+}
+
+static void shares_are_told_from_where_they_matter(void **state)
+{
+    (void)state;
+    json_t *unit = put(device("d"));
+    count(unit, "garbled", 9);
+    count(unit, "late", 9);
+    count(unit, "timeout", 49);
+    assert_shown("1 of 1 devices are well");
+    count(unit, "garbled", 10);
+    count(unit, "late", 30);
+    count(unit, "timeout", 200);
+    assert_shown("20 % timeout, 1 % garbled, 3 % late");
+    json_object_set_new(unit, "outcome", json_string("timeout")); /* not said twice */
+    assert_shown("timeout, 1 % garbled, 3 % late");
+    assert_not_shown("20 %");
+    count(unit, "requests", 0);
+    assert_not_shown("nan");
+}
+
+/* Everything at once, with the longest names: still on one line each, cut where it must be. */
+static void the_worst_fits(void **state)
+{
+    char name[65];
+    (void)state;
+    memset(name, 'x', 64);
+    name[64] = '\0';
+    json_object_set_new(first_line(), "name", json_stringn(name, 32));
+    json_object_set_new(first_line(), "place", json_string(name));
+    json_object_set_new(first_line(), "round_trip_p50_us", json_integer(33554432));
+    json_object_set_new(first_line(), "round_trip_p99_us", json_integer(67108864));
+    json_t *unit = put(device(name));
+    json_object_set_new(unit, "title", json_string("西侧雨水井西侧雨水井西侧雨水井西侧雨水井"));
+    json_object_set_new(unit, "outcome", json_string("exception"));
+    json_object_set_new(unit, "resting", json_true());
+    json_object_set_new(unit, "stretch", json_real(123456.0));
+    json_object_set_new(unit, "next_ms", json_integer(INT64_MAX));
+    count(unit, "garbled", INT32_MAX);
+    count(unit, "timeout", INT32_MAX);
+    count(unit, "late", INT32_MAX);
+    assert_shown("0 of 1 devices are well");
+    assert_shown("…");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_line_on_one_row, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_well_is_only_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_not_well_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_trouble_has_its_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(shares_are_told_from_where_they_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_worst_fits, setup, teardown),
+    };
+    text_begin();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
