@@ -2,7 +2,7 @@
  *
  * Main thread, in its event loop; nothing here blocks, whatever a client does. Owns the server and
  * its socket file. Bodies and headers are bounded, unknown paths and methods are told so in JSON.
- * Never changes anything but to ask a line for a reading. */
+ * Never changes anything but to ask a line for a reading or a probe's question. */
 #include "gateway/api/internal.h"
 
 #include <stdio.h>
@@ -28,6 +28,8 @@ static const struct route routes[] = {
     {"/v1/latest", EVHTTP_REQ_GET, reading_latest},
     {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
     {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
+    {"/v1/lines/*", EVHTTP_REQ_GET, asks_line},
+    {"/v1/lines/*/ask", EVHTTP_REQ_POST, asks_ask},
     {"/metrics", EVHTTP_REQ_GET, metrics_all},
 };
 
@@ -145,6 +147,7 @@ static void take_down(struct api *api)
 {
     events_free(api->events);
     reads_free(api->reads);
+    asks_free(api->asks);
     if (api->http)
         evhttp_free(api->http);
     free(api->values);
@@ -169,7 +172,8 @@ struct api *api_new(struct event_base *base, const struct api_rooms *rooms, char
     api->values = calloc(points, sizeof *api->values);
     api->events = events_new(api);
     api->reads = reads_new(api);
-    if (api->values && api->events && api->reads && serve(api, why, why_size))
+    api->asks = asks_new(api);
+    if (api->values && api->events && api->reads && api->asks && serve(api, why, why_size))
         return api;
     take_down(api);
     return NULL;

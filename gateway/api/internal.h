@@ -8,6 +8,7 @@
 
 #include "gateway/api/api.h"
 
+struct asks;
 struct events;
 struct reads;
 
@@ -17,6 +18,7 @@ struct api {
     struct evhttp *http;
     struct events *events;
     struct reads *reads;
+    struct asks *asks;
     struct value *values; /* scratch: as many as any block has */
 };
 
@@ -69,6 +71,16 @@ void events_subscribe(struct api *api, struct evhttp_request *request, const cha
 struct reads *reads_new(struct api *api);
 void reads_free(struct reads *reads);
 void reads_device(struct api *api, struct evhttp_request *request, const char *name);
+
+/* asks.c: questions on a line, for a probe */
+struct asks *asks_new(struct api *api);
+void asks_free(struct asks *asks);
+void asks_line(struct api *api, struct evhttp_request *request, const char *name);
+void asks_ask(struct api *api, struct evhttp_request *request, const char *name);
+
+/* The question in a body; false with what is wrong with it. */
+bool asks_parse(const json_t *body, const struct settings_line *line, struct line_question *out,
+                char *why, size_t why_size) __attribute__((warn_unused_result));
 
 /* socket.c: a listening descriptor, or -1 with the reason in why. */
 int socket_listen(const char *path, char *why, size_t why_size) __attribute__((warn_unused_result));
