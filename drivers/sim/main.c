@@ -23,6 +23,7 @@
 
 #define EXIT_USAGE    2
 #define TURNAROUND_MS 4
+#define CONNECTIONS   64
 #define EVENTS_A_TURN 64
 
 struct options {
@@ -52,6 +53,7 @@ static const char usage[] =
     "      --listen ADDRESS   bind here instead of the lines' hosts, which must be loopback\n"
     "      --no-line-time     answer on serial lines at once\n"
     "      --turnaround MS    how long a serial sensor thinks (4)\n"
+    "      --connections N    how many a TCP line takes; one more is hung up (64)\n"
     "      --ready-fd N       write `ready` to this descriptor instead of stdout\n"
     "  -h, --help\n"
     "\n"
@@ -108,6 +110,12 @@ static bool take_option(struct options *options, int option)
         }
         options->line.turnaround_ms = (uint32_t)number;
         return true;
+    case 'm':
+        if (!parse_number(optarg, 1023, &number)) {
+            return false;
+        }
+        options->line.connections = (uint32_t)number;
+        return true;
     case 'r':
         if (!parse_number(optarg, 1023, &number)) {
             return false;
@@ -129,6 +137,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
         {"listen", required_argument, NULL, 'l'},
         {"no-line-time", no_argument, NULL, 'n'},
         {"turnaround", required_argument, NULL, 't'},
+        {"connections", required_argument, NULL, 'm'},
         {"ready-fd", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -137,7 +146,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
     *options = (struct options){
         .config = SETUP_CONFIG,
         .ready_fd = -1,
-        .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS},
+        .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS, .connections = CONNECTIONS},
     };
     while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
         if (option == 'h') {

@@ -21,6 +21,14 @@ const char *sim_fault_name(enum sim_fault_kind kind)
         return "wrong-unit";
     case SIM_FAULT_SHORT:
         return "short";
+    case SIM_FAULT_NOISE:
+        return "noise";
+    case SIM_FAULT_FOREIGN:
+        return "foreign";
+    case SIM_FAULT_TWIN:
+        return "twin";
+    case SIM_FAULT_HOLE:
+        return "hole";
     case SIM_FAULT_DROP_LINK:
         return "drop-link";
     case SIM_FAULT_COUNT:
@@ -31,16 +39,32 @@ const char *sim_fault_name(enum sim_fault_kind kind)
 
 static bool lasts(const struct sim_fault *fault, int64_t now_ms)
 {
-    return now_ms >= fault->at_ms && (fault->for_ms == 0 || now_ms < fault->at_ms + fault->for_ms);
+    int64_t since_ms = now_ms - fault->at_ms;
+    if (since_ms >= 0 && fault->repeat_ms > 0) {
+        since_ms %= fault->repeat_ms;
+    }
+    return since_ms >= 0 && (fault->for_ms == 0 || since_ms < fault->for_ms);
 }
 
-const struct sim_fault *sim_fault_strike(struct sim_faults *faults, int64_t now_ms, int32_t line,
-                                         int32_t device)
+static bool strikes(const struct sim_fault *fault, const struct sim_fault_target *target)
+{
+    if (fault->kind == SIM_FAULT_DROP_LINK || fault->line != target->line) {
+        return false;
+    }
+    if (fault->kind != SIM_FAULT_HOLE) {
+        return fault->device == SIM_FAULT_ANY || fault->device == target->device;
+    }
+    return (fault->device == SIM_FAULT_ANY || fault->unit == target->unit) &&
+           target->address < fault->address + fault->count &&
+           fault->address < target->address + target->count;
+}
+
+const struct sim_fault *sim_fault_strike(struct sim_faults *faults, int64_t now_ms,
+                                         const struct sim_fault_target *target)
 {
     for (size_t i = 0; i < faults->count; i++) {
         struct sim_fault *fault = &faults->list[i];
-        if (fault->kind == SIM_FAULT_DROP_LINK || !lasts(fault, now_ms) || fault->line != line ||
-            (fault->device != SIM_FAULT_ANY && fault->device != device)) {
+        if (!strikes(fault, target) || !lasts(fault, now_ms)) {
             continue;
         }
         fault->seen++;
@@ -70,10 +94,16 @@ int64_t sim_fault_next_link_change(const struct sim_faults *faults, int64_t now_
         if (fault->kind != SIM_FAULT_DROP_LINK) {
             continue;
         }
-        int64_t ends[2] = {fault->at_ms, fault->at_ms + fault->for_ms};
-        for (int j = 0; j < (fault->for_ms == 0 ? 1 : 2); j++) {
-            if (ends[j] > now_ms && ends[j] < next) {
-                next = ends[j];
+        int64_t start = fault->at_ms;
+        if (fault->repeat_ms > 0 && now_ms > start) {
+            start += (now_ms - start) / fault->repeat_ms * fault->repeat_ms;
+        }
+        int64_t end = fault->for_ms > 0 ? start + fault->for_ms : start;
+        int64_t again = fault->repeat_ms > 0 ? start + fault->repeat_ms : start;
+        int64_t changes[3] = {start, end, again};
+        for (int j = 0; j < 3; j++) {
+            if (changes[j] > now_ms && changes[j] < next) {
+                next = changes[j];
             }
         }
     }

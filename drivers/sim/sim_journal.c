@@ -76,8 +76,15 @@ static void write_points(FILE *file, const struct sim_value *value,
     putc('}', file);
 }
 
+/* Whether the sensor's own answer left whole, whatever else did. */
+static bool is_whole(enum sim_fault_kind fault)
+{
+    return fault == SIM_FAULT_NONE || fault == SIM_FAULT_LATE || fault == SIM_FAULT_NOISE ||
+           fault == SIM_FAULT_FOREIGN || fault == SIM_FAULT_TWIN;
+}
+
 static void write_entry(FILE *file, const struct sim_value *value,
-                        const struct sim_journal_entry *entry)
+                        const struct sim_journal_entry *entry, int64_t held_ns)
 {
     const struct sim_request *request = &entry->request;
     fprintf(file, "{\"t\":%" PRId64 ",\"line\":", clock_wall().ms);
@@ -86,15 +93,14 @@ static void write_entry(FILE *file, const struct sim_value *value,
         fputs(",\"device\":", file);
         write_text(file, sim_value_device(value)->name);
     }
-    fprintf(file, ",\"unit\":%u,\"function\":%u,\"address\":%u,\"count\":%u", request->unit,
-            request->function, request->address, request->count);
+    fprintf(file, ",\"unit\":%u,\"function\":%u,\"address\":%u,\"count\":%u,\"held_us\":%" PRId64,
+            request->unit, request->function, request->address, request->count, held_ns / 1000);
     if (entry->fault != SIM_FAULT_NONE) {
         fprintf(file, ",\"fault\":\"%s\"", sim_fault_name(entry->fault));
     }
     if (entry->answer.exception != 0) {
         fprintf(file, ",\"exception\":%u", entry->answer.exception);
-    } else if (value != NULL &&
-               (entry->fault == SIM_FAULT_NONE || entry->fault == SIM_FAULT_LATE)) {
+    } else if (value != NULL && is_whole(entry->fault)) {
         write_points(file, value, entry);
     }
     fputs("}\n", file);
@@ -106,9 +112,11 @@ bool sim_journal_reply(struct sim_journal *journal, const struct sim_journal_ent
         return true;
     }
     size_t at = 0;
+    int64_t held_ns = entry->held_ns;
     const struct sim_value *value = sim_units_next(entry->units, &entry->request, &at);
     do {
-        write_entry(journal->file, value, entry);
+        write_entry(journal->file, value, entry, held_ns);
+        held_ns = 0;
     } while (value != NULL && (value = sim_units_next(entry->units, &entry->request, &at)) != NULL);
     return fflush(journal->file) == 0;
 }

@@ -19,7 +19,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define WIRES_MAX    64 /* connections a line; one more is closed at once */
 #define REOPEN_NS    INT64_C(200000000)
 #define PTY_PREFIX   "/dev/pts/"
 #define PTY_NAME_MAX 64
@@ -296,7 +295,7 @@ static void accept_all(struct sim_line *line)
     int fd;
     while ((fd = accept4(line->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        if (line->wire_count >= WIRES_MAX) {
+        if (line->wire_count >= line->options->connections) {
             close(fd);
         } else {
             (void)add_wire(line, fd);

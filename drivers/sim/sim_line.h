@@ -20,6 +20,7 @@ struct sim_line_options {
         *listen; /* address to bind instead of the line's host; NULL: the host, on loopback */
     bool line_time;
     uint32_t turnaround_ms;
+    uint32_t connections; /* a line takes; one more is closed at once */
 };
 
 /* Settings, stage and options must outlive it. NULL when there is no memory. */

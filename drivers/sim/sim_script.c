@@ -12,15 +12,17 @@
 
 /* An entry as it is written. */
 struct entry {
-    uint64_t at_ms, for_ms;
+    uint64_t at_ms, for_ms, repeat_ms;
     const char *line, *device;
     unsigned int fault;
     uint32_t delay_ms;
     uint8_t code;
-    uint16_t every;
+    uint16_t every, address, count;
+    bool silent;
 };
 
-#define LATE_BY_MS 200
+#define LATE_BY_MS        200
+#define EXCEPTION_ADDRESS 2
 
 static bool field_fault(const struct reader *reader, const struct field *field,
                         const struct node *node, void *out)
@@ -45,6 +47,11 @@ static const struct field FIELDS[] = {
      .offset = offsetof(struct entry, for_ms),
      .min = "1ms",
      .help = "how long it lasts; for ever when left out"},
+    {.key = "repeat",
+     .parse = field_long_duration,
+     .offset = offsetof(struct entry, repeat_ms),
+     .min = "1ms",
+     .help = "begins anew so often; once when left out"},
     {.key = "line",
      .parse = field_text,
      .offset = offsetof(struct entry, line),
@@ -70,6 +77,20 @@ static const struct field FIELDS[] = {
      .min = "1",
      .max = "255",
      .help = "exception: which"},
+    {.key = "address",
+     .parse = field_u16,
+     .offset = offsetof(struct entry, address),
+     .help = "hole: its first register, on the wire"},
+    {.key = "count",
+     .parse = field_u16,
+     .offset = offsetof(struct entry, count),
+     .fallback = "1",
+     .min = "1",
+     .help = "hole: how many registers"},
+    {.key = "silent",
+     .parse = field_bool,
+     .offset = offsetof(struct entry, silent),
+     .help = "hole: no answer instead of exception 2"},
     {.key = "every",
      .parse = field_u16,
      .offset = offsetof(struct entry, every),
@@ -131,15 +152,23 @@ static bool read_entry(const struct reader *reader, const struct settings *setti
     if (line < 0) {
         return false;
     }
+    if (entry.repeat_ms > 0 && (entry.for_ms == 0 || entry.for_ms >= entry.repeat_ms)) {
+        return field_error(reader, node, "a fault that repeats needs a shorter `for`");
+    }
     *out = (struct sim_fault){
         .kind = (enum sim_fault_kind)entry.fault,
         .at_ms = (int64_t)entry.at_ms,
         .for_ms = (int64_t)entry.for_ms,
+        .repeat_ms = (int64_t)entry.repeat_ms,
         .line = line,
         .device = device,
         .delay_ms =
             entry.delay_ms > 0 ? entry.delay_ms : settings->lines[line].timeout_ms + LATE_BY_MS,
-        .code = entry.code,
+        .code = entry.fault == SIM_FAULT_HOLE ? EXCEPTION_ADDRESS : entry.code,
+        .unit = device < 0 ? 0 : settings->devices[device].unit,
+        .address = entry.address,
+        .count = entry.count,
+        .silent = entry.silent,
         .every = entry.every,
     };
     return true;

@@ -12,8 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUEUE_MAX 32
+#define QUEUE_MAX 32 /* replies; one more while a request has two */
 #define NS_PER_MS INT64_C(1000000)
+
+#define EXCEPTION_GATEWAY_TARGET 0x0b
 
 /* Bytes leave in bundles of up to this long; the last one leaves at its own moment. */
 #define BUNDLE_NS NS_PER_MS
@@ -21,14 +23,16 @@
 /* Without line time half a frame is given up after this. */
 #define PATIENCE_NS (5 * NS_PER_MS)
 
+static const uint8_t NOISE[] = {0x00, 0xff, 0x5a};
+
 struct reply {
-    int64_t due_ns;
+    int64_t due_ns, held_ns;
     struct sim_request request;
     struct sim_answer answer;
     enum sim_fault_kind fault;
     bool journalled;
     size_t length, sent;
-    uint8_t bytes[SIM_FRAME_MAX];
+    uint8_t bytes[SIM_FRAME_MAX + sizeof NOISE];
 };
 
 struct sim_wire {
@@ -38,7 +42,7 @@ struct sim_wire {
     size_t heard_length;
     bool overrun; /* more than a frame came without a silence: all of it is lost */
     int64_t heard_ns;
-    struct reply queue[QUEUE_MAX]; /* by due time; only the first may be half sent */
+    struct reply queue[QUEUE_MAX + 1]; /* by due time; only the first may be half sent */
     size_t queued;
     int64_t started_ns, free_ns; /* of the first reply; when the line is free again */
     bool blocked;
@@ -74,15 +78,15 @@ static bool is_tcp(const struct sim_wire *wire)
     return wire->service->settings->transport == TRANSPORT_TCP;
 }
 
-static void journal(struct sim_wire *wire, const struct sim_request *request,
-                    const struct sim_answer *answer, enum sim_fault_kind fault)
+static void journal(const struct sim_wire *wire, const struct reply *reply)
 {
     struct sim_journal_entry entry = {
         .line = wire->service->settings->name,
         .units = wire->service->units,
-        .request = *request,
-        .answer = *answer,
-        .fault = fault,
+        .request = reply->request,
+        .answer = reply->answer,
+        .held_ns = reply->held_ns,
+        .fault = reply->fault,
     };
     /* A full disk must not stop the sensors: the test that reads the journal sees what is missing.
      */
@@ -128,49 +132,126 @@ static const struct sim_fault *strike(struct sim_wire *wire, const struct sim_re
         return NULL;
     }
     int64_t now_ms = (now_ns - stage->faults_start_ns) / NS_PER_MS;
-    return sim_fault_strike(&stage->faults, now_ms, service->line,
-                            sim_units_device(service->units, request));
+    struct sim_fault_target target = {.line = service->line,
+                                      .device = sim_units_device(service->units, request),
+                                      .unit = request->unit,
+                                      .address = request->address,
+                                      .count = request->count};
+    return sim_fault_strike(&stage->faults, now_ms, &target);
 }
 
-/* A request was heard to its end; the reply, if any, is due from_ns or later. */
-static void handle(struct sim_wire *wire, const struct sim_request *request, int64_t from_ns,
-                   int64_t now_ns)
+static int64_t sending_ns(const struct sim_wire *wire, const struct reply *reply)
 {
-    struct sim_units *units = wire->service->units;
-    struct reply reply = {.due_ns = from_ns, .request = *request};
+    return (int64_t)reply->length * wire->service->pace.char_ns;
+}
+
+/* A whole answer of a sensor to this request, under whatever address; its PDU counts the block on,
+ * so that no two of them show the same. */
+static void answer_as(const struct sim_wire *wire, uint8_t unit, struct reply *reply)
+{
     uint8_t pdu[SIM_FRAME_PDU_MAX];
-    size_t length;
-    if (!sim_units_present(units, request->unit)) {
+    size_t length = sim_units_answer(wire->service->units, &reply->request, pdu, &reply->answer);
+    wrap(wire, reply, unit, pdu, length);
+}
+
+static void refuse(const struct sim_wire *wire, uint8_t code, struct reply *reply)
+{
+    uint8_t pdu[SIM_FRAME_PDU_MAX];
+    reply->answer.exception = code;
+    size_t length = sim_frame_exception_pdu(pdu, reply->request.function, code);
+    wrap(wire, reply, reply->request.unit, pdu, length);
+}
+
+/* What another sensor says to the same request; the journal does not know of it. */
+static struct reply stranger(const struct sim_wire *wire, const struct reply *reply, uint8_t unit)
+{
+    struct reply other = {.due_ns = reply->due_ns, .request = reply->request, .journalled = true};
+    answer_as(wire, unit, &other);
+    return other;
+}
+
+/* The answer of a unit that is there, spoilt as the fault says; false for none. */
+static bool answer(const struct sim_wire *wire, const struct sim_fault *fault, struct reply *reply)
+{
+    switch (reply->fault) {
+    case SIM_FAULT_MUTE:
+        return false;
+    case SIM_FAULT_HOLE:
+        refuse(wire, fault->code, reply);
+        return !fault->silent;
+    case SIM_FAULT_EXCEPTION:
+        refuse(wire, fault->code, reply);
+        return true;
+    case SIM_FAULT_WRONG_UNIT:
+        answer_as(wire, (uint8_t)(reply->request.unit + 1), reply);
+        return true;
+    case SIM_FAULT_LATE:
+        reply->due_ns += fault->delay_ms * NS_PER_MS;
+        break;
+    case SIM_FAULT_NONE:
+    case SIM_FAULT_GARBLED:
+    case SIM_FAULT_SHORT:
+    case SIM_FAULT_NOISE:
+    case SIM_FAULT_FOREIGN:
+    case SIM_FAULT_TWIN:
+    case SIM_FAULT_DROP_LINK:
+    case SIM_FAULT_COUNT:
+        break;
+    }
+    answer_as(wire, reply->request.unit, reply);
+    return true;
+}
+
+static void spoil(struct sim_wire *wire, struct reply *reply)
+{
+    if (reply->fault == SIM_FAULT_GARBLED) {
+        garble(wire, reply);
+    } else if (reply->fault == SIM_FAULT_SHORT) {
+        reply->length -= reply->length > 6 ? 3 : 1;
+    } else if (reply->fault == SIM_FAULT_NOISE) {
+        memmove(reply->bytes + sizeof NOISE, reply->bytes, reply->length);
+        memcpy(reply->bytes, NOISE, sizeof NOISE);
+        reply->length += sizeof NOISE;
+    }
+}
+
+/* A request was heard to its end; the reply, if any, is due from_ns or later. heard_ns: how long
+ * the request was on the line. */
+static void handle(struct sim_wire *wire, const struct sim_request *request, int64_t heard_ns,
+                   int64_t from_ns, int64_t now_ns)
+{
+    const struct sim_frame_pace *pace = &wire->service->pace;
+    struct reply reply = {.due_ns = from_ns, .request = *request};
+    if (!sim_units_present(wire->service->units, request->unit)) {
         if (is_tcp(wire)) {
-            reply.answer.exception = 0x0b;
-            length = sim_frame_exception_pdu(pdu, request->function, 0x0b);
-            wrap(wire, &reply, request->unit, pdu, length);
+            refuse(wire, EXCEPTION_GATEWAY_TARGET, &reply);
             enqueue(wire, &reply);
         }
         return;
     }
     const struct sim_fault *fault = strike(wire, request, now_ns);
     reply.fault = fault != NULL ? fault->kind : SIM_FAULT_NONE;
-    if (reply.fault == SIM_FAULT_MUTE) {
-        journal(wire, request, &reply.answer, reply.fault);
+    reply.held_ns = heard_ns + pace->silence_ns;
+    if (!answer(wire, fault, &reply)) {
+        reply.answer.exception = 0;
+        journal(wire, &reply);
         return;
     }
-    if (reply.fault == SIM_FAULT_EXCEPTION) {
-        reply.answer.exception = fault->code;
-        length = sim_frame_exception_pdu(pdu, request->function, fault->code);
-    } else {
-        length = sim_units_answer(units, request, pdu, &reply.answer);
+    spoil(wire, &reply);
+    int64_t own_ns = sending_ns(wire, &reply) + pace->silence_ns;
+    reply.held_ns += pace->turnaround_ns + own_ns;
+    if (reply.fault != SIM_FAULT_FOREIGN && reply.fault != SIM_FAULT_TWIN) {
+        enqueue(wire, &reply);
+        return;
     }
-    bool wrong_unit = reply.fault == SIM_FAULT_WRONG_UNIT;
-    wrap(wire, &reply, (uint8_t)(request->unit + (wrong_unit ? 1 : 0)), pdu, length);
-    if (reply.fault == SIM_FAULT_GARBLED) {
-        garble(wire, &reply);
-    } else if (reply.fault == SIM_FAULT_SHORT) {
-        reply.length -= reply.length > 6 ? 3 : 1;
-    } else if (reply.fault == SIM_FAULT_LATE) {
-        reply.due_ns += fault->delay_ms * NS_PER_MS;
-    }
-    enqueue(wire, &reply);
+    bool is_twin = reply.fault == SIM_FAULT_TWIN;
+    struct reply other = stranger(wire, &reply, (uint8_t)(request->unit + (is_twin ? 0 : 1)));
+    int64_t other_ns = sending_ns(wire, &other) + pace->silence_ns;
+    reply.held_ns += other_ns;
+    reply.due_ns += is_twin ? 0 : other_ns;
+    other.due_ns += is_twin ? own_ns : 0;
+    enqueue(wire, is_twin ? &reply : &other);
+    enqueue(wire, is_twin ? &other : &reply);
 }
 
 static bool take_tcp(struct sim_wire *wire, int64_t now_ns)
@@ -187,7 +268,7 @@ static bool take_tcp(struct sim_wire *wire, int64_t now_ns)
         }
         good = state == SIM_FRAME_COMPLETE;
         if (good) {
-            handle(wire, &request, now_ns, now_ns);
+            handle(wire, &request, 0, now_ns, now_ns);
             at += used;
         }
     }
@@ -217,10 +298,11 @@ static void take_rtu(struct sim_wire *wire, int64_t now_ns)
     bool good = !wire->overrun &&
                 sim_frame_rtu(wire->heard, wire->heard_length, &request) == SIM_FRAME_COMPLETE;
     int64_t from_ns = silence_over_ns(wire) + wire->service->pace.turnaround_ns;
+    int64_t heard_ns = (int64_t)wire->heard_length * wire->service->pace.char_ns;
     wire->heard_length = 0;
     wire->overrun = false;
     if (good && wire->queued < QUEUE_MAX) {
-        handle(wire, &request, from_ns, now_ns);
+        handle(wire, &request, heard_ns, from_ns, now_ns);
     }
 }
 
@@ -261,7 +343,7 @@ static size_t bytes_due(const struct sim_wire *wire, const struct reply *reply, 
 static bool send_bytes(struct sim_wire *wire, struct reply *reply, size_t due)
 {
     if (due == reply->length && !reply->journalled) {
-        journal(wire, &reply->request, &reply->answer, reply->fault);
+        journal(wire, reply);
         reply->journalled = true;
     }
     ssize_t put = write(wire->fd, reply->bytes + reply->sent, due - reply->sent);
@@ -319,7 +401,7 @@ bool sim_wire_run(struct sim_wire *wire, int64_t now_ns)
     bool good, sent, was_full;
     do { /* requests that found the queue full are taken as soon as there is room */
         good = take_tcp(wire, now_ns);
-        was_full = wire->queued == QUEUE_MAX;
+        was_full = wire->queued >= QUEUE_MAX;
         sent = send_due(wire, now_ns);
     } while (good && sent && was_full && wire->queued < QUEUE_MAX);
     return good && sent;

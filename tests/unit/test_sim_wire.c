@@ -225,6 +225,107 @@ static void a_late_answer_comes_after_the_next(void **state)
     stop();
 }
 
+static struct sim_fault fault_now;
+
+static void strike_with(enum sim_fault_kind kind)
+{
+    fault_now = (struct sim_fault){.kind = kind,
+                                   .device = SIM_FAULT_ANY,
+                                   .code = EXCEPTION_ADDRESS,
+                                   .address = 2,
+                                   .count = 2,
+                                   .every = 1};
+    stage.faults = (struct sim_faults){&fault_now, 1};
+}
+
+/* Two whole frames to one question on a bus: whose come, at which time, and that they differ. */
+static void two_answer_a_question(void **state)
+{
+    (void)state;
+    static const struct {
+        enum sim_fault_kind kind;
+        uint8_t units[2];
+    } cases[] = {{SIM_FAULT_TWIN, {1, 1}}, {SIM_FAULT_FOREIGN, {2, 1}}};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t frame[SIM_FRAME_MAX], reply[300];
+        start(TRANSPORT_RTU);
+        strike_with(cases[i].kind);
+        const struct sim_frame_pace *pace = &service.pace;
+        say(frame, rtu_read(frame, 1, 0, 2), 0);
+        int64_t now = 0, first = 0;
+        size_t heard = 0;
+        for (int64_t next; (next = sim_wire_next_ns(wire)) != INT64_MAX; now = next) {
+            assert_true(sim_wire_run(wire, next));
+            heard += hear(reply + heard, sizeof reply - heard);
+            first = heard == 9 ? next : first;
+        }
+        assert_int_equal(heard, 18);
+        assert_int_equal(first, 17 * pace->char_ns + pace->silence_ns + pace->turnaround_ns);
+        assert_int_equal(now, first + pace->silence_ns + 9 * pace->char_ns);
+        for (size_t j = 0; j < 2; j++) {
+            assert_int_equal(sim_frame_crc(reply + 9 * j, 9), 0);
+            assert_int_equal(reply[9 * j], cases[i].units[j]);
+        }
+        assert_memory_not_equal(reply + 3, reply + 12, 4);
+        stop();
+    }
+}
+
+static void two_answer_on_tcp_too(void **state)
+{
+    (void)state;
+    uint8_t frame[12], reply[300];
+    start(TRANSPORT_TCP);
+    strike_with(SIM_FAULT_TWIN);
+    for (uint16_t i = 0; i < QUEUE_MAX; i++)
+        assert_int_equal(write(peer, frame, tcp_read(frame, i, 1, 1)), 12);
+    assert_true(sim_wire_read(wire, 0));
+    assert_true(sim_wire_run(wire, 0));
+    for (uint16_t i = 0; i < 2 * QUEUE_MAX; i++) {
+        assert_int_equal(read(peer, reply, 11), 11);
+        assert_int_equal(reply[1], i / 2);
+    }
+    stop();
+}
+
+static void noise_stands_before_a_whole_answer(void **state)
+{
+    (void)state;
+    uint8_t frame[SIM_FRAME_MAX], reply[300];
+    start(TRANSPORT_RTU);
+    strike_with(SIM_FAULT_NOISE);
+    say(frame, rtu_read(frame, 1, 0, 2), 0);
+    run_out(0);
+    assert_int_equal(hear(reply, sizeof reply), 9 + sizeof NOISE);
+    assert_memory_equal(reply, NOISE, sizeof NOISE);
+    assert_int_equal(sim_frame_crc(reply + sizeof NOISE, 9), 0);
+    stop();
+}
+
+static void a_hole_is_refused_or_silent(void **state)
+{
+    (void)state;
+    uint8_t frame[SIM_FRAME_MAX], reply[300];
+    start(TRANSPORT_RTU);
+    strike_with(SIM_FAULT_HOLE);
+    say(frame, rtu_read(frame, 1, 0, 2), 0);
+    int64_t now = run_out(0);
+    assert_int_equal(hear(reply, sizeof reply), 9);
+    say(frame, rtu_read(frame, 1, 0, 3), now);
+    now = run_out(now);
+    assert_int_equal(hear(reply, sizeof reply), 5);
+    assert_int_equal(reply[1], 0x83);
+    assert_int_equal(reply[2], EXCEPTION_ADDRESS);
+    fault_now.silent = true;
+    say(frame, rtu_read(frame, 1, 3, 1), now);
+    now = run_out(now);
+    assert_int_equal(hear(reply, sizeof reply), 0);
+    say(frame, rtu_read(frame, 1, 4, 6), now);
+    run_out(now);
+    assert_int_equal(hear(reply, sizeof reply), 17);
+    stop();
+}
+
 /* The exception code of an RTU answer; 0 when it has registers. */
 static uint8_t refused(uint8_t function, uint16_t address, uint16_t count)
 {
@@ -283,13 +384,49 @@ static void the_journal_holds_what_was_sent(void **state)
     assert_true(read(fd, text, sizeof text - 1) > 0);
     snprintf(want, sizeof want,
              "\"line\":\"line\",\"device\":\"device\",\"unit\":1,\"function\":3,\"address\":0,"
-             "\"count\":1,\"counter\":1,\"points\":{\"p\":%d}}\n",
+             "\"count\":1,\"held_us\":0,\"counter\":1,\"points\":{\"p\":%d}}\n",
              reply[9] << 8 | reply[10]);
     assert_non_null(strstr(text, want));
     sim_journal_close(stage.journal);
     close(fd);
     unlink(path);
     stop();
+}
+
+/* What the exchange held the line, whoever spoke; a mute sensor only listens. */
+static void the_journal_says_how_long_the_line_was_held(void **state)
+{
+    (void)state;
+    static const struct {
+        enum sim_fault_kind kind;
+        int characters, silences, turnarounds;
+    } cases[] = {
+        {SIM_FAULT_NONE, 8 + 9, 2, 1},     {SIM_FAULT_LATE, 8 + 9, 2, 1},
+        {SIM_FAULT_MUTE, 8, 1, 0},         {SIM_FAULT_EXCEPTION, 8 + 5, 2, 1},
+        {SIM_FAULT_SHORT, 8 + 6, 2, 1},    {SIM_FAULT_NOISE, 8 + 3 + 9, 2, 1},
+        {SIM_FAULT_FOREIGN, 8 + 18, 3, 1}, {SIM_FAULT_TWIN, 8 + 18, 3, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/test_sim_wire.XXXXXX", text[1000] = "", want[50];
+        uint8_t frame[SIM_FRAME_MAX];
+        int fd = mkstemp(path);
+        start(TRANSPORT_RTU);
+        strike_with(cases[i].kind);
+        stage.journal = sim_journal_open(path);
+        say(frame, rtu_read(frame, 1, 0, 2), 0);
+        run_out(0);
+        assert_true(read(fd, text, sizeof text - 1) > 0);
+        int64_t held_ns = cases[i].characters * service.pace.char_ns +
+                          cases[i].silences * service.pace.silence_ns +
+                          cases[i].turnarounds * service.pace.turnaround_ns;
+        snprintf(want, sizeof want, "\"held_us\":%" PRId64 ",\"", held_ns / 1000);
+        if (strstr(text, want) == NULL)
+            fail_msg("%s: no %s in %s", sim_fault_name(cases[i].kind), want, text);
+        sim_journal_close(stage.journal);
+        close(fd);
+        unlink(path);
+        stop();
+    }
 }
 
 int main(void)
@@ -301,9 +438,14 @@ int main(void)
         cmocka_unit_test(what_found_the_queue_full_is_answered_too),
         cmocka_unit_test(a_flood_is_forgotten_after_a_silence),
         cmocka_unit_test(a_late_answer_comes_after_the_next),
+        cmocka_unit_test(two_answer_a_question),
+        cmocka_unit_test(two_answer_on_tcp_too),
+        cmocka_unit_test(noise_stands_before_a_whole_answer),
+        cmocka_unit_test(a_hole_is_refused_or_silent),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(each_block_counts_for_itself),
         cmocka_unit_test(the_journal_holds_what_was_sent),
+        cmocka_unit_test(the_journal_says_how_long_the_line_was_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
