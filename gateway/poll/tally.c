@@ -1,7 +1,7 @@
 /* Counts how requests ended, what values were worth and how long answers took.
  * Pure: the line's thread counts under the line's mutex, readers get copies. A round trip is
  * remembered only as its step on a scale of quarter doublings; when a step is full all are halved,
- * so that newer answers weigh more than those of last month. */
+ * so that newer answers weigh more than those of last month: memory stays what it is for ever. */
 #include "gateway/poll/tally.h"
 
 enum { SHORTEST_LOG2 = 6, STEPS = 4, STEP_FULL = 65535 }; /* 64 µs; steps a doubling */
@@ -25,15 +25,20 @@ static uint32_t step_us(size_t step)
     return (uint32_t)(base + base * (step % STEPS + 1) / STEPS);
 }
 
+/* All are halved until none is above full: shares stay, and newer answers weigh more. */
+static void make_room(struct tally *tally, uint32_t highest)
+{
+    for (; highest > STEP_FULL; highest /= 2) {
+        for (size_t i = 0; i < TALLY_TIMES; i++)
+            tally->round_trips[i] /= 2;
+    }
+}
+
 static void note_round_trip(struct tally *tally, int64_t us)
 {
     uint32_t *count = &tally->round_trips[step_of(us)];
     tally->waited_us += us > 0 ? (uint64_t)us : 0;
-    if (*count >= STEP_FULL) { /* a sum of others may stand far above */
-        for (size_t i = 0; i < TALLY_TIMES; i++)
-            tally->round_trips[i] /= 2;
-    }
-    ++*count;
+    make_room(tally, ++*count);
 }
 
 void tally_request(struct tally *tally, enum outcome outcome, int64_t round_trip_us)
@@ -81,8 +86,13 @@ void tally_add(struct tally *tally, const struct tally *other)
     tally->waited_us += other->waited_us;
     for (size_t i = 0; i < TALLY_QUALITIES; i++)
         tally->values[i] += other->values[i];
-    for (size_t i = 0; i < TALLY_TIMES; i++)
+    uint32_t highest = 0;
+    for (size_t i = 0; i < TALLY_TIMES; i++) {
         tally->round_trips[i] += other->round_trips[i];
+        if (tally->round_trips[i] > highest)
+            highest = tally->round_trips[i];
+    }
+    make_room(tally, highest);
 }
 
 uint32_t tally_percentile_us(const struct tally *tally, unsigned percent)

@@ -33,7 +33,7 @@ static inline uint64_t tally_answers(const struct tally *tally)
     return tally->good + tally->exception;
 }
 
-/* Adds what another has been through: a line is the sum of its units. */
+/* Adds what another has been through: those of one poll to those since the start. */
 void tally_add(struct tally *tally, const struct tally *other);
 
 /* The round trip that so many percent of the newer answers (the last few ten thousand) did not
