@@ -24,6 +24,7 @@ enum {
     QUEUE_SECONDS = 30,
     QUEUE_MIN = 64 << 10,
     QUEUE_MAX = 64 << 20,
+    PRESSED = 256 << 10, /* bytes in the queue */
 };
 
 struct part {
@@ -52,6 +53,7 @@ struct pipeline {
     bool running;
     atomic_bool stop;
     atomic_uint_fast64_t samples, readings, skipped, overload;
+    atomic_uint full_parts;
 };
 
 /* ---- construction ---- */
@@ -174,6 +176,11 @@ void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
         lose(pipeline, sample);
 }
 
+bool pipeline_is_pressed(struct pipeline *pipeline)
+{
+    return atomic_load(&pipeline->full_parts) > 0 || queue_used(pipeline->queue) > PRESSED;
+}
+
 void pipeline_status(struct pipeline *pipeline, struct pipeline_status *out)
 {
     *out = (struct pipeline_status){
@@ -186,6 +193,15 @@ void pipeline_status(struct pipeline *pipeline, struct pipeline_status *out)
 
 /* ---- the pipeline thread ---- */
 
+static void set_full(struct pipeline *pipeline, struct part *part, bool full)
+{
+    if (full && !part->full)
+        atomic_fetch_add(&pipeline->full_parts, 1);
+    else if (!full && part->full)
+        atomic_fetch_sub(&pipeline->full_parts, 1);
+    part->full = full;
+}
+
 /* Hands the segment to the store; a closed one is free for new readings afterwards. */
 static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
 {
@@ -193,13 +209,14 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
     if (!part->open || (!part->grown && !close))
         return;
     if (!store_put(pipeline->store, p, part->sector, part->segment, close)) {
-        part->full |= close;                 /* once to be closed it must not grow */
-        part->first_unsynced = clock_mono(); /* tried again one sync later */
+        set_full(pipeline, part, part->full || close); /* once to be closed it must not grow */
+        part->first_unsynced = clock_mono();           /* tried again one sync later */
         return;
     }
     part->grown = false;
     if (close) {
-        part->open = part->full = false;
+        set_full(pipeline, part, false);
+        part->open = false;
         part->seasoned = true;
     }
 }

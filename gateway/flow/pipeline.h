@@ -26,6 +26,10 @@ void pipeline_stop(struct pipeline *pipeline);
 void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
                      const struct value *values);
 
+/* True while samples come faster than they are dealt with: who polls without a pause is to wait.
+ * Any thread. */
+bool pipeline_is_pressed(struct pipeline *pipeline);
+
 struct pipeline_status {
     uint64_t samples;  /* polls, failed ones too */
     uint64_t readings; /* values that went into segments */

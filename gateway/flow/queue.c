@@ -137,6 +137,14 @@ bool queue_pop(struct queue *queue, mono_time deadline, struct sample *sample, s
     return ok;
 }
 
+size_t queue_used(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    size_t used = queue->used;
+    pthread_mutex_unlock(&queue->mutex);
+    return used;
+}
+
 void queue_wake(struct queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);

@@ -37,6 +37,9 @@ bool queue_push(struct queue *queue, const struct sample *sample, const struct v
 bool queue_pop(struct queue *queue, mono_time deadline, struct sample *sample,
                struct value *values);
 
+/* Bytes that wait. */
+size_t queue_used(struct queue *queue);
+
 /* Makes a waiting queue_pop() return. */
 void queue_wake(struct queue *queue);
 

@@ -17,7 +17,7 @@
 #include "gateway/poll/schedule.h"
 #include "gateway/thread.h"
 
-enum { STACK = 128 << 10 };
+enum { STACK = 128 << 10, PRESSED_PAUSE_MS = 1 };
 
 enum question_state { QUESTION_NONE, QUESTION_WAITS, QUESTION_ASKED, QUESTION_ANSWERED };
 
@@ -25,6 +25,7 @@ struct line {
     const struct settings *settings;
     const struct settings_line *own;
     const struct plan *plan;
+    struct pipeline *pipeline;
     struct asker *asker;
     struct ledger *ledger;
     struct poll *poll;
@@ -54,6 +55,7 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     line->settings = settings;
     line->own = &settings->lines[index];
     line->plan = plan;
+    line->pipeline = pipeline;
     pthread_mutex_init(&line->mutex, NULL);
     thread_cond_init(&line->wake);
     line->asker = asker_new(line->own);
@@ -228,6 +230,12 @@ static void take_turn(struct line *line, const struct schedule_turn *turn)
 {
     const struct schedule_entry *entry = &line->entries[turn->entry];
     struct polled polled;
+    /* A read without a pause takes what the gateway can deal with, too. */
+    if (entry->every_ms == 0 && !turn->extra && pipeline_is_pressed(line->pipeline)) {
+        schedule_defer(&line->schedule, turn->entry,
+                       clock_after_ms(clock_mono(), PRESSED_PAUSE_MS));
+        return;
+    }
     bool retry = schedule_may_retry(&line->schedule, turn->entry);
     if (!poll_read(line->poll, turn->entry, entry->tick, turn->extra, retry, &polled))
         return;

@@ -205,6 +205,11 @@ void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, 
         advance(schedule, turn->entry, now);
 }
 
+void schedule_defer(struct schedule *schedule, size_t entry, mono_time until)
+{
+    schedule->entries[entry].due = until;
+}
+
 void schedule_now(struct schedule *schedule, size_t entry)
 {
     schedule->entries[entry].urgent = true;

@@ -63,6 +63,9 @@ struct schedule_turn schedule_next(const struct schedule *schedule, mono_time no
 void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, bool answered,
                    mono_time now, int64_t cost_ms);
 
+/* Not before that moment, although nothing stands in its way: for reads without a pause. */
+void schedule_defer(struct schedule *schedule, size_t entry, mono_time until);
+
 /* Asks an entry at once, even when it rests. */
 void schedule_now(struct schedule *schedule, size_t entry);
 

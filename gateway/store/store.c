@@ -11,9 +11,10 @@
 #include "gateway/thread.h"
 
 enum {
-    MAIL_MAX = 4 << 20, /* bytes of bodies that may wait for a stalled disk */
-    RETRY_MS = 1000,    /* after a failed commit */
-    SETTLE_MS = 5000,   /* acknowledgements alone reach the disk at most this late */
+    MAIL_MAX = 4 << 20,           /* bytes of bodies that may wait for a stalled disk */
+    MAIL_PRESSING = MAIL_MAX / 4, /* more than that is not left until the next sync */
+    RETRY_MS = 1000,              /* after a failed commit */
+    SETTLE_MS = 5000,             /* acknowledgements alone reach the disk at most this late */
     TRIM_MS = 60000,
     GAUGE_MS = 10000,
     HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
@@ -156,6 +157,10 @@ bool store_put(struct store *store, uint32_t part, enum sector sector,
 {
     pthread_mutex_lock(&store->mutex);
     bool ok = put(store, part, sector, segment, closed);
+    if (store->mail_bytes > MAIL_PRESSING && !store->commit) {
+        store->commit = true;
+        pthread_cond_signal(&store->wake);
+    }
     pthread_mutex_unlock(&store->mutex);
     return ok;
 }
