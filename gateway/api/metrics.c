@@ -109,6 +109,17 @@ static void write_store_mode(struct page *page, const struct family *family)
     }
 }
 
+static const struct {
+    const char *name;
+    size_t at;
+} outcomes[] = {{"good", offsetof(struct tally, good)},
+                {"timeout", offsetof(struct tally, timeout)},
+                {"exception", offsetof(struct tally, exception)},
+                {"garbled", offsetof(struct tally, garbled)},
+                {"link", offsetof(struct tally, link)}};
+
+enum { OUTCOMES = sizeof outcomes / sizeof *outcomes };
+
 /* ---- lines ---- */
 
 static void line_series(struct page *page, const struct family *family, size_t line, double number)
@@ -142,6 +153,18 @@ static void write_line(struct page *page, const struct family *family)
         uint32_t number;
         memcpy(&number, (const char *)&page->lines[l] + family->at, sizeof number);
         line_series(page, family, l, number);
+    }
+}
+
+static void write_line_requests(struct page *page, const struct family *family)
+{
+    for (size_t l = 0; l < page->settings->line_count; l++) {
+        for (size_t i = 0; i < OUTCOMES; i++) {
+            const struct label labels[] = {
+                {"line", page->settings->lines[l].name}, {"outcome", outcomes[i].name}, {0}};
+            series(page, family, "", labels,
+                   (double)number_at(&page->lines[l].tally, outcomes[i].at));
+        }
     }
 }
 
@@ -187,17 +210,9 @@ static void write_device(struct page *page, const struct family *family)
 
 static void write_requests(struct page *page, const struct family *family)
 {
-    static const struct {
-        const char *name;
-        size_t at;
-    } outcomes[] = {{"good", offsetof(struct tally, good)},
-                    {"timeout", offsetof(struct tally, timeout)},
-                    {"exception", offsetof(struct tally, exception)},
-                    {"garbled", offsetof(struct tally, garbled)},
-                    {"link", offsetof(struct tally, link)}};
     for (size_t d = 0; d < page->settings->device_count; d++) {
         const struct tally *tally = &page->devices[d].tally;
-        for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
+        for (size_t i = 0; i < OUTCOMES; i++)
             device_series(page, family, d, (struct label){"outcome", outcomes[i].name},
                           (double)number_at(tally, outcomes[i].at));
     }
@@ -298,13 +313,17 @@ static const struct family families[] = {
      0},
     {"lifeline_line_forecast_ratio", gauge, "The share as forecast from the configuration",
      write_line_forecast, 0},
+    {"lifeline_line_requests_total", counter, "Requests on the line by how they ended",
+     write_line_requests, 0},
     {"lifeline_devices", gauge, "Devices configured on the line", LINE(devices)},
     {"lifeline_devices_silent", gauge, "Devices of which nothing answers", LINE(silent)},
     {"lifeline_devices_slipping", gauge,
      "Devices polled less often than configured, for want of line time", LINE(slipping)},
 
     {"lifeline_device_info", gauge, "What a device is, always 1", write_device_info, 0},
-    {"lifeline_requests_total", counter, "Requests by how they ended", write_requests, 0},
+    {"lifeline_requests_total", counter,
+     "Requests by how they ended; one that serves several devices counts for each", write_requests,
+     0},
     {"lifeline_late_answers_total", counter, "Answers that came when nobody waited any more",
      DEVICE(tally.late)},
     {"lifeline_foreign_frames_total", counter, "Frames of others heard while a device was asked",

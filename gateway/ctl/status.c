@@ -196,10 +196,11 @@ static void add_shares(const json_t *device, struct trouble *trouble)
     }
 }
 
+/* Less than one poll in twenty left out is the jitter of a busy moment. */
 static void add_slip(const json_t *device, struct trouble *trouble)
 {
     double stretch = json_number_value(json_object_get(device, "stretch"));
-    if (stretch >= 1.095) /* 1.1 as it is shown */
+    if (stretch >= 1.05 && !json_is_true(json_object_get(device, "resting")))
         add(trouble, "slips to %.1f x its period", stretch);
 }
 

@@ -21,6 +21,7 @@ from rig import BUILD, SOURCE, Rig, free_port, now_ms
 PROFILES = os.path.join(SOURCE, "config", "profiles")
 CTL = os.path.join(BUILD, "lifelinectl")
 WIDE_POINTS = 100
+OUTCOMES = ("good", "timeout", "exception", "garbled", "link")
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -208,6 +209,8 @@ class Test:
                    points[0]["every_ms"] == 500, points)
 
     def lines(self):
+        # After the mute device's timeout the connection is given up until the next poll.
+        self.rig.wait(lambda: self.client.get("/v1/status")["lines"][0]["open"], 2, "the line is open")
         lines = {l["name"]: l for l in self.client.get("/v1/lines")["lines"]}
         units = {u["name"]: u for l in lines.values() for u in l["units"]}
         self.check("lines tell open from gone", lines["plc"]["open"] and not lines["gone"]["open"] and
@@ -219,8 +222,8 @@ class Test:
                    units["stuck"]["outcome"] is None, units)
 
     def counters(self):
-        """Every unit counts in full, and a line is the sum of its units."""
-        keys = ("requests", "good", "timeout", "exception", "garbled", "link", "late", "foreign")
+        """Every request ended once; one that serves two devices counts for both of them."""
+        keys = ("requests", *OUTCOMES, "late", "foreign")
         for line in self.client.get("/v1/lines")["lines"]:
             counts = [unit["counts"] for unit in line["units"]] + [line["counts"]]
             self.check("counters of %s: every request ended once" % line["name"],
@@ -228,7 +231,7 @@ class Test:
                            for c in counts), counts)
             self.check("counters of %s: all are there" % line["name"], {
                 "slipping", "slipped", "load_percent", "forecast_percent", "values"} <= set(line) and
-                all({"slipped", "stretch", "resting", "next_ms", "holes", "values"} <= set(unit)
+                   all({"slipped", "stretch", "resting", "next_ms", "holes", "values"} <= set(unit)
                     for unit in line["units"]), line)
             for unit in line["units"]:
                 answered = unit["counts"]["good"] + unit["counts"]["exception"] > 0
@@ -263,8 +266,12 @@ class Test:
 
         for old, new in zip(before, after):
             line = {"line": old["name"]}
-            between(old["open"] and new["open"], "lifeline_line_up", old["open"] or new["open"], **line)
+            between(min(old["open"], new["open"]), "lifeline_line_up",
+                    max(old["open"], new["open"]), **line)
             between(0, "lifeline_line_busy_ratio", 1, **line)
+            for outcome in OUTCOMES:
+                between(old["counts"][outcome], "lifeline_line_requests_total",
+                        new["counts"][outcome], outcome=outcome, **line)
             between(old["devices"], "lifeline_devices", old["devices"], **line)
             between(min(old["silent"], new["silent"]), "lifeline_devices_silent",
                     max(old["silent"], new["silent"]), **line)
@@ -286,7 +293,7 @@ class Test:
                    got.labels("lifeline_info")[0]["gateway"] == "gw-test-1", text)
 
     def unit_metrics(self, between, a, b, labels):
-        for outcome in ("good", "timeout", "exception", "garbled", "link"):
+        for outcome in OUTCOMES:
             between(a["counts"][outcome], "lifeline_requests_total", b["counts"][outcome],
                     outcome=outcome, **labels)
         between(a["counts"]["late"], "lifeline_late_answers_total", b["counts"]["late"], **labels)

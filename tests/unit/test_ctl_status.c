@@ -163,8 +163,13 @@ static void every_trouble_has_its_words(void **state)
     json_object_set_new(unit, "outcome", json_string("ok"));
     json_object_set_new(unit, "stretch", json_real(1.7));
     assert_shown("slips to 1.7 x its period");
-    json_object_set_new(unit, "stretch", json_real(1.09));
+    json_object_set_new(unit, "stretch", json_real(1.05));
+    assert_shown("slips to 1.1 x its period");
+    json_object_set_new(unit, "stretch", json_real(1.04));
     assert_shown("1 of 1 devices are well");
+    json_object_set_new(unit, "stretch", json_real(9.0)); /* it has no pace to keep */
+    json_object_set_new(unit, "resting", json_true());
+    assert_not_shown("slips");
 }
 
 static void shares_are_told_from_where_they_matter(void **state)
@@ -200,7 +205,6 @@ static void the_worst_fits(void **state)
     json_t *unit = put(device(name));
     json_object_set_new(unit, "title", json_string("西侧雨水井西侧雨水井西侧雨水井西侧雨水井"));
     json_object_set_new(unit, "outcome", json_string("exception"));
-    json_object_set_new(unit, "resting", json_true());
     json_object_set_new(unit, "stretch", json_real(123456.0));
     json_object_set_new(unit, "next_ms", json_integer(INT64_MAX));
     count(unit, "garbled", INT32_MAX);
