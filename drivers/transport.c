@@ -17,6 +17,7 @@
 #include "drivers/line_time.h"
 #include "drivers/transport_debt.h"
 #include "drivers/transport_frame.h"
+#include "drivers/transport_inbox.h"
 #include "drivers/transport_link.h"
 
 /* How late an answer is reckoned with, on a wire and through a mobile network; and the least pause
@@ -47,7 +48,7 @@ enum {
  * the wait begin again; only as often as the unit owes, so that one that speaks without being asked
  * is still asked some day. */
 struct unit_state {
-    struct debt debt;
+    struct transport_debt debt;
     struct transport_noise noise;
     uint16_t slowest_ms; /* reply so far */
 };
@@ -59,11 +60,9 @@ struct transport {
     int64_t character_ns, silence_ns;
     mono_time quiet_since; /* the line carries nothing from here on, as far as we know */
     uint16_t transaction;
-    uint8_t asked;       /* the unit that was asked last */
-    bool unasked;        /* what was thrown away was nobody's late answer, or not all of it */
-    size_t heard_length; /* what came since the request was sent, as far as there is room */
-    size_t frame_length; /* of it, the frame at its beginning, once it is whole */
-    uint8_t heard[2 * FRAME_MAX_LENGTH];
+    uint8_t asked; /* the unit that was asked last */
+    bool unasked;  /* what was thrown away was nobody's late answer, or not all of it */
+    struct transport_inbox inbox;
     struct unit_state units[256];
 };
 
@@ -119,7 +118,7 @@ bool transport_is_open(const struct transport *transport)
 enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
 {
     if (!transport_is_open(transport)) {
-        transport->heard_length = transport->frame_length = 0;
+        transport_inbox_clear(&transport->inbox);
     }
     return transport_link_open(&transport->link, why, why_size);
 }
@@ -168,9 +167,9 @@ struct transport_noise transport_noise(const struct transport *transport, uint8_
 
 const uint8_t *transport_answer(const struct transport *transport, size_t *length)
 {
-    const struct transport *t = transport;
-    *length = is_tcp(t) && t->frame_length > 0 ? t->frame_length : t->heard_length;
-    return t->heard;
+    const struct transport_inbox *inbox = &transport->inbox;
+    *length = is_tcp(transport) && inbox->frame_length > 0 ? inbox->frame_length : inbox->length;
+    return inbox->bytes;
 }
 
 static mono_time after_ns(mono_time t, int64_t ns)
@@ -192,22 +191,13 @@ static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t si
     for (size_t i = 0; i < size;) {
         size_t length = transport_frame_rtu_whole(bytes + i, size - i);
         struct unit_state *unit = &t->units[bytes[i]];
-        if (length > 0 && debt_straggler(&unit->debt, clock_mono())) {
+        if (length > 0 && transport_debt_straggler(&unit->debt, clock_mono())) {
             unit->noise.late++;
         } else {
             t->unasked = true;
         }
         i += length > 0 ? length : 1;
     }
-}
-
-/* Remembers what came for transport_answer; no more than there is room for. */
-static void keep(struct transport *t, const uint8_t *bytes, size_t size)
-{
-    size_t room = sizeof t->heard - t->heard_length;
-    size = size < room ? size : room;
-    memcpy(t->heard + t->heard_length, bytes, size);
-    t->heard_length += size;
 }
 
 /* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone.
@@ -228,7 +218,7 @@ static ssize_t discard(struct transport *t)
         }
         total += got;
         note_stragglers(t, bytes, (size_t)got);
-        keep(t, bytes, (size_t)got);
+        transport_inbox_keep(&t->inbox, bytes, (size_t)got);
     }
     if (total > 0) {
         t->quiet_since = clock_mono();
@@ -285,62 +275,21 @@ static enum outcome fail(struct exchange *x, enum outcome outcome, const char *r
     return outcome;
 }
 
-/* Forgets the frame that has been judged; over TCP the next one may have come with it. */
-static void drop_frame(struct transport *t)
+/* The rest of a frame gets its own time on the line and some for pauses: the answer to 125
+ * registers at 4800 baud takes longer than most timeouts. */
+static int64_t body_ns(const struct transport *t, const struct transport_request *request)
 {
-    t->heard_length -= t->frame_length;
-    memmove(t->heard, t->heard + t->frame_length, t->heard_length);
-    t->frame_length = 0;
-}
-
-/* Reads until a frame is whole. Its first byte may come until `until`; the rest gets its own time
- * on the line and some for pauses: the answer to 125 registers at 4800 baud takes longer than most
- * timeouts. EXPIRED: heard_length tells whether it was nothing or a part. */
-static enum link_event receive_frame(struct transport *t, const struct exchange *x, mono_time until)
-{
-    int64_t pause_ms = t->timeout_ms < BODY_MAX_MS ? t->timeout_ms : BODY_MAX_MS;
-    pause_ms = pause_ms > TRANSPORT_BODY_MIN_MS ? pause_ms : TRANSPORT_BODY_MIN_MS;
-    int64_t body_ns = pause_ms * 1000000;
-    if (!is_tcp(t)) {
-        body_ns += t->character_ns *
-                   (int64_t)(transport_frame_answer_length(x->request) + FRAME_CRC_LENGTH);
-    }
-    drop_frame(t);
-    for (;;) {
-        size_t whole = is_tcp(t) ? transport_frame_tcp_length(t->heard, t->heard_length)
-                                 : transport_frame_rtu_length(t->heard, t->heard_length);
-        if (whole <= t->heard_length) {
-            t->frame_length = whole;
-            return LINK_EVENT_READY;
-        }
-        enum link_event event = transport_link_wait(&t->link, until);
-        if (event != LINK_EVENT_READY) {
-            return event;
-        }
-        /* RTU frames are told apart by pauses too: not a byte more than belongs to this one. */
-        size_t room = is_tcp(t) ? sizeof t->heard : whole;
-        ssize_t got =
-            transport_link_receive(&t->link, t->heard + t->heard_length, room - t->heard_length);
-        if (got < 0) {
-            return LINK_EVENT_FAILED;
-        }
-        t->quiet_since = clock_mono();
-        if (got == 0 && t->link.kind == TRANSPORT_RTU) { /* readable, and nothing there */
-            errno = EIO;
-            return LINK_EVENT_FAILED;
-        }
-        if (t->heard_length == 0) {
-            until = after_ns(t->quiet_since, body_ns);
-        }
-        t->heard_length += (size_t)got;
-    }
+    int64_t ms = t->timeout_ms < BODY_MAX_MS ? t->timeout_ms : BODY_MAX_MS;
+    ms = ms > TRANSPORT_BODY_MIN_MS ? ms : TRANSPORT_BODY_MIN_MS;
+    size_t characters = is_tcp(t) ? 0 : transport_frame_answer_length(request) + FRAME_CRC_LENGTH;
+    return ms * 1000000 + (int64_t)characters * t->character_ns;
 }
 
 /* What came is not what was asked for, or not all of it. */
 static enum outcome garbled(const struct transport *t, struct exchange *x, const char *reason)
 {
-    size_t length = t->heard_length < x->sent_length ? t->heard_length : x->sent_length;
-    if (length >= ECHO_MIN_LENGTH && memcmp(t->heard, x->sent, length) == 0) {
+    size_t length = t->inbox.length < x->sent_length ? t->inbox.length : x->sent_length;
+    if (length >= ECHO_MIN_LENGTH && memcmp(t->inbox.bytes, x->sent, length) == 0) {
         reason = "our own request came back (echo)";
     }
     return reason != NULL ? fail(x, OUTCOME_GARBLED, reason) : OUTCOME_GARBLED;
@@ -349,23 +298,23 @@ static enum outcome garbled(const struct transport *t, struct exchange *x, const
 /* A whole answer that this unit owed from before. */
 static bool is_late(const struct transport *t, const struct exchange *x)
 {
-    const uint8_t *frame = t->heard;
+    const uint8_t *frame = t->inbox.bytes;
     if (is_tcp(t) || frame[0] != x->request->unit || frame[1] & 0x80 ||
-        transport_frame_rtu_whole(frame, t->frame_length) == 0) {
+        transport_frame_rtu_whole(frame, t->inbox.frame_length) == 0) {
         return false;
     }
-    debt_kind kind = debt_kind_of_answer(frame);
-    return debt_may_be(&t->units[frame[0]].debt, kind);
+    uint16_t kind = transport_debt_answer_kind(frame);
+    return transport_debt_may_be(&t->units[frame[0]].debt, kind);
 }
 
 static enum frame_verdict judge(struct transport *t, struct exchange *x)
 {
-    x->answer = t->heard + (is_tcp(t) ? FRAME_MBAP_LENGTH : 0);
+    x->answer = t->inbox.bytes + (is_tcp(t) ? FRAME_MBAP_LENGTH : 0);
     enum frame_verdict verdict =
-        is_tcp(t)
-            ? transport_frame_tcp_check(x->request, t->transaction, t->heard, t->frame_length,
-                                        x->why, x->why_size)
-            : transport_frame_rtu_check(x->request, t->heard, t->frame_length, x->why, x->why_size);
+        is_tcp(t) ? transport_frame_tcp_check(x->request, t->transaction, t->inbox.bytes,
+                                              t->inbox.frame_length, x->why, x->why_size)
+                  : transport_frame_rtu_check(x->request, t->inbox.bytes, t->inbox.frame_length,
+                                              x->why, x->why_size);
     return verdict == FRAME_WRONG && is_late(t, x) ? FRAME_FOREIGN : verdict;
 }
 
@@ -375,14 +324,14 @@ static bool note_foreign(struct transport *t, const struct exchange *x)
 {
     struct transport_noise *noise = &t->units[x->request->unit].noise;
     if (is_tcp(t)) {
-        bool older = transport_frame_tcp_is_older(t->transaction, t->heard);
+        bool older = transport_frame_tcp_is_older(t->transaction, t->inbox.bytes);
         noise->late += older;
         noise->foreign += !older;
         return false;
     }
-    struct unit_state *unit = &t->units[t->heard[0]];
+    struct unit_state *unit = &t->units[t->inbox.bytes[0]];
     bool owed = unit->debt.owed > 0;
-    (void)debt_straggler(&unit->debt, clock_mono());
+    (void)transport_debt_straggler(&unit->debt, clock_mono());
     unit->noise.late += owed;
     noise->foreign += !owed;
     return owed;
@@ -394,11 +343,13 @@ static enum outcome await_answer(struct transport *t, struct exchange *x, mono_t
     x->answer = NULL;
     enum outcome at_end = OUTCOME_TIMEOUT;
     for (;;) {
-        switch (receive_frame(t, x, until)) {
+        switch (transport_inbox_receive(&t->inbox, &t->link, until, body_ns(t, x->request))) {
         case LINK_EVENT_READY:
+            t->quiet_since = t->inbox.last;
             break;
         case LINK_EVENT_EXPIRED:
-            if (t->heard_length > 0) {
+            if (t->inbox.length > 0) {
+                t->quiet_since = t->inbox.last;
                 return garbled(t, x, "the answer broke off");
             }
             return at_end == OUTCOME_TIMEOUT ? fail(x, at_end, "no answer") : at_end;
@@ -456,11 +407,11 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x)
     if (!make_quiet(t)) {
         return fail(x, OUTCOME_LINK, strerror(errno));
     }
-    t->heard_length = t->frame_length = 0;
+    transport_inbox_clear(&t->inbox);
     t->asked = x->request->unit;
     transport_frame_rtu_request(x->request, x->sent);
     x->sent_length = FRAME_REQUEST_LENGTH + FRAME_CRC_LENGTH;
-    struct debt *debt = &t->units[t->asked].debt;
+    struct transport_debt *debt = &t->units[t->asked].debt;
     debt->asked = clock_mono();
     debt->stragglers = 0;
     /* The write returns at once; the last character leaves only now. */
@@ -471,19 +422,19 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x)
     }
     if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED || outcome == OUTCOME_LINK) {
         /* Only silence makes it rest: a unit that is merely garbled is asked on, and told so. */
-        debt_add(debt, debt_kind_of(x->request),
-                 outcome == OUTCOME_TIMEOUT ? DEBT_MAX : DEBT_MAX - 1);
+        transport_debt_add(debt, transport_debt_kind(x->request),
+                           outcome == OUTCOME_TIMEOUT ? DEBT_MAX : DEBT_MAX - 1);
     }
     return outcome;
 }
 
-static int64_t idle_ms(const struct debt *debt)
+static int64_t idle_ms(const struct transport_debt *debt)
 {
     mono_time last = debt->heard.ns > debt->asked.ns ? debt->heard : debt->asked;
     return clock_ms_between(last, clock_mono());
 }
 
-static void forgive(struct transport *t, struct debt *debt)
+static void forgive(struct transport *t, struct transport_debt *debt)
 {
     if (debt->owed == 0) {
         return;
@@ -494,7 +445,7 @@ static void forgive(struct transport *t, struct debt *debt)
         (void)drain(t, t->timeout_ms * INT64_C(1000000));
     }
     if (idle_ms(debt) >= (settled ? t->timeout_ms : late_max_ms(t))) {
-        debt_clear(debt);
+        transport_debt_clear(debt);
     }
 }
 
@@ -505,48 +456,49 @@ static bool is_answer(enum outcome outcome)
 
 /* Asks for a part of what is wanted when the answer to the whole could be a late one: what comes
  * for the part proves that nothing is owed. False when the unit did not answer. */
-static bool prove(struct transport *t, struct exchange *x, struct debt *debt, enum outcome *outcome)
+static bool prove(struct transport *t, struct exchange *x, struct transport_debt *debt,
+                  enum outcome *outcome)
 {
     const struct transport_request *whole = x->request;
     struct transport_request part = *whole;
-    if (debt->whole_only || !debt_may_be(debt, debt_kind_of(whole)) ||
-        !debt_choose_part(debt, &part)) {
+    if (debt->whole_only || !transport_debt_may_be(debt, transport_debt_kind(whole)) ||
+        !transport_debt_choose_part(debt, &part)) {
         return true;
     }
     x->request = &part;
     *outcome = ask_rtu(t, x);
     x->request = whole;
     if (*outcome == OUTCOME_OK) {
-        debt_clear(debt);
+        transport_debt_clear(debt);
     } else if (*outcome == OUTCOME_EXCEPTION) { /* its own, or a late one */
         debt->whole_only = true;
-        debt_add_kind(debt, debt_kind_of(&part));
+        transport_debt_add_kind(debt, transport_debt_kind(&part));
     }
     return is_answer(*outcome);
 }
 
 /* Asks once more than answers are owed; only the last one counts. What was owed has come before, or
  * what comes answers the same question asked a moment ago. */
-static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct debt *debt)
+static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct transport_debt *debt)
 {
-    debt_kind kind = debt_kind_of(x->request);
+    uint16_t kind = transport_debt_kind(x->request);
     unsigned owed = debt->owed;
     enum outcome outcome = OUTCOME_OK;
     for (unsigned i = 0; i <= owed; i++) {
-        bool proof = !debt_may_be(debt, kind);
+        bool proof = !transport_debt_may_be(debt, kind);
         outcome = ask_rtu(t, x);
         if (outcome == OUTCOME_OK && proof) {
-            debt_clear(debt);
+            transport_debt_clear(debt);
             return outcome;
         }
         if (!is_answer(outcome)) {
             return outcome;
         }
         if (owed > 0) {
-            debt_add_kind(debt, kind);
+            transport_debt_add_kind(debt, kind);
         }
     }
-    debt_settle(debt, kind);
+    transport_debt_settle(debt, kind);
     return outcome;
 }
 

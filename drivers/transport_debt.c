@@ -12,18 +12,18 @@
 
 enum { ANSWER_HEAD = 3 }; /* unit, function, byte count */
 
-debt_kind debt_kind_of(const struct transport_request *request)
+uint16_t transport_debt_kind(const struct transport_request *request)
 {
     size_t bytes = transport_frame_answer_length(request) - ANSWER_HEAD;
-    return (debt_kind)((unsigned)request->function << 8 | bytes);
+    return (uint16_t)((unsigned)request->function << 8 | bytes);
 }
 
-debt_kind debt_kind_of_answer(const uint8_t *frame)
+uint16_t transport_debt_answer_kind(const uint8_t *frame)
 {
-    return (debt_kind)(frame[1] << 8 | frame[2]);
+    return (uint16_t)(frame[1] << 8 | frame[2]);
 }
 
-bool debt_may_be(const struct debt *debt, debt_kind kind)
+bool transport_debt_may_be(const struct transport_debt *debt, uint16_t kind)
 {
     for (unsigned i = 0; i < debt->kind_count && i < DEBT_KINDS; i++) {
         if (debt->kinds[i] == kind) {
@@ -33,9 +33,9 @@ bool debt_may_be(const struct debt *debt, debt_kind kind)
     return debt->kind_count > DEBT_KINDS;
 }
 
-void debt_add_kind(struct debt *debt, debt_kind kind)
+void transport_debt_add_kind(struct transport_debt *debt, uint16_t kind)
 {
-    if (debt_may_be(debt, kind)) {
+    if (transport_debt_may_be(debt, kind)) {
         return;
     }
     if (debt->kind_count < DEBT_KINDS) {
@@ -44,16 +44,16 @@ void debt_add_kind(struct debt *debt, debt_kind kind)
     debt->kind_count++;
 }
 
-void debt_add(struct debt *debt, debt_kind kind, uint8_t max)
+void transport_debt_add(struct transport_debt *debt, uint16_t kind, uint8_t max)
 {
-    debt_add_kind(debt, kind);
+    transport_debt_add_kind(debt, kind);
     debt->settled = 0;
     if (debt->owed < max) {
         debt->owed++;
     }
 }
 
-void debt_settle(struct debt *debt, debt_kind kind)
+void transport_debt_settle(struct transport_debt *debt, uint16_t kind)
 {
     debt->kinds[0] = kind;
     debt->kind_count = debt->owed > 0;
@@ -62,12 +62,13 @@ void debt_settle(struct debt *debt, debt_kind kind)
     }
 }
 
-void debt_clear(struct debt *debt)
+void transport_debt_clear(struct transport_debt *debt)
 {
     debt->owed = debt->stragglers = debt->settled = debt->kind_count = 0;
 }
 
-bool debt_choose_part(const struct debt *debt, struct transport_request *request)
+bool transport_debt_choose_part(const struct transport_debt *debt,
+                                struct transport_request *request)
 {
     struct transport_request part = *request;
     uint16_t step = profile_is_bits(request->function) ? 8 : 1;
@@ -75,7 +76,7 @@ bool debt_choose_part(const struct debt *debt, struct transport_request *request
         if (debt->kind_count > DEBT_KINDS || part.count > step * (DEBT_KINDS + 1)) {
             return false;
         }
-        if (!debt_may_be(debt, debt_kind_of(&part))) {
+        if (!transport_debt_may_be(debt, transport_debt_kind(&part))) {
             *request = part;
             return true;
         }
@@ -83,7 +84,7 @@ bool debt_choose_part(const struct debt *debt, struct transport_request *request
     return false;
 }
 
-bool debt_straggler(struct debt *debt, mono_time now)
+bool transport_debt_straggler(struct transport_debt *debt, mono_time now)
 {
     if (debt->stragglers >= debt->owed) {
         return false;

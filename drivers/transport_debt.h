@@ -14,13 +14,10 @@ enum {
     DEBT_SETTLED_READS = 16,
 };
 
-/* Function and byte count: by these one answer can be told from another. */
-typedef uint16_t debt_kind;
-
-struct debt {
+struct transport_debt {
     mono_time asked;
     mono_time heard; /* the last straggler */
-    debt_kind kinds[DEBT_KINDS];
+    uint16_t kinds[DEBT_KINDS];
     uint8_t kind_count; /* above DEBT_KINDS: there were more, it may be any */
     uint8_t owed;       /* answers that may still come, each of one of the kinds */
     uint8_t stragglers; /* of them came uninvited since it was asked */
@@ -28,29 +25,31 @@ struct debt {
     bool whole_only;    /* it refused to give a part of a block */
 };
 
-debt_kind debt_kind_of(const struct transport_request *request);
-debt_kind debt_kind_of_answer(const uint8_t *frame); /* from its unit on */
+/* Function and byte count: by these one answer is told from another. */
+uint16_t transport_debt_kind(const struct transport_request *request);
+uint16_t transport_debt_answer_kind(const uint8_t *frame); /* from its unit on */
 
 /* May an answer of this kind be a late one? */
-bool debt_may_be(const struct debt *debt, debt_kind kind);
+bool transport_debt_may_be(const struct transport_debt *debt, uint16_t kind);
 
 /* A question of this kind has got no valid answer; `owed` grows up to max. */
-void debt_add(struct debt *debt, debt_kind kind, uint8_t max);
+void transport_debt_add(struct transport_debt *debt, uint16_t kind, uint8_t max);
 
 /* What is owed may also be of this kind. */
-void debt_add_kind(struct debt *debt, debt_kind kind);
+void transport_debt_add_kind(struct transport_debt *debt, uint16_t kind);
 
 /* The unit was asked owed + 1 times for this kind, and answered all. */
-void debt_settle(struct debt *debt, debt_kind kind);
+void transport_debt_settle(struct transport_debt *debt, uint16_t kind);
 
 /* Nothing is owed any more. */
-void debt_clear(struct debt *debt);
+void transport_debt_clear(struct transport_debt *debt);
 
 /* Cuts the request down to a part of itself whose answer cannot be a late one. False when there is
  * none. */
-bool debt_choose_part(const struct debt *debt, struct transport_request *request);
+bool transport_debt_choose_part(const struct transport_debt *debt,
+                                struct transport_request *request);
 
 /* A whole answer of this unit came uninvited: true when it was owed. */
-bool debt_straggler(struct debt *debt, mono_time now);
+bool transport_debt_straggler(struct transport_debt *debt, mono_time now);
 
 #endif
