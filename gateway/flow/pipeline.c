@@ -53,7 +53,6 @@ struct pipeline {
     bool running;
     atomic_bool stop;
     atomic_uint_fast64_t samples, readings, skipped, overload;
-    atomic_uint full_parts;
 };
 
 /* ---- construction ---- */
@@ -178,7 +177,7 @@ void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
 
 bool pipeline_is_pressed(struct pipeline *pipeline)
 {
-    return atomic_load(&pipeline->full_parts) > 0 || queue_used(pipeline->queue) > PRESSED;
+    return queue_used(pipeline->queue) > PRESSED || store_is_pressed(pipeline->store);
 }
 
 void pipeline_status(struct pipeline *pipeline, struct pipeline_status *out)
@@ -193,15 +192,6 @@ void pipeline_status(struct pipeline *pipeline, struct pipeline_status *out)
 
 /* ---- the pipeline thread ---- */
 
-static void set_full(struct pipeline *pipeline, struct part *part, bool full)
-{
-    if (full && !part->full)
-        atomic_fetch_add(&pipeline->full_parts, 1);
-    else if (!full && part->full)
-        atomic_fetch_sub(&pipeline->full_parts, 1);
-    part->full = full;
-}
-
 /* Hands the segment to the store; a closed one is free for new readings afterwards. */
 static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
 {
@@ -209,14 +199,13 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
     if (!part->open || (!part->grown && !close))
         return;
     if (!store_put(pipeline->store, p, part->sector, part->segment, close)) {
-        set_full(pipeline, part, part->full || close); /* once to be closed it must not grow */
-        part->first_unsynced = clock_mono();           /* tried again one sync later */
+        part->full |= close;                 /* once to be closed it must not grow */
+        part->first_unsynced = clock_mono(); /* tried again one sync later */
         return;
     }
     part->grown = false;
     if (close) {
-        set_full(pipeline, part, false);
-        part->open = false;
+        part->open = part->full = false;
         part->seasoned = true;
     }
 }

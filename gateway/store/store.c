@@ -165,6 +165,14 @@ bool store_put(struct store *store, uint32_t part, enum sector sector,
     return ok;
 }
 
+bool store_is_pressed(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    bool pressed = store->mail_bytes > MAIL_MAX / 2;
+    pthread_mutex_unlock(&store->mutex);
+    return pressed;
+}
+
 void store_commit(struct store *store)
 {
     pthread_mutex_lock(&store->mutex);

@@ -48,6 +48,9 @@ void store_free(struct store *store);
 bool store_put(struct store *store, uint32_t part, enum sector sector,
                const struct segment *segment, bool closed) __attribute__((warn_unused_result));
 
+/* True while half of the mailbox is taken: nobody should hurry now. */
+bool store_is_pressed(struct store *store);
+
 /* Everything put so far goes to disk now. */
 void store_commit(struct store *store);
 
