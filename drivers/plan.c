@@ -1,26 +1,33 @@
-/* Turns settings into requests: the points of a device that share a function and a period are
- * sorted by address and merged into blocks as long as that saves bus time.
+/* Turns settings into requests: collects what each unit is asked for, function by function, lets
+ * plan_search.c find the reads, and writes them down as reads of blocks.
  *
  * Pure: runs in whatever thread loads a configuration, owns only what it returns, never talks to a
- * line. The rule is greedy from the lowest address up: a neighbour joins while the gap is cheaper
- * than a request of its own and the block stays within what the sensor answers at once. */
+ * line. Several devices may share a unit; their registers do not overlap, and a read that holds
+ * two of them keeps to the smaller max_registers and the longer min_gap. */
 #include "drivers/plan.h"
 
 #include <stdlib.h>
 
+#include "drivers/line_time.h"
+#include "drivers/plan_search.h"
+
 #define MODBUS_MAX_REGISTERS 125
 #define MODBUS_MAX_BITS      2000
 
-/* What a request costs beside its data, in characters: 8 asked, 5 around the answer and two
- * silences of 3.5. */
-#define REQUEST_CHARACTERS 20
+/* A block while its place and its read's are not final. */
+struct draft {
+    struct plan_block block;
+    uint32_t read;
+};
 
-/* One point while it looks for a block. */
-struct item {
-    uint16_t point;
-    enum function function;
-    uint32_t every_ms;
-    uint32_t first, last; /* registers, without the base */
+struct work {
+    const struct settings *settings;
+    uint32_t *devices;       /* their indices, by line and unit */
+    struct plan_item *items; /* of one unit and function */
+    struct draft *drafts;
+    struct plan *plan;
+    size_t draft_count, point_count;
+    uint32_t reads; /* numbers given so far: by line, unit, function and address */
 };
 
 static int compare(uint64_t a, uint64_t b)
@@ -28,32 +35,49 @@ static int compare(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
+/* qsort has no room for the settings, so what is sorted is line, unit and device in one number. */
+static int compare_keys(const void *left, const void *right)
+{
+    return compare(*(const uint64_t *)left, *(const uint64_t *)right);
+}
+
 static int compare_items(const void *left, const void *right)
 {
-    const struct item *a = left, *b = right;
-    int order = compare(a->function, b->function);
+    const struct plan_item *a = left, *b = right;
+    int order = compare(a->read, b->read);
+    if (order == 0)
+        order = compare(a->device, b->device);
     if (order == 0)
         order = compare(a->every_ms, b->every_ms);
-    if (order == 0)
-        order = compare(a->first, b->first);
     return order != 0 ? order : compare(a->point, b->point);
 }
 
-static int compare_blocks(const void *left, const void *right)
+static int compare_drafts(const void *left, const void *right)
 {
-    const struct plan_block *a = left, *b = right;
-    int order = compare(a->function, b->function);
+    const struct plan_block *a = &((const struct draft *)left)->block;
+    const struct plan_block *b = &((const struct draft *)right)->block;
+    int order = compare(a->device, b->device);
+    if (order == 0)
+        order = compare(a->function, b->function);
     if (order == 0)
         order = compare(a->address, b->address);
-    return order != 0 ? order : compare(a->every_ms, b->every_ms);
+    if (order == 0)
+        order = compare(a->every_ms, b->every_ms);
+    return order != 0 ? order : compare(a->points[0], b->points[0]);
 }
 
-static int compare_points(const void *left, const void *right)
+/* Of drafts in their final order. */
+static int compare_in_reads(const void *left, const void *right)
 {
-    return compare(*(const uint16_t *)left, *(const uint16_t *)right);
+    const struct draft *a = *(const struct draft *const *)left;
+    const struct draft *b = *(const struct draft *const *)right;
+    int order = compare(a->read, b->read);
+    if (order == 0)
+        order = compare(a->block.address, b->block.address);
+    return order != 0 ? order : (a > b) - (a < b);
 }
 
-static uint32_t block_cap(const struct profile *profile, enum function function)
+static uint32_t request_cap(const struct profile *profile, enum function function)
 {
     if (profile_is_bits(function))
         return MODBUS_MAX_BITS;
@@ -62,118 +86,183 @@ static uint32_t block_cap(const struct profile *profile, enum function function)
     return profile->max_registers;
 }
 
-/* True when an item belongs into the block that ends at `last` so far. */
-static bool joins(const struct item *head, uint32_t last, const struct item *item, uint32_t cap)
-{
-    if (item->function != head->function || item->every_ms != head->every_ms)
-        return false;
-    uint32_t end = item->last > last ? item->last : last;
-    if (end - head->first + 1 > cap)
-        return false;
-    uint32_t gap = item->first > last ? item->first - last - 1 : 0;
-    uint32_t characters = profile_is_bits(item->function) ? gap / 8 : gap * 2;
-    return characters <= REQUEST_CHARACTERS;
-}
-
-static size_t collect_items(const struct settings_device *device, struct item *items)
-{
-    const struct profile *profile = device->profile;
-    for (size_t i = 0; i < profile->point_count; i++) {
-        const struct profile_point *point = &profile->points[i];
-        uint32_t first, end;
-        profile_point_span(point, &first, &end);
-        items[i] = (struct item){
-            .point = (uint16_t)i,
-            .function = point->function,
-            .every_ms = device->points[i].every_ms,
-            .first = first,
-            .last = end - 1,
-        };
-    }
-    qsort(items, profile->point_count, sizeof items[0], compare_items);
-    return profile->point_count;
-}
-
-/* Appends the blocks of one device. `points` has room for all of its points. */
-static void plan_device(const struct settings *settings, uint32_t index, struct item *items,
-                        struct plan *plan, uint16_t *points)
+static size_t collect_items(const struct settings *settings, uint32_t index, enum function function,
+                            struct plan_item *items)
 {
     const struct settings_device *device = &settings->devices[index];
-    size_t count = collect_items(device, items);
-    size_t first_block = plan->block_count;
-
-    for (size_t i = 0, next; i < count; i = next) {
-        const struct item *head = &items[i];
-        uint32_t cap = block_cap(device->profile, head->function);
-        uint32_t last = head->last;
-        for (next = i + 1; next < count && joins(head, last, &items[next], cap); next++)
-            last = items[next].last > last ? items[next].last : last;
-
-        for (size_t k = i; k < next; k++)
-            points[k] = items[k].point;
-        qsort(points + i, next - i, sizeof points[0], compare_points);
-        plan->blocks[plan->block_count++] = (struct plan_block){
-            .line = device->line,
-            .device = index,
-            .unit = device->unit,
-            .function = head->function,
-            .address = (uint16_t)(head->first + device->base),
-            .count = (uint16_t)(last - head->first + 1),
-            .every_ms = head->every_ms,
-            .points = points + i,
-            .point_count = (uint16_t)(next - i),
-        };
+    const struct profile *profile = device->profile;
+    int64_t overhead_ns = line_time_overhead_ns(&settings->lines[device->line], profile);
+    size_t count = 0;
+    for (size_t i = 0; i < profile->point_count; i++) {
+        const struct profile_point *point = &profile->points[i];
+        if (point->function != function)
+            continue;
+        struct plan_item *item = &items[count++];
+        *item = (struct plan_item){.every_ms = device->points[i].every_ms,
+                                   .cap = request_cap(profile, function),
+                                   .overhead_ns = overhead_ns,
+                                   .device = index,
+                                   .point = (uint16_t)i};
+        profile_point_span(point, &item->first, &item->end);
+        item->first += device->base;
+        item->end += device->base;
     }
-    qsort(plan->blocks + first_block, plan->block_count - first_block, sizeof plan->blocks[0],
-          compare_blocks);
+    return count;
+}
+
+/* Items of one read, device and period become a block. */
+static void draft_block(struct work *work, enum function function, const struct plan_item *items,
+                        size_t count)
+{
+    const struct settings_device *device = &work->settings->devices[items[0].device];
+    uint16_t *points = work->plan->points + work->point_count;
+    uint32_t first = items[0].first, end = items[0].end;
+    for (size_t i = 0; i < count; i++) {
+        first = items[i].first < first ? items[i].first : first;
+        end = items[i].end > end ? items[i].end : end;
+        points[i] = items[i].point;
+    }
+    work->point_count += count;
+    work->drafts[work->draft_count++] = (struct draft){.read = work->reads + items[0].read,
+                                                       .block = {.line = device->line,
+                                                                 .device = items[0].device,
+                                                                 .unit = device->unit,
+                                                                 .function = function,
+                                                                 .address = (uint16_t)first,
+                                                                 .count = (uint16_t)(end - first),
+                                                                 .every_ms = items[0].every_ms,
+                                                                 .points = points,
+                                                                 .point_count = (uint16_t)count}};
+}
+
+/* All that some devices of one unit are asked for with one function. */
+static bool plan_function(struct work *work, const uint32_t *devices, size_t device_count,
+                          enum function function)
+{
+    const struct settings_device *any = &work->settings->devices[devices[0]];
+    const struct plan_wire wire = {
+        .bits = profile_is_bits(function),
+        .byte_ns = line_time_byte_ns(&work->settings->lines[any->line]),
+    };
+    struct plan_item *items = work->items;
+    size_t count = 0;
+    for (size_t i = 0; i < device_count; i++)
+        count += collect_items(work->settings, devices[i], function, items + count);
+    if (!plan_search(&wire, items, count))
+        return false;
+    qsort(items, count, sizeof *items, compare_items);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && items[next].read == items[i].read &&
+                           items[next].device == items[i].device &&
+                           items[next].every_ms == items[i].every_ms;)
+            next++;
+        draft_block(work, function, items + i, next - i);
+    }
+    work->reads += (uint32_t)count;
+    return true;
+}
+
+static bool plan_units(struct work *work)
+{
+    const struct settings *settings = work->settings;
+    for (size_t i = 0, next; i < settings->device_count; i = next) {
+        const struct settings_device *device = &settings->devices[work->devices[i]];
+        for (next = i + 1; next < settings->device_count; next++) {
+            const struct settings_device *other = &settings->devices[work->devices[next]];
+            if (other->line != device->line || other->unit != device->unit)
+                break;
+        }
+        for (enum function f = FUNCTION_COIL; f <= FUNCTION_INPUT; f++) {
+            if (!plan_function(work, work->devices + i, next - i, f))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool sort_devices(struct work *work)
+{
+    const struct settings *settings = work->settings;
+    uint64_t *keys = calloc(settings->device_count + 1, sizeof *keys);
+    if (keys == NULL)
+        return false;
+    for (size_t i = 0; i < settings->device_count; i++)
+        keys[i] = (uint64_t)settings->devices[i].line << 40 |
+                  (uint64_t)settings->devices[i].unit << 32 | i;
+    qsort(keys, settings->device_count, sizeof *keys, compare_keys);
+    for (size_t i = 0; i < settings->device_count; i++)
+        work->devices[i] = (uint32_t)keys[i];
+    free(keys);
+    return true;
+}
+
+/* Writes the drafts down in the order that the plan promises. */
+static bool write_plan(struct work *work)
+{
+    struct plan *plan = work->plan;
+    size_t count = work->draft_count;
+    const struct draft **order = calloc(count + 1, sizeof(*order));
+    plan->blocks = calloc(count + 1, sizeof *plan->blocks);
+    plan->reads = calloc(count + 1, sizeof *plan->reads);
+    plan->read_blocks = calloc(count + 1, sizeof *plan->read_blocks);
+    bool allocated = order && plan->blocks && plan->reads && plan->read_blocks;
+    if (!allocated)
+        goto out;
+    qsort(work->drafts, count, sizeof *work->drafts, compare_drafts);
+    for (size_t i = 0; i < count; i++) {
+        plan->blocks[i] = work->drafts[i].block;
+        order[i] = &work->drafts[i];
+    }
+    plan->block_count = count;
+    qsort(order, count, sizeof(*order), compare_in_reads);
+    for (size_t i = 0; i < count; i++) {
+        const struct plan_block *block = &order[i]->block;
+        struct plan_read *read = &plan->reads[plan->read_count];
+        plan->read_blocks[i] = (uint32_t)(order[i] - work->drafts);
+        if (i > 0 && order[i - 1]->read == order[i]->read) {
+            read--;
+            read->every_ms = block->every_ms < read->every_ms ? block->every_ms : read->every_ms;
+        } else {
+            plan->read_count++;
+            *read = (struct plan_read){block->line,     block->unit,           block->function,
+                                       block->every_ms, &plan->read_blocks[i], 0};
+        }
+        read->block_count++;
+    }
+out:
+    free(order);
+    return allocated;
+}
+
+static size_t count_points(const struct settings *settings)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < settings->device_count; i++)
+        count += settings->devices[i].profile->point_count;
+    return count;
 }
 
 struct plan *plan_new(const struct settings *settings)
 {
-    size_t total = 0, largest = 0;
-    for (size_t i = 0; i < settings->device_count; i++) {
-        size_t count = settings->devices[i].profile->point_count;
-        total += count;
-        largest = count > largest ? count : largest;
-    }
-
-    struct plan *plan = calloc(1, sizeof *plan);
-    struct item *items = calloc(largest + 1, sizeof *items);
-    if (plan == NULL || items == NULL)
-        goto no_memory;
-    plan->blocks = calloc(total + 1, sizeof *plan->blocks);
-    plan->points = calloc(total + 1, sizeof *plan->points);
-    if (plan->blocks == NULL || plan->points == NULL)
-        goto no_memory;
-
-    uint16_t *points = plan->points;
-    for (uint32_t i = 0; i < settings->device_count; i++) {
-        plan_device(settings, i, items, plan, points);
-        points += settings->devices[i].profile->point_count;
-    }
-    free(items);
-    items = NULL;
-    plan->reads = calloc(plan->block_count + 1, sizeof *plan->reads);
-    plan->read_blocks = calloc(plan->block_count + 1, sizeof *plan->read_blocks);
-    if (plan->reads == NULL || plan->read_blocks == NULL)
-        goto no_memory;
-    for (uint32_t b = 0; b < plan->block_count; b++) {
-        const struct plan_block *block = &plan->blocks[b];
-        plan->read_blocks[b] = b;
-        plan->reads[plan->read_count++] = (struct plan_read){
-            block->line, block->unit, block->function, block->every_ms, &plan->read_blocks[b], 1};
-    }
-
-    /* One block a point was the upper bound; give the rest back. */
-    struct plan_block *shrunk =
-        realloc(plan->blocks, (plan->block_count + 1) * sizeof *plan->blocks);
-    if (shrunk != NULL)
-        plan->blocks = shrunk;
-    return plan;
-
-no_memory:
-    free(items);
-    plan_free(plan);
+    size_t points = count_points(settings);
+    struct work work = {
+        .settings = settings,
+        .devices = calloc(settings->device_count + 1, sizeof *work.devices),
+        .items = calloc(points + 1, sizeof *work.items),
+        .drafts = calloc(points + 1, sizeof *work.drafts),
+        .plan = calloc(1, sizeof *work.plan),
+    };
+    bool good = work.devices && work.items && work.drafts && work.plan;
+    if (good)
+        work.plan->points = calloc(points + 1, sizeof *work.plan->points);
+    good =
+        good && work.plan->points && sort_devices(&work) && plan_units(&work) && write_plan(&work);
+    free(work.devices);
+    free(work.items);
+    free(work.drafts);
+    if (good)
+        return work.plan;
+    plan_free(work.plan);
     return NULL;
 }
 
