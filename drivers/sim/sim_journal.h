@@ -10,10 +10,11 @@
  * too, so that their values are told from all others. points: those that the request holds whole,
  * as steps (value x 10^decimals), floats as numbers of 9 digits. held_us: how long the exchange
  * took the line by its line time: the request's characters, the silence, the sensor's thought, the
- * reply's characters and the silence behind; 0 without line time, and but for the first line of an
- * answer that met several devices. fault: only when one struck; then `counter` and `points` stand
- * there for those alone that let the answer through whole ("late", "noise", "foreign", "twin").
- * exception: the code, when one was sent; no points then. A link that is dropped or restored:
+ * reply's characters and the silence behind (the sensor's own, if longer); 0 without line time, and
+ * but for the first line of an answer that met several devices. fault: only when one struck; then
+ * `counter` and `points` stand there for those alone that let the answer through whole ("late",
+ * "noise", "foreign", "twin"). exception: the code, when one was sent; no points then. A link that
+ * is dropped or restored:
  * {"t","line","fault":"drop-link","down":true}. A line is in the file before the last byte of its
  * reply is on its way; a reply whose connection closed before it was due has none. */
 #ifndef LIFELINE_SIM_JOURNAL_H

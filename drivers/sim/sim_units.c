@@ -86,6 +86,18 @@ bool sim_units_present(const struct sim_units *units, uint8_t unit)
     return false;
 }
 
+uint32_t sim_units_gap_ms(const struct sim_units *units, uint8_t unit)
+{
+    uint32_t gap_ms = 0;
+    for (size_t i = 0; i < units->member_count; i++) {
+        uint32_t own_ms = sim_value_device(units->members[i].value)->profile->min_gap_ms;
+        if (unit_of(&units->members[i]) == unit && own_ms > gap_ms) {
+            gap_ms = own_ms;
+        }
+    }
+    return gap_ms;
+}
+
 const struct sim_value *sim_units_next(const struct sim_units *units,
                                        const struct sim_request *request, size_t *at)
 {

@@ -21,6 +21,9 @@ void sim_units_free(struct sim_units *units);
 /* True when a device of the line has this unit address. */
 bool sim_units_present(const struct sim_units *units, uint8_t unit);
 
+/* The silence that the unit's sensors want before a request. */
+uint32_t sim_units_gap_ms(const struct sim_units *units, uint8_t unit);
+
 /* Index (into the settings) of the device that a request is for: the first whose registers it
  * meets, else the first of the unit; -1 when there is no such unit. */
 int32_t sim_units_device(const struct sim_units *units, const struct sim_request *request);

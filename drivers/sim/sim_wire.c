@@ -162,6 +162,14 @@ static void refuse(const struct sim_wire *wire, uint8_t code, struct reply *repl
     wrap(wire, reply, reply->request.unit, pdu, length);
 }
 
+/* The silence behind a reply: a slow sensor wants more of it before it is asked again. */
+static int64_t behind_ns(const struct sim_wire *wire, const struct sim_request *request)
+{
+    int64_t silence_ns = wire->service->pace.silence_ns;
+    int64_t gap_ns = sim_units_gap_ms(wire->service->units, request->unit) * NS_PER_MS;
+    return silence_ns > 0 && gap_ns > silence_ns ? gap_ns : silence_ns;
+}
+
 /* What another sensor says to the same request; the journal does not know of it. */
 static struct reply stranger(const struct sim_wire *wire, const struct reply *reply, uint8_t unit)
 {
@@ -239,7 +247,7 @@ static void handle(struct sim_wire *wire, const struct sim_request *request, int
     }
     spoil(wire, &reply);
     int64_t own_ns = sending_ns(wire, &reply) + pace->silence_ns;
-    reply.held_ns += pace->turnaround_ns + own_ns;
+    reply.held_ns += pace->turnaround_ns + own_ns + behind_ns(wire, request) - pace->silence_ns;
     if (reply.fault != SIM_FAULT_FOREIGN && reply.fault != SIM_FAULT_TWIN) {
         enqueue(wire, &reply);
         return;
