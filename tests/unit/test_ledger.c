@@ -82,7 +82,7 @@ static void a_device_is_as_its_worst_block(void **state)
     note(1, OUTCOME_OK, true);
     assert_int_equal(device(0).outcome, OUTCOME_OK);
     assert_int_equal(device(1).asked, false);
-    assert_int_equal(line().tally.requests, 7);
+    assert_int_equal(line().tally.requests, 6);
     assert_int_equal(device(0).tally.values[QUALITY_GOOD], 8);
 }
 
