@@ -1,6 +1,8 @@
 /* Dividing a read at the registers that a device does not have.
- * Pure; the line's thread owns what it remembers, until the end of the process: a device that is
- * exchanged is asked in one piece again after a restart. Nothing is allocated. */
+ *
+ * Pure, called in the line's thread by poll.c, which owns what is remembered, until the end of the
+ * process: a device that is exchanged is asked in one piece again after a restart. Never asks,
+ * never allocates. */
 #include "gateway/poll/split.h"
 
 #include <stdlib.h>

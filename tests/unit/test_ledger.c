@@ -1,5 +1,7 @@
 /* The ledger: what is said of a device and its line after polls that went this way or that.
- * Pure data; the log is not looked at. */
+ *
+ * Settings and plan are put together by hand: two devices, of which the first has two blocks.
+ * Pure data, no thread; what goes to the log is not looked at. */
 #include "gateway/poll/ledger.h"
 
 #include <setjmp.h>

@@ -1,6 +1,8 @@
 /* A line with its thread, against a peer on a real socket: polls, and the questions that others ask
- * between them. Samples end here instead of in the pipeline.
- * The peer's register a holds a. */
+ * between them.
+ *
+ * Settings and plan are put together by hand: one device with two registers. Samples end here
+ * instead of in the pipeline; the peer's register a holds a. */
 #include "gateway/poll/line.h"
 
 #include <setjmp.h>
