@@ -397,7 +397,7 @@ static enum outcome read_tcp(struct transport *t, struct exchange *x)
         outcome = await_answer(t, x, clock_after_ms(clock_mono(), t->timeout_ms));
     }
     if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED) {
-        transport_close(t);
+        transport_link_part(&t->link, false);
     }
     return outcome;
 }
@@ -556,11 +556,14 @@ enum outcome transport_read(struct transport *transport, const struct transport_
         *exception = x.answer[2];
         break;
     case OUTCOME_LINK:
-        transport_close(t);
+        transport_link_part(&t->link, false);
         break;
     case OUTCOME_TIMEOUT:
     case OUTCOME_GARBLED:
         break;
+    }
+    if (t->link.close_between) {
+        transport_link_part(&t->link, is_answer(outcome));
     }
     return outcome;
 }

@@ -29,6 +29,7 @@ enum {
     KEEPALIVE_INTERVAL_S = 10,
     KEEPALIVE_PROBES = 3,
     UNACKNOWLEDGED_MIN_MS = 10000, /* a peer that acknowledges nothing for so long is gone */
+    PARTING_MS = 100,              /* a server that has not closed by then is not waited for */
 };
 
 bool transport_link_init(struct transport_link *link, const struct settings_line *line)
@@ -38,6 +39,7 @@ bool transport_link_init(struct transport_link *link, const struct settings_line
         .port = line->port,
         .serial = line->serial,
         .timeout_ms = line->timeout_ms,
+        .close_between = line->close_between_polls,
         .fd = -1,
         .lock_fd = -1,
     };
@@ -113,6 +115,25 @@ enum link_event transport_link_wait(const struct transport_link *link, mono_time
     return wait_for(link, link->fd, POLLIN, until);
 }
 
+void transport_link_part(struct transport_link *link, bool answered)
+{
+    if (link->kind != TRANSPORT_RTU && link->fd >= 0) {
+        mono_time until = clock_after_ms(clock_mono(), PARTING_MS);
+        uint8_t rest[64];
+        bool parted = answered && shutdown(link->fd, SHUT_WR) == 0;
+        ssize_t got = 1;
+        while (parted && got > 0 && clock_mono().ns < until.ns) {
+            parted = transport_link_wait(link, until) == LINK_EVENT_READY;
+            got = parted ? recv(link->fd, rest, sizeof rest, 0) : 0;
+        }
+        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+        if (!parted) {
+            (void)setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        }
+    }
+    transport_link_close(link);
+}
+
 ssize_t transport_link_receive(const struct transport_link *link, uint8_t *out, size_t size)
 {
     ssize_t got = read(link->fd, out, size);
@@ -176,7 +197,11 @@ static bool apply_serial(int fd, const struct serial *serial)
     set.c_cflag |= serial->parity == 'O' ? PARODD : 0;
     set.c_cflag |= serial->stop_bits == 2 ? CSTOPB : 0;
     set.c_iflag = serial->parity == 'N' ? set.c_iflag & ~(tcflag_t)INPCK : set.c_iflag | INPCK;
-    if (cfsetspeed(&set, serial->baud) != 0 || tcsetattr(fd, TCSANOW, &set) != 0) {
+    /* EINVAL is glibc's word for a port without parity, a pty: with it the rest is set all the
+     * same.
+     */
+    if (cfsetspeed(&set, serial->baud) != 0 ||
+        (tcsetattr(fd, TCSANOW, &set) != 0 && errno != EINVAL)) {
         return false;
     }
     speed_t wanted = cfgetospeed(&set);

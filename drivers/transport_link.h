@@ -16,6 +16,7 @@ struct transport_link {
     uint16_t port;
     struct serial serial;
     uint32_t timeout_ms;
+    bool close_between;
     modbus_t *modbus; /* serial: opened the port and closes it */
     int fd;           /* -1 = closed */
     int lock_fd;      /* serial: holds the lock on the device */
@@ -38,6 +39,10 @@ void transport_link_destroy(struct transport_link *link);
 enum outcome transport_link_open(struct transport_link *link, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 void transport_link_close(struct transport_link *link);
+
+/* Closes a connection so that a server which has room for one only is free for the next: after an
+ * answer it is waited for until the server has closed too, otherwise the connection is reset. */
+void transport_link_part(struct transport_link *link, bool answered);
 
 /* From now on the port runs with these settings, after a reopen too. False with a reason when it
  * does not take them, or is none: then all stays as it was. */
