@@ -4,14 +4,14 @@
 
 #include "drivers/plan.h"
 
-/* Percent of its time that a line is busy when every unit answers. Writes one entry a line into
- * `percent` (settings->line_count of them; may be NULL). Above 70 % a warning at the line's place,
- * above 100 % an error; `out` may be NULL. */
+/* Percent of its time that a line is busy when every unit answers. Reads without a pause (every 0)
+ * are not in it: they take what is left. Writes one entry a line into `percent`
+ * (settings->line_count of them; may be NULL). Above 70 % a warning at the line's place, above
+ * 100 % an error that says what slips, and by how much; `out` may be NULL. */
 void forecast_lines(const struct settings *settings, const struct plan *plan, double *percent,
                     struct diagnostics *out);
 
-/* How long one request holds its line, in microseconds. */
-double forecast_request_us(const struct settings_line *line, const struct profile *profile,
-                           enum function function, uint16_t count);
+/* True when the line has reads without a pause. */
+bool forecast_is_back_to_back(const struct plan *plan, uint32_t line);
 
 #endif

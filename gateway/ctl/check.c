@@ -5,6 +5,7 @@
  * vectors. Needs no daemon, opens no line, writes no file. Errors are the finding. */
 #include <stdio.h>
 
+#include "drivers/forecast.h"
 #include "gateway/ctl/ctl.h"
 #include "gateway/ctl/text.h"
 
@@ -17,14 +18,26 @@ static json_t *lines_of(const struct setup *setup)
         json_int_t devices = 0, requests = 0;
         for (size_t d = 0; d < setup->settings->device_count; d++)
             devices += setup->settings->devices[d].line == l;
-        for (size_t b = 0; b < setup->plan->block_count; b++)
-            requests += setup->plan->blocks[b].line == l;
-        json_array_append_new(lines, json_pack("{s:s, s:I, s:I, s:f}", "name",
-                                               setup->settings->lines[l].name, "devices", devices,
-                                               "requests", requests, "load_percent",
-                                               setup->load_percent[l]));
+        for (size_t r = 0; r < setup->plan->read_count; r++)
+            requests += setup->plan->reads[r].line == l;
+        json_array_append_new(
+            lines, json_pack("{s:s, s:I, s:I, s:f, s:b}", "name", setup->settings->lines[l].name,
+                             "devices", devices, "requests", requests, "load_percent",
+                             setup->load_percent[l], "back_to_back",
+                             (int)forecast_is_back_to_back(setup->plan, (uint32_t)l)));
     }
     return lines;
+}
+
+/* What is polled without a pause takes all that the rest leaves. */
+static json_t *load_of(const json_t *line)
+{
+    double percent = json_number_value(json_object_get(line, "load_percent"));
+    if (!json_is_true(json_object_get(line, "back_to_back")))
+        return json_sprintf("%.1f %%", percent);
+    if (percent <= 0)
+        return json_string("back to back");
+    return json_sprintf("%.1f %%, then back to back", percent);
 }
 
 static void show_lines(const json_t *lines)
@@ -35,12 +48,11 @@ static void show_lines(const json_t *lines)
     size_t index;
     json_array_foreach(lines, index, line)
     {
-        double load = json_number_value(json_object_get(line, "load_percent"));
         json_array_append_new(
             rows, json_pack("[s, o, o, o]", text_of(line, "name"),
                             json_sprintf("%lld", (long long)text_integer(line, "devices")),
                             json_sprintf("%lld", (long long)text_integer(line, "requests")),
-                            json_sprintf("%.1f %%", load)));
+                            load_of(line)));
     }
     if (json_array_size(rows))
         text_table(columns, sizeof columns / sizeof *columns, rows);
