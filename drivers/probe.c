@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "drivers/line_time.h"
+#include "drivers/transport_frame.h"
 
 enum {
     UNIT_LAST = 247,
@@ -18,7 +19,6 @@ enum {
     LISTEN_MS = 150, /* how much slower than the first a second sensor may be */
     GARBLED_TRIES = 3,
     REQUEST_CHARACTERS = 8,
-    FRAME_LEAST = 5, /* unit, function, one byte, CRC */
     GATEWAY_NO_PATH = 10,
     GATEWAY_NO_ANSWER = 11,
 };
@@ -123,25 +123,11 @@ int64_t probe_steps_ms(const struct settings_line *line, const struct probe_step
     return ns / 1000000;
 }
 
-static unsigned crc_of(const uint8_t *bytes, size_t length)
-{
-    unsigned crc = 0xffff;
-    for (size_t i = 0; i < length; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1;
-    }
-    return crc;
-}
-
 bool probe_frame(const uint8_t *bytes, size_t size, uint8_t unit, size_t *at, size_t *length)
 {
-    for (*at = 0; *at + FRAME_LEAST <= size; ++*at) {
-        const uint8_t *frame = bytes + *at;
-        unsigned function = frame[1] & 0x7f;
-        *length = frame[1] & 0x80 ? FRAME_LEAST : (size_t)frame[2] + FRAME_LEAST;
-        if (frame[0] == unit && function >= FUNCTION_COIL && function <= FUNCTION_INPUT &&
-            *at + *length <= size && crc_of(frame, *length) == 0)
+    for (*at = 0; *at < size; ++*at) {
+        *length = bytes[*at] == unit ? transport_frame_rtu_whole(bytes + *at, size - *at) : 0;
+        if (*length > 0)
             return true;
     }
     return false;

@@ -28,6 +28,9 @@ struct writer {
 struct ctl {
     const char *socket;
     struct setup_path profiles;
+    const char *config; /* probe */
+    const char *record; /* probe: a file for the transcript, or NULL */
+    bool scan;          /* probe */
     const struct writer *writer;
     const struct command *command;
     char **arguments;
@@ -35,6 +38,7 @@ struct ctl {
 };
 
 /* One file each. */
-extern const struct command status_command, tail_command, read_command, check_command;
+extern const struct command status_command, tail_command, read_command, check_command,
+    probe_command;
 
 #endif

@@ -2,7 +2,7 @@
  *
  * One thread. Reads the options, finds the command in its table and the writer of the output
  * format; the rest is the commands' own. A command asks the daemon over its socket or, as `check`
- * does, needs none. Never changes a file, never talks to a sensor itself. */
+ * and `probe` do, needs none. Writes no file but the transcript that `probe` is asked for. */
 #include <curl/curl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 enum { HELP_COLUMN = 26 };
 
 static const struct command *const commands[] = {&status_command, &tail_command, &read_command,
-                                                 &check_command};
+                                                 &check_command, &probe_command};
 
 static void write_text(const struct command *command, const json_t *result)
 {
@@ -45,8 +45,12 @@ static void usage(FILE *out)
           "      --format FORMAT     text for people (default), json for scripts\n"
           "      --socket PATH       the daemon's API; else $LIFELINE_SOCKET, else\n"
           "                          " DEFAULT_SOCKET "\n"
-          "      --profiles DIR      check: where profiles are, before profiles/ beside the\n"
-          "                          file and " SETUP_PROFILES "\n"
+          "      --profiles DIR      check, probe: where profiles are, before profiles/ beside\n"
+          "                          the file and " SETUP_PROFILES "\n"
+          "  -c, --config FILE       probe without a daemon: the configuration, else\n"
+          "                          " SETUP_CONFIG "\n"
+          "      --scan              probe: every unit at every usual baud\n"
+          "      --record FILE       probe: write what was said into a transcript\n"
           "  -h, --help\n"
           "      --version\n"
           "\n"
@@ -89,24 +93,48 @@ static bool arguments_fit(const struct ctl *ctl)
     return fit;
 }
 
+/* An option that is taken as it stands. */
+static bool take_word(struct ctl *ctl, int option)
+{
+    switch (option) {
+    case 's':
+        ctl->socket = optarg;
+        return true;
+    case 'c':
+        ctl->config = optarg;
+        return true;
+    case 'r':
+        ctl->record = optarg;
+        return true;
+    case 'n':
+        ctl->scan = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* True to go on; otherwise *code is the exit status. */
 static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 {
-    static const struct option known[] = {
-        {"format", required_argument, NULL, 'f'},   {"socket", required_argument, NULL, 's'},
-        {"profiles", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},        {0}};
+    static const struct option known[] = {{"format", required_argument, NULL, 'f'},
+                                          {"socket", required_argument, NULL, 's'},
+                                          {"profiles", required_argument, NULL, 'p'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"scan", no_argument, NULL, 'n'},
+                                          {"record", required_argument, NULL, 'r'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {0}};
     int option;
     *code = CTL_USAGE;
-    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
         if (option == 'f' && choose_writer(ctl, optarg))
             continue;
         if (option == 'p' && setup_path_add(&ctl->profiles, optarg))
             continue;
-        if (option == 's') {
-            ctl->socket = optarg;
+        if (take_word(ctl, option))
             continue;
-        }
         if (option == 'h' || option == 'v')
             *code = CTL_FINE;
         if (option == 'h')
@@ -127,7 +155,9 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 int main(int argc, char **argv)
 {
     const char *socket = getenv("LIFELINE_SOCKET");
-    struct ctl ctl = {.socket = socket && *socket ? socket : DEFAULT_SOCKET, .writer = &writers[0]};
+    struct ctl ctl = {.socket = socket && *socket ? socket : DEFAULT_SOCKET,
+                      .config = SETUP_CONFIG,
+                      .writer = &writers[0]};
     enum ctl_exit code;
     text_begin();
     if (!parse(&ctl, argc, argv, &code))
