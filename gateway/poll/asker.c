@@ -18,6 +18,7 @@ enum { LINK_PAUSE_MIN_MS = 500, LINK_PAUSE_MAX_MS = 30000 };
 struct asker {
     const struct settings_line *line;
     struct transport *transport;
+    bool opened;            /* at least once */
     uint32_t link_failures; /* in a row, without an answer between them */
     bool link_told;         /* that it is down */
     mono_time link_retry;
@@ -57,9 +58,9 @@ void asker_close(struct asker *asker)
     transport_close(asker->transport);
 }
 
-bool asker_is_open(const struct asker *asker)
+bool asker_is_up(const struct asker *asker)
 {
-    return transport_is_open(asker->transport);
+    return asker->opened && !asker->link_failures;
 }
 
 void asker_interrupt(struct asker *asker)
@@ -109,8 +110,10 @@ static bool link_up(struct asker *asker, char *why, size_t why_size)
         strncpy(why, "the link is down", why_size - 1);
         return false;
     }
-    if (transport_open(asker->transport, why, why_size) == OUTCOME_OK)
+    if (transport_open(asker->transport, why, why_size) == OUTCOME_OK) {
+        asker->opened = true;
         return true;
+    }
     if (!asker->link_failures)
         asker->link_failures = 1; /* nobody closes a connection before it is there */
     link_failed(asker, why);

@@ -12,7 +12,10 @@ struct asker;
 struct asker *asker_new(const struct settings_line *line);
 void asker_free(struct asker *asker);
 void asker_close(struct asker *asker);
-bool asker_is_open(const struct asker *asker);
+
+/* The last thing that was tried with the link worked. It may be closed all the same: between polls,
+ * or after a timeout. */
+bool asker_is_up(const struct asker *asker);
 
 /* Ends what blocks, and every later call; any thread. */
 void asker_interrupt(struct asker *asker);

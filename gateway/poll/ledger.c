@@ -20,16 +20,19 @@ enum {
 /* One poll in twenty left out, or more: less is the jitter of a busy moment. */
 #define SLIPS_ABOVE 1.05F
 
-struct entry {
-    uint32_t index; /* into the settings */
-    struct line_device_status status;
-    bool silent;
-};
-
 /* The newest poll of a block. */
 struct verdict {
     enum outcome outcome;
     bool mute; /* not one of its points answered */
+};
+
+struct entry {
+    uint32_t index; /* into the settings */
+    struct line_device_status status;
+    bool silent;
+    uint32_t first_block; /* of the plan; its others follow */
+    struct verdict *verdicts;
+    struct transport_noise noise; /* of its unit, as far as it is counted */
 };
 
 struct ledger {
@@ -39,9 +42,8 @@ struct ledger {
     pthread_mutex_t mutex;
     struct line_status status;
     struct entry *devices;
-    struct verdict *verdicts; /* [block of the plan] */
-    struct transport_noise noise[256];
-    int64_t busy_ns; /* of the window */
+    struct verdict *verdicts; /* what the devices' lie in */
+    int64_t busy_ns;          /* of the window */
     mono_time window;
     bool window_full; /* there was a whole one */
     bool overload_told;
@@ -56,18 +58,28 @@ struct ledger *ledger_new(const struct settings *settings, const struct plan *pl
     ledger->plan = plan;
     ledger->name = settings->lines[line].name;
     pthread_mutex_init(&ledger->mutex, NULL);
-    ledger->devices = calloc(settings->device_count + 1, sizeof *ledger->devices);
-    ledger->verdicts = calloc(plan->block_count + 1, sizeof *ledger->verdicts);
+    size_t own = 0, blocks = 0;
+    for (uint32_t d = 0; d < settings->device_count; d++)
+        own += settings->devices[d].line == line;
+    for (size_t b = 0; b < plan->block_count; b++)
+        blocks += plan->blocks[b].line == line;
+    ledger->devices = calloc(own + 1, sizeof *ledger->devices);
+    ledger->verdicts = calloc(blocks + 1, sizeof *ledger->verdicts);
     if (!ledger->devices || !ledger->verdicts) {
         ledger_free(ledger);
         return NULL;
     }
-    for (uint32_t d = 0; d < settings->device_count; d++) {
-        if (settings->devices[d].line != line)
+    struct verdict *verdict = ledger->verdicts;
+    for (uint32_t b = 0; b < plan->block_count; b++) {
+        if (plan->blocks[b].line != line)
             continue;
-        struct entry *entry = &ledger->devices[ledger->status.devices++];
-        entry->index = d;
-        entry->status.stretch = 1;
+        if (b == 0 || plan->blocks[b].device != plan->blocks[b - 1].device)
+            ledger->devices[ledger->status.devices++] =
+                (struct entry){.index = plan->blocks[b].device,
+                               .first_block = b,
+                               .verdicts = verdict,
+                               .status = {.stretch = 1}};
+        verdict++;
     }
     ledger->window = clock_mono();
     return ledger;
@@ -110,19 +122,19 @@ bool ledger_device(struct ledger *ledger, uint32_t device, struct line_device_st
 }
 
 /* A device is as its first block that fails: one that answers beside it does not make it well.
- * Silent are those of which nothing answers. Blocks are ordered by device. */
-static void judge(struct ledger *ledger, struct entry *device, uint32_t block)
+ * Silent are those of which nothing answers. */
+static void judge(struct ledger *ledger, struct entry *device)
 {
     bool was_silent = device->silent;
-    const struct plan_block *blocks = ledger->plan->blocks;
-    while (block > 0 && blocks[block - 1].device == device->index)
-        block--;
+    uint32_t block = device->first_block;
+    const struct verdict *verdict = device->verdicts;
     device->silent = true;
     device->status.outcome = OUTCOME_OK;
-    for (; block < ledger->plan->block_count && blocks[block].device == device->index; block++) {
-        device->silent &= ledger->verdicts[block].mute;
+    for (; block < ledger->plan->block_count && ledger->plan->blocks[block].device == device->index;
+         block++, verdict++) {
+        device->silent &= verdict->mute;
         if (device->status.outcome == OUTCOME_OK)
-            device->status.outcome = ledger->verdicts[block].outcome;
+            device->status.outcome = verdict->outcome;
     }
     ledger->status.silent += device->silent;
     ledger->status.silent -= was_silent;
@@ -134,11 +146,11 @@ void ledger_note(struct ledger *ledger, const struct ledger_block *polled)
     pthread_mutex_lock(&ledger->mutex);
     struct entry *device = find(ledger, block->device);
     enum outcome before = device->status.outcome;
-    struct verdict *verdict = &ledger->verdicts[polled->block];
+    struct verdict *verdict = &device->verdicts[polled->block - device->first_block];
     struct verdict newest = {polled->outcome, polled->values == NULL};
     if (verdict->outcome != newest.outcome || verdict->mute != newest.mute) {
         *verdict = newest;
-        judge(ledger, device, polled->block);
+        judge(ledger, device);
     }
     enum outcome after = device->status.outcome;
     device->status.asked = true;
@@ -160,22 +172,22 @@ void ledger_note(struct ledger *ledger, const struct ledger_block *polled)
                     polled->outcome == after ? polled->why : transport_outcome_name(after));
 }
 
-/* Late and foreign frames belong to the unit, so to each of its devices. */
+/* Late and foreign frames belong to the unit, so to each of its devices; to the line once. */
 static void note_noise(struct ledger *ledger, uint8_t unit, struct transport_noise noise)
 {
-    struct transport_noise *known = &ledger->noise[unit];
-    uint32_t late = noise.late - known->late, foreign = noise.foreign - known->foreign;
-    if (late == 0 && foreign == 0)
-        return;
-    *known = noise;
-    ledger->status.tally.late += late;
-    ledger->status.tally.foreign += foreign;
+    bool first = true;
     for (uint32_t i = 0; i < ledger->status.devices; i++) {
         struct entry *device = &ledger->devices[i];
-        if (ledger->settings->devices[device->index].unit != unit)
+        uint32_t late = noise.late - device->noise.late;
+        uint32_t foreign = noise.foreign - device->noise.foreign;
+        if (ledger->settings->devices[device->index].unit != unit || (late == 0 && foreign == 0))
             continue;
+        device->noise = noise;
         device->status.tally.late += late;
         device->status.tally.foreign += foreign;
+        ledger->status.tally.late += first ? late : 0;
+        ledger->status.tally.foreign += first ? foreign : 0;
+        first = false;
     }
 }
 

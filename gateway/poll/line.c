@@ -31,6 +31,7 @@ struct line {
     struct poll *poll;
     struct schedule schedule;
     struct schedule_entry *entries; /* [read of ours] */
+    struct schedule_unit *units;
     pthread_t thread;
     bool running;
 
@@ -65,9 +66,10 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     if (line->poll) {
         line->schedule.count = poll_count(line->poll);
         line->entries = calloc(line->schedule.count + 1, sizeof *line->entries);
+        line->units = calloc(line->schedule.count + 1, sizeof *line->units);
         line->wanted = calloc(line->schedule.count + 1, sizeof *line->wanted);
     }
-    if (line->entries && line->wanted)
+    if (line->entries && line->units && line->wanted)
         return line;
     line_free(line);
     return NULL;
@@ -83,6 +85,7 @@ void line_free(struct line *line)
     pthread_cond_destroy(&line->wake);
     pthread_mutex_destroy(&line->mutex);
     free(line->entries);
+    free(line->units);
     free(line->wanted);
     free(line);
 }
@@ -256,7 +259,7 @@ static void *run(void *argument)
         line->entries[i].every_ms = read->every_ms;
         line->entries[i].unit = read->unit;
     }
-    schedule_start(&line->schedule, line->entries, line->schedule.count, clock_mono());
+    schedule_start(&line->schedule, line->entries, line->units, line->schedule.count, clock_mono());
     struct schedule_turn turn = {.due = {INT64_MAX}};
     bool asked_last = false; /* a question, so that polls go on between two of them */
     do {

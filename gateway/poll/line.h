@@ -58,7 +58,7 @@ bool line_answered(struct line *line, uint32_t ticket, struct line_answer *out);
 void line_forget(struct line *line, uint32_t ticket);
 
 struct line_status {
-    bool open;
+    bool open;             /* its link works; between two polls it may be closed */
     uint32_t load_percent; /* busy time over the last ten seconds or so */
     uint32_t devices;
     uint32_t silent;   /* devices of which nothing answers */

@@ -14,7 +14,6 @@
 #include "gateway/poll/split.h"
 
 enum {
-    REGISTERS_MAX = 2000, /* bits of one request */
     ILLEGAL_ADDRESS = 2,
     ILLEGAL_VALUE = 3,       /* what some say to a count that goes beyond their registers */
     SILENT_TRIES = 3,        /* of a read that never answered, before its gaps are suspected */
@@ -62,20 +61,33 @@ struct poll {
     struct tally requests;
     int64_t busy_ns;
     bool answered;
-    uint16_t registers[REGISTERS_MAX];
-    struct value values[REGISTERS_MAX];
+    uint16_t *registers;  /* of the hull */
+    struct value *values; /* of a block */
 };
+
+/* Makes room for a block in what is read with one request. */
+static void widen(const struct plan_block *block, uint32_t *first, uint32_t *end)
+{
+    uint32_t own_end = (uint32_t)block->address + block->count;
+    *first = block->address < *first ? block->address : *first;
+    *end = own_end > *end ? own_end : *end;
+}
 
 static bool take_reads(struct poll *poll, uint32_t line)
 {
-    size_t blocks = 0, most_blocks = 0, most_points = 0;
+    size_t blocks = 0, most_blocks = 0, most_points = 0, most_registers = 0;
     for (size_t r = 0; r < poll->plan->read_count; r++) {
         const struct plan_read *read = &poll->plan->reads[r];
         size_t points = 0;
+        uint32_t first = UINT32_MAX, end = 0;
         if (read->line != line)
             continue;
-        for (uint16_t b = 0; b < read->block_count; b++)
-            points += poll->plan->blocks[read->blocks[b]].point_count;
+        for (uint16_t b = 0; b < read->block_count; b++) {
+            const struct plan_block *block = &poll->plan->blocks[read->blocks[b]];
+            points += block->point_count;
+            widen(block, &first, &end);
+        }
+        most_registers = end - first > most_registers ? end - first : most_registers;
         poll->read_count++;
         blocks += read->block_count;
         most_blocks = read->block_count > most_blocks ? read->block_count : most_blocks;
@@ -86,7 +98,10 @@ static bool take_reads(struct poll *poll, uint32_t line)
     poll->due = calloc(most_blocks + 1, sizeof *poll->due);
     poll->spans = calloc(most_points + 1, sizeof *poll->spans);
     poll->results = calloc(most_points + 1, sizeof *poll->results);
-    if (!poll->reads || !poll->served || !poll->due || !poll->spans || !poll->results)
+    poll->registers = calloc(most_registers + 1, sizeof *poll->registers);
+    poll->values = calloc(most_points + 1, sizeof *poll->values);
+    if (!poll->reads || !poll->served || !poll->due || !poll->spans || !poll->results ||
+        !poll->registers || !poll->values)
         return false;
     uint64_t *served = poll->served;
     size_t at = 0;
@@ -127,6 +142,8 @@ void poll_free(struct poll *poll)
     free(poll->due);
     free(poll->spans);
     free(poll->results);
+    free(poll->registers);
+    free(poll->values);
     free(poll);
 }
 
@@ -172,9 +189,7 @@ static void prepare(struct poll *poll, bool retry)
     for (size_t i = 0; i < poll->due_count; i++) {
         const struct plan_block *block = &poll->plan->blocks[poll->due[i]];
         const struct settings_device *device = &poll->settings->devices[block->device];
-        uint32_t end = (uint32_t)block->address + block->count;
-        hull.first = block->address < hull.first ? block->address : hull.first;
-        hull.end = end > hull.end ? end : hull.end;
+        widen(block, &hull.first, &hull.end);
         if (device->profile->min_gap_ms > poll->gap_ms)
             poll->gap_ms = device->profile->min_gap_ms;
         if (device->timeout_ms > poll->timeout_ms)
@@ -436,8 +451,8 @@ bool poll_read(struct poll *poll, size_t index, uint64_t tick, bool whole, bool 
     for (size_t i = 0; i < poll->due_count; i++)
         hand_on(poll, i, now, wall);
     ledger_poll(poll->ledger, read->plan->unit, &poll->requests,
-                asker_noise(poll->asker, read->plan->unit), poll->busy_ns,
-                asker_is_open(poll->asker), now);
+                asker_noise(poll->asker, read->plan->unit), poll->busy_ns, asker_is_up(poll->asker),
+                now);
     *out = (struct polled){poll->answered, poll->busy_ns, now};
     return true;
 }

@@ -12,16 +12,27 @@ enum {
     NS_PER_MS = 1000000,
 };
 
-void schedule_start(struct schedule *schedule, struct schedule_entry *entries, size_t count,
-                    mono_time start)
+static struct schedule_unit *find_unit(struct schedule *schedule, uint8_t unit)
 {
-    *schedule = (struct schedule){.entries = entries, .count = count};
-    for (size_t i = 0; i < count; i++) {
-        entries[i] = (struct schedule_entry){
-            .every_ms = entries[i].every_ms, .unit = entries[i].unit, .due = start, .stretch = 1};
-        schedule->units[entries[i].unit] =
-            (struct schedule_unit){.present = true, .trust = TRUSTED};
+    for (size_t u = 0; u < schedule->unit_count; u++) {
+        if (schedule->units[u].unit == unit)
+            return &schedule->units[u];
     }
+    struct schedule_unit *added = &schedule->units[schedule->unit_count++];
+    *added = (struct schedule_unit){.unit = unit, .trust = TRUSTED};
+    return added;
+}
+
+void schedule_start(struct schedule *schedule, struct schedule_entry *entries,
+                    struct schedule_unit *units, size_t count, mono_time start)
+{
+    *schedule = (struct schedule){.entries = entries, .count = count, .units = units};
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (struct schedule_entry){.every_ms = entries[i].every_ms,
+                                             .unit = entries[i].unit,
+                                             .of = find_unit(schedule, entries[i].unit),
+                                             .due = start,
+                                             .stretch = 1};
 }
 
 static bool unit_rests(const struct schedule_unit *unit)
@@ -32,7 +43,7 @@ static bool unit_rests(const struct schedule_unit *unit)
 bool schedule_rests(const struct schedule *schedule, size_t entry)
 {
     const struct schedule_entry *e = &schedule->entries[entry];
-    return e->failures > PATIENCE || unit_rests(&schedule->units[e->unit]);
+    return e->failures > PATIENCE || unit_rests(e->of);
 }
 
 static mono_time later(mono_time a, mono_time b)
@@ -40,11 +51,10 @@ static mono_time later(mono_time a, mono_time b)
     return a.ns > b.ns ? a : b;
 }
 
-static mono_time due_of_periods(const struct schedule *schedule, const struct schedule_entry *entry)
+static mono_time due_of_periods(const struct schedule_entry *entry)
 {
-    const struct schedule_unit *unit = &schedule->units[entry->unit];
     mono_time due = entry->failures > PATIENCE ? later(entry->due, entry->rest_until) : entry->due;
-    return unit_rests(unit) ? later(due, unit->rest_until) : due;
+    return unit_rests(entry->of) ? later(due, entry->of->rest_until) : due;
 }
 
 static bool is_extra(const struct schedule *schedule, size_t index, mono_time now)
@@ -57,7 +67,7 @@ static bool is_extra(const struct schedule *schedule, size_t index, mono_time no
 mono_time schedule_due(const struct schedule *schedule, size_t entry)
 {
     const struct schedule_entry *e = &schedule->entries[entry];
-    mono_time due = due_of_periods(schedule, e);
+    mono_time due = due_of_periods(e);
     if (e->boost_ms != 0 && !schedule_rests(schedule, entry) && e->boost_due.ns < due.ns)
         due = e->boost_due;
     return due;
@@ -134,14 +144,14 @@ static int64_t count_resting(const struct schedule *schedule, bool *well)
 {
     int64_t resting = 0;
     *well = false;
-    for (size_t u = 0; u < 256; u++) {
-        bool rests = schedule->units[u].present && unit_rests(&schedule->units[u]);
+    for (size_t u = 0; u < schedule->unit_count; u++) {
+        bool rests = unit_rests(&schedule->units[u]);
         resting += rests;
-        *well |= schedule->units[u].present && !rests;
+        *well |= !rests;
     }
     for (size_t i = 0; i < schedule->count; i++) {
         const struct schedule_entry *entry = &schedule->entries[i];
-        resting += entry->failures > PATIENCE && !unit_rests(&schedule->units[entry->unit]);
+        resting += entry->failures > PATIENCE && !unit_rests(entry->of);
     }
     return resting;
 }
@@ -149,7 +159,7 @@ static int64_t count_resting(const struct schedule *schedule, bool *well)
 static void failed(struct schedule *schedule, struct schedule_entry *entry, mono_time now,
                    int64_t cost_ms)
 {
-    struct schedule_unit *unit = &schedule->units[entry->unit];
+    struct schedule_unit *unit = entry->of;
     bool well;
     entry->failures++;
     unit->failures++;
@@ -169,15 +179,16 @@ static void failed(struct schedule *schedule, struct schedule_entry *entry, mono
 
 /* What went by while it rested was not for want of line time. And a line where nobody answered, a
  * cable or a supply, may be whole again: all are asked at once. */
-static void answered_again(struct schedule *schedule, uint8_t unit, mono_time now)
+static void answered_again(struct schedule *schedule, const struct schedule_unit *unit,
+                           mono_time now)
 {
     bool others_well;
     (void)count_resting(schedule, &others_well);
     for (size_t i = 0; i < schedule->count; i++) {
-        if (schedule->entries[i].unit == unit)
+        if (schedule->entries[i].of == unit)
             (void)skip(&schedule->entries[i], now);
     }
-    for (size_t u = 0; !others_well && u < 256; u++)
+    for (size_t u = 0; !others_well && u < schedule->unit_count; u++)
         schedule->units[u].rest_until = now;
 }
 
@@ -185,12 +196,12 @@ void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, 
                    mono_time now, int64_t cost_ms)
 {
     struct schedule_entry *entry = &schedule->entries[turn->entry];
-    struct schedule_unit *unit = &schedule->units[entry->unit];
+    struct schedule_unit *unit = entry->of;
     if (!answered) {
         failed(schedule, entry, now, cost_ms);
     } else {
         if (unit_rests(unit))
-            answered_again(schedule, entry->unit, now);
+            answered_again(schedule, unit, now);
         if (entry->failures > 0)
             (void)skip(entry, now);
         entry->failures = unit->failures = 0;
@@ -224,5 +235,5 @@ void schedule_boost(struct schedule *schedule, size_t entry, int64_t every_ms, m
 bool schedule_may_retry(const struct schedule *schedule, size_t entry)
 {
     const struct schedule_entry *e = &schedule->entries[entry];
-    return e->asked && e->failures == 0 && schedule->units[e->unit].failures == 0;
+    return e->asked && e->failures == 0 && e->of->failures == 0;
 }

@@ -12,10 +12,18 @@
 
 #include "drivers/clock.h"
 
+struct schedule_unit {
+    uint32_t failures; /* in a row, of whatever it was asked */
+    uint8_t trust;     /* good answers in a row, as far as they count */
+    uint8_t unit;
+    mono_time rest_until;
+};
+
 struct schedule_entry {
     int64_t every_ms; /* 0 = without a pause */
-    uint8_t unit;
+    uint8_t unit;     /* Modbus address */
     /* The rest is the schedule's to write. */
+    struct schedule_unit *of; /* the unit's */
     uint64_t tick;    /* the period that is due next, counted from the start; left-out ones count */
     mono_time due;    /* of that period */
     bool asked;       /* at least once */
@@ -28,17 +36,11 @@ struct schedule_entry {
     float stretch; /* how many periods go by for one poll, of the newest ten or so; 1 = all kept */
 };
 
-struct schedule_unit {
-    uint32_t failures; /* in a row, of whatever it was asked */
-    uint8_t trust;     /* good answers in a row, as far as they count */
-    bool present;
-    mono_time rest_until;
-};
-
 struct schedule {
     struct schedule_entry *entries;
     size_t count;
-    struct schedule_unit units[256];
+    struct schedule_unit *units;
+    size_t unit_count;
     uint64_t slipped; /* of all entries */
 };
 
@@ -50,9 +52,9 @@ struct schedule_turn {
 };
 
 /* Entries with every_ms and unit filled in; all are due at start, in their order, and spread over
- * their periods from then on. */
-void schedule_start(struct schedule *schedule, struct schedule_entry *entries, size_t count,
-                    mono_time start);
+ * their periods from then on. units has room for as many as there are entries. */
+void schedule_start(struct schedule *schedule, struct schedule_entry *entries,
+                    struct schedule_unit *units, size_t count, mono_time start);
 
 /* The entry to ask next and when; count must not be 0. What is urgent or boosted goes before what
  * is not, unless that is late by more than its period. */

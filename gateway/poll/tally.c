@@ -4,7 +4,11 @@
  * so that newer answers weigh more than those of last month: memory stays what it is for ever. */
 #include "gateway/poll/tally.h"
 
-enum { SHORTEST_LOG2 = 6, STEPS = 4, STEP_FULL = 65535 }; /* 64 µs; steps a doubling */
+enum {
+    SHORTEST_LOG2 = 6, /* 64 µs */
+    STEPS = 4,         /* a doubling */
+    STEP_FULL = 32767, /* the sum of two can be held */
+};
 
 /* The step whose answers took less than step_us(step). */
 static size_t step_of(int64_t us)
@@ -36,7 +40,7 @@ static void make_room(struct tally *tally, uint32_t highest)
 
 static void note_round_trip(struct tally *tally, int64_t us)
 {
-    uint32_t *count = &tally->round_trips[step_of(us)];
+    uint16_t *count = &tally->round_trips[step_of(us)];
     tally->waited_us += us > 0 ? (uint64_t)us : 0;
     make_room(tally, ++*count);
 }
@@ -88,7 +92,7 @@ void tally_add(struct tally *tally, const struct tally *other)
         tally->values[i] += other->values[i];
     uint32_t highest = 0;
     for (size_t i = 0; i < TALLY_TIMES; i++) {
-        tally->round_trips[i] += other->round_trips[i];
+        tally->round_trips[i] = (uint16_t)(tally->round_trips[i] + other->round_trips[i]);
         if (tally->round_trips[i] > highest)
             highest = tally->round_trips[i];
     }

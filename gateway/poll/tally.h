@@ -19,7 +19,7 @@ struct tally {
     uint64_t foreign;                  /* frames of others heard while it was asked */
     uint64_t values[TALLY_QUALITIES];  /* decoded values by quality (enum quality) */
     uint64_t waited_us;                /* the sum of all round trips */
-    uint32_t round_trips[TALLY_TIMES]; /* of good answers and exceptions; halved when one is full */
+    uint16_t round_trips[TALLY_TIMES]; /* of good answers and exceptions; halved when one is full */
 };
 
 /* One request that ended so; round_trip_us counts for OK and EXCEPTION. */

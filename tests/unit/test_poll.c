@@ -47,7 +47,7 @@ void asker_ask(struct asker *asker, const struct transport_request *request, uin
         registers[i] = (uint16_t)(request->address + i);
 }
 
-bool asker_is_open(const struct asker *asker)
+bool asker_is_up(const struct asker *asker)
 {
     (void)asker;
     return true;

@@ -17,6 +17,7 @@ enum { COST_MS = 20, DEAD_MS = 300, ENTRIES_MAX = 64 };
 struct stage {
     struct schedule schedule;
     struct schedule_entry entries[ENTRIES_MAX];
+    struct schedule_unit units[ENTRIES_MAX];
     size_t count;
     mono_time now;
     bool dead[256]; /* [unit] */
@@ -32,7 +33,7 @@ static void add(struct stage *stage, uint8_t unit, int64_t every_ms)
 
 static void begin(struct stage *stage)
 {
-    schedule_start(&stage->schedule, stage->entries, stage->count, stage->now);
+    schedule_start(&stage->schedule, stage->entries, stage->units, stage->count, stage->now);
 }
 
 static size_t step(struct stage *stage)

@@ -16,7 +16,7 @@
 
 #include "gateway/poll/tally.h"
 
-enum { SHORTEST_US = 64, ANSWERS_MAX = 3000, FULL = 65535 };
+enum { SHORTEST_US = 64, ANSWERS_MAX = 3000, FULL = 32767 };
 
 static uint64_t random_state;
 
