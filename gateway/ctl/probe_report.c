@@ -49,7 +49,7 @@ static json_t *number_of(const struct profile_point *point, const struct value *
                                      : (double)value->steps / pow(10, point->decimals));
 }
 
-/* A level below the mounting height is left out: nobody knows yet how high it hangs. */
+/* A level below the mounting height is null: nobody knows yet how high it hangs. */
 static json_t *values_of(const struct probe_reading *reading)
 {
     const struct profile *profile = reading->profile;
@@ -57,8 +57,6 @@ static json_t *values_of(const struct probe_reading *reading)
     for (size_t i = 0; i < profile->point_count; i++) {
         const struct profile_point *point = &profile->points[i];
         const struct value *value = &reading->values[i];
-        if (point->below_mount)
-            continue;
         json_t *decimals = point->is_float ? json_null() : json_integer(point->decimals);
         json_array_append_new(
             values, json_pack("{s:s, s:o, s:s, s:s, s:o}", "point", point->name, "value",

@@ -44,6 +44,8 @@ static json_t *values_text(const json_t *values)
     json_array_foreach(values, index, value)
     {
         bool usable = json_is_number(json_object_get(value, "value"));
+        if (strcmp(text_of(value, "quality"), "stale") == 0)
+            continue;
         fprintf(stream, "%s%s %s%s%s", between, text_of(value, "point"),
                 usable ? text_value(value, number, sizeof number) : text_of(value, "quality"),
                 usable && text_unit(value)[0] ? " " : "", usable ? text_unit(value) : "");
