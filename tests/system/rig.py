@@ -370,6 +370,30 @@ lines:
         shutil.rmtree(self.folder)
 
 
+def block_times(rig):
+    """device name -> the times of its rows that arrived, once each and in order"""
+    devices, _ = rig.manifests()
+    times = {}
+    for _, _, batch, _, _ in rig.batches():
+        for segment in batch.segments:
+            for block in segment.blocks:
+                t = segment.base_ms
+                for dt in block.dt_ms:
+                    t += dt
+                    times.setdefault(devices[batch.epoch, block.device].name, set()).add(t)
+    return {device: sorted(entries) for device, entries in times.items()}
+
+
+def grid_deviations(times, period_ms):
+    """How far each time lies from a grid of the period, and how far the grid moved from the first
+    third of the run to the last; milliseconds."""
+    phases = [(t - times[0] + period_ms / 2) % period_ms for t in times]
+    middle = sorted(phases)[len(phases) // 2]
+    third = max(len(phases) // 3, 1)
+    first, last = (sorted(part)[third // 2] for part in (phases[:third], phases[-third:]))
+    return [abs(phase - middle) for phase in phases], last - first
+
+
 def run_scenarios(scenarios):
     """Runs functions that each make a Rig of their own, side by side in a process each: they mostly
     wait. With names on the command line, only those, one after the other."""
