@@ -81,8 +81,35 @@ bool plan_bundle_join(const struct plan_bundle *a, const struct plan_bundle *b,
     return out->count == 0 || end - first <= out->cap;
 }
 
-void plan_bundle_add(struct plan_bundle *bundle, const struct plan_bundle *part)
+/* The part is mostly one point, of a period that is there already. */
+static bool widen_layer(struct plan_bundle *bundle, const struct plan_bundle *part, bool *fits)
 {
-    struct plan_bundle before = *bundle;
-    (void)plan_bundle_join(&before, part, bundle);
+    const struct plan_layer *own = &part->layers[0];
+    uint32_t first = own->first, end = own->end, same = UINT32_MAX;
+    for (uint32_t i = 0; i < bundle->count; i++) {
+        first = least(first, bundle->layers[i].first);
+        end = most(end, bundle->layers[i].end);
+        same = bundle->layers[i].every_ms == own->every_ms ? i : same;
+    }
+    if (part->count != 1 || same == UINT32_MAX)
+        return false;
+    uint32_t cap = least(bundle->cap, part->cap);
+    *fits = end - first <= cap;
+    if (*fits) {
+        bundle->cap = cap;
+        plan_bundle_widen(&bundle->layers[same], own);
+    }
+    return true;
+}
+
+bool plan_bundle_add(struct plan_bundle *bundle, const struct plan_bundle *part)
+{
+    bool fits = false;
+    if (part->count == 0 || widen_layer(bundle, part, &fits))
+        return part->count == 0 || fits;
+    struct plan_bundle joined;
+    fits = plan_bundle_join(bundle, part, &joined);
+    if (fits)
+        *bundle = joined;
+    return fits;
 }

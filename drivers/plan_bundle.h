@@ -33,8 +33,8 @@ static const struct plan_bundle PLAN_BUNDLE_EMPTY = {.cap = UINT32_MAX};
 bool plan_bundle_join(const struct plan_bundle *a, const struct plan_bundle *b,
                       struct plan_bundle *out);
 
-/* Joins where that must be possible: parts of one read. */
-void plan_bundle_add(struct plan_bundle *bundle, const struct plan_bundle *part);
+/* The same in place; on false the bundle is as it was. */
+bool plan_bundle_add(struct plan_bundle *bundle, const struct plan_bundle *part);
 
 /* The line time that it takes, in ns per ms. */
 double plan_bundle_cost(const struct plan_wire *wire, const struct plan_bundle *bundle);

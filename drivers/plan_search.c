@@ -15,8 +15,10 @@
 
 #define NONE UINT32_MAX
 
+#define ADDRESSES 0x10000
+
 /* Joins of two bundles that are weighed, per item and start, before the plan is good enough. */
-#define BUDGET 2000
+#define BUDGET 300
 
 /* Less than that is rounding, not an improvement (of costs in ns of line per ms). */
 #define LEAST_GAIN 1e-6
@@ -30,6 +32,7 @@ struct atom {
 
 struct read {
     struct plan_bundle bundle; /* count 0: nobody's */
+    struct plan_layer whole;
     double cost;
     uint32_t head; /* its atoms, by address */
 };
@@ -58,11 +61,16 @@ struct search {
     const struct plan_wire *wire;
     struct atom *atoms;
     uint32_t count, patiences;
+    uint32_t longest;   /* the largest cap */
+    bool one_kind;      /* one period and one patience */
+    uint32_t reach;     /* a gap of more registers (or bits) costs more than any request */
     struct read *reads; /* one an atom */
     uint32_t *next;     /* [atom] the next one of the same read */
     uint32_t *best;     /* [atom] its read in the best plan yet */
     double best_cost;
     size_t budget;
+    uint64_t *places; /* the reads at the beginning of a round: first register << 32 | read */
+    uint32_t place_count;
 
     /* scratch, one an atom */
     struct step *steps; /* and one more */
@@ -144,6 +152,25 @@ static void number_patiences(struct search *search)
     }
 }
 
+/* What the search needs to know of all atoms. */
+static void measure(struct search *search)
+{
+    const struct plan_wire *wire = search->wire;
+    int64_t overhead_ns = 0;
+    search->one_kind = search->patiences == 1;
+    for (uint32_t i = 0; i < search->count; i++) {
+        const struct plan_layer *layer = &search->atoms[i].bundle.layers[0];
+        overhead_ns = layer->overhead_ns > overhead_ns ? layer->overhead_ns : overhead_ns;
+        if (search->atoms[i].bundle.cap > search->longest)
+            search->longest = search->atoms[i].bundle.cap;
+        if (layer->every_ms != search->atoms[0].bundle.layers[0].every_ms)
+            search->one_kind = false;
+    }
+    int64_t bytes = overhead_ns / (wire->byte_ns > 0 ? wire->byte_ns : 1);
+    int64_t reach = wire->bits ? 8 * bytes : bytes / 2;
+    search->reach = reach < ADDRESSES ? (uint32_t)reach : ADDRESSES;
+}
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -158,6 +185,18 @@ static void clear(struct search *search)
         search->reads[i].head = NONE;
         search->reads[i].cost = 0;
     }
+}
+
+/* False when the two lie so far apart that no request pays that bridges the gap, or can. */
+static bool is_near(const struct search *search, const struct plan_layer *a,
+                    const struct plan_layer *b)
+{
+    return a->first <= b->end + search->reach && b->first <= a->end + search->reach;
+}
+
+static bool fits(const struct plan_layer *a, const struct plan_layer *b, uint32_t cap)
+{
+    return (a->end > b->end ? a->end : b->end) - least(a->first, b->first) <= cap;
 }
 
 static uint32_t unused_read(const struct search *search)
@@ -183,7 +222,8 @@ static void weigh(struct search *search, uint32_t read)
     struct read *own = &search->reads[read];
     own->bundle = PLAN_BUNDLE_EMPTY;
     for (uint32_t atom = own->head; atom != NONE; atom = search->next[atom])
-        plan_bundle_add(&own->bundle, &search->atoms[atom].bundle);
+        (void)plan_bundle_add(&own->bundle, &search->atoms[atom].bundle);
+    own->whole = plan_bundle_whole(&own->bundle);
     own->cost = plan_bundle_cost(search->wire, &own->bundle);
 }
 
@@ -210,7 +250,8 @@ static uint32_t find_hosts(const struct search *search, const struct plan_bundle
     struct plan_bundle joined;
     for (uint32_t i = 0; i < search->count && search->reads[i].bundle.count > 0; i++) {
         const struct plan_bundle *host = &search->reads[i].bundle;
-        if (host->layers[host->count - 1].every_ms < atom->layers[0].every_ms &&
+        if (is_near(search, &search->reads[i].whole, &atom->layers[0]) &&
+            host->layers[host->count - 1].every_ms < atom->layers[0].every_ms &&
             plan_bundle_join(host, atom, &joined))
             search->hosts[count++] = i;
     }
@@ -224,6 +265,8 @@ static void group_row(struct search *search, uint32_t from, uint32_t length, uin
     uint32_t cap = UINT32_MAX;
     for (uint32_t i = from; i < length; i++) {
         const struct plan_bundle *atom = &search->atoms[search->row[i]].bundle;
+        if (hosts == 0 && !is_near(search, &sum, &atom->layers[0]))
+            return;
         plan_bundle_widen(&sum, &atom->layers[0]);
         cap = least(cap, atom->cap);
         if (sum.end - sum.first > cap)
@@ -236,10 +279,10 @@ static void group_row(struct search *search, uint32_t from, uint32_t length, uin
         if (alone < step->cost)
             *step = (struct step){alone, from, NONE};
         for (uint32_t h = 0; h < hosts; h++) {
-            const struct plan_bundle *host = &search->reads[search->hosts[h]].bundle;
-            struct plan_layer old = plan_bundle_whole(host), both = old;
+            const struct read *host = &search->reads[search->hosts[h]];
+            struct plan_layer old = host->whole, both = old;
             plan_bundle_widen(&both, &sum);
-            if (both.end - both.first > least(cap, host->cap))
+            if (both.end - both.first > least(cap, host->bundle.cap))
                 continue;
             double riding =
                 sofar +
@@ -257,7 +300,7 @@ static void settle(struct search *search, uint32_t from, uint32_t to, uint32_t h
 {
     struct plan_bundle group = PLAN_BUNDLE_EMPTY, joined;
     for (uint32_t i = from; i < to; i++)
-        plan_bundle_add(&group, &search->atoms[search->row[i]].bundle);
+        (void)plan_bundle_add(&group, &search->atoms[search->row[i]].bundle);
     /* The host may have taken another group meanwhile. */
     if (host == NONE || !plan_bundle_join(&search->reads[host].bundle, &group, &joined))
         host = unused_read(search);
@@ -333,11 +376,13 @@ static void start_row(struct search *search, uint32_t patience)
     }
     reset_steps(search, length);
     for (uint32_t from = 0; from < length; from++) {
-        struct plan_bundle group = PLAN_BUNDLE_EMPTY, joined;
+        struct plan_bundle group = PLAN_BUNDLE_EMPTY;
         for (uint32_t i = from; i < length; i++) {
-            if (!plan_bundle_join(&group, &search->atoms[search->row[i]].bundle, &joined))
+            const struct plan_bundle *atom = &search->atoms[search->row[i]].bundle;
+            struct plan_layer whole = plan_bundle_whole(&group);
+            if ((i > from && !is_near(search, &whole, &atom->layers[0])) ||
+                !plan_bundle_add(&group, atom))
                 break;
-            group = joined;
             double cost = search->steps[from].cost + plan_bundle_cost(search->wire, &group);
             if (cost < search->steps[i + 1].cost)
                 search->steps[i + 1] = (struct step){cost, from, NONE};
@@ -368,6 +413,40 @@ static bool is_kind(const struct kind *kind, const struct plan_bundle *atom)
            layer->overhead_ns >= kind->overhead_least;
 }
 
+static int compare_places(const void *left, const void *right)
+{
+    const uint64_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+static void sort_places(struct search *search)
+{
+    search->place_count = 0;
+    for (uint32_t i = 0; i < search->count; i++) {
+        if (search->reads[i].bundle.count > 0)
+            search->places[search->place_count++] =
+                (uint64_t)search->reads[i].whole.first << 32 | i;
+    }
+    qsort(search->places, search->place_count, sizeof *search->places, compare_places);
+}
+
+/* The first read that can be near. */
+static uint32_t first_place(const struct search *search, const struct plan_layer *hull)
+{
+    uint64_t least_first = 0, far = (uint64_t)search->reach + search->longest;
+    if (hull->first > far)
+        least_first = (hull->first - far) << 32;
+    uint32_t low = 0, high = search->place_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (search->places[middle] < least_first)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Weighs `moved` out of `read`, where `stays` would stay, into every other read and a new one. */
 static void weigh_move(struct search *search, uint32_t read, const struct plan_bundle *moved,
                        const struct plan_bundle *stays, const struct move *idea, struct move *best)
@@ -376,6 +455,7 @@ static void weigh_move(struct search *search, uint32_t read, const struct plan_b
     if (saved <= best->gain)
         return; /* what it joins only gets dearer */
     struct plan_bundle joined;
+    struct plan_layer whole = plan_bundle_whole(moved);
     if (stays->count > 0) {
         double gain = saved - plan_bundle_cost(search->wire, moved);
         if (gain > best->gain) {
@@ -383,9 +463,13 @@ static void weigh_move(struct search *search, uint32_t read, const struct plan_b
             best->gain = gain;
         }
     }
-    for (uint32_t i = 0; i < search->count && search->budget > 0; i++) {
+    for (uint32_t p = first_place(search, &whole); p < search->place_count; p++) {
+        uint32_t i = (uint32_t)search->places[p];
         const struct read *target = &search->reads[i];
-        if (i == read || target->bundle.count == 0)
+        if (search->places[p] >> 32 > whole.end + search->reach || search->budget == 0)
+            break;
+        if (i == read || target->bundle.count == 0 || !is_near(search, &target->whole, &whole) ||
+            !fits(&target->whole, &whole, least(target->bundle.cap, moved->cap)))
             continue;
         search->budget--;
         if (!plan_bundle_join(&target->bundle, moved, &joined))
@@ -410,7 +494,7 @@ static void weigh_kind(struct search *search, uint32_t read, const struct kind *
         if (is_kind(kind, &search->atoms[atom].bundle))
             search->row[length++] = atom;
         else
-            plan_bundle_add(&rest, &search->atoms[atom].bundle);
+            (void)plan_bundle_add(&rest, &search->atoms[atom].bundle);
     }
     search->behind[length] = PLAN_BUNDLE_EMPTY;
     for (uint32_t i = 0; i < length; i++)
@@ -473,101 +557,19 @@ static void improve(struct search *search)
     search->budget = (size_t)search->count * BUDGET;
     for (bool again = true; again && search->budget > 0;) {
         again = false;
+        sort_places(search);
         for (uint32_t i = 0; i < search->count && search->budget > 0; i++)
             again = (search->reads[i].bundle.count > 0 && improve_read(search, i)) || again;
     }
 }
 
-/* How far two reads lie apart. */
-static uint32_t distance(const struct plan_bundle *a, const struct plan_bundle *b)
-{
-    struct plan_layer left = plan_bundle_whole(a), right = plan_bundle_whole(b);
-    if (left.first > right.first) {
-        struct plan_layer swap = left;
-        left = right;
-        right = swap;
-    }
-    return right.first > left.end ? right.first - left.end : 0;
-}
-
-static uint32_t read_length(const struct search *search, uint32_t read)
-{
-    uint32_t length = 0;
-    for (uint32_t atom = search->reads[read].head; atom != NONE; atom = search->next[atom])
-        length++;
-    return length;
-}
-
-/* A few reads that lie close together, and their atoms. */
-struct window {
-    uint32_t reads[PLAN_EXACT_MAX], read_count;
-    uint32_t atoms[PLAN_EXACT_MAX], atom_count;
-    double cost;
-};
-
-static void window_add(const struct search *search, struct window *window, uint32_t read)
-{
-    window->reads[window->read_count++] = read;
-    window->cost += search->reads[read].cost;
-    for (uint32_t atom = search->reads[read].head; atom != NONE; atom = search->next[atom])
-        window->atoms[window->atom_count++] = atom;
-}
-
-/* The nearest read that still fits into the window; NONE when there is none. */
-static uint32_t window_neighbour(const struct search *search, const struct window *window)
-{
-    uint32_t nearest = NONE, nearest_distance = 0;
-    for (uint32_t i = 0; i < search->count; i++) {
-        const struct plan_bundle *bundle = &search->reads[i].bundle;
-        bool inside = false;
-        for (uint32_t k = 0; k < window->read_count; k++)
-            inside = inside || window->reads[k] == i;
-        if (inside || bundle->count == 0)
-            continue;
-        uint32_t away = distance(bundle, &search->reads[window->reads[0]].bundle);
-        if ((nearest == NONE || away < nearest_distance) &&
-            window->atom_count + read_length(search, i) <= PLAN_EXACT_MAX) {
-            nearest = i;
-            nearest_distance = away;
-        }
-    }
-    return nearest;
-}
-
-/* Solves a read and its neighbours anew, all ways. */
-static bool solve_window(struct search *search, uint32_t read)
+/* So few atoms that all partitions can be tried. */
+static void solve(struct search *search)
 {
     const struct plan_bundle *parts[PLAN_EXACT_MAX];
-    uint32_t reads[PLAN_EXACT_MAX], slots[PLAN_EXACT_MAX];
-    struct window window = {.cost = 0};
-    for (uint32_t next = read; next != NONE; next = window_neighbour(search, &window))
-        window_add(search, &window, next);
-    for (uint32_t i = 0; i < window.atom_count; i++)
-        parts[i] = &search->atoms[window.atoms[i]].bundle;
-    double cost = plan_exact(search->wire, parts, window.atom_count, reads);
-    if (cost >= window.cost - LEAST_GAIN)
-        return false;
-    for (uint32_t i = 0; i < window.read_count; i++) {
-        search->reads[window.reads[i]].head = NONE;
-        weigh(search, window.reads[i]);
-    }
-    for (uint32_t i = 0; i < window.atom_count; i++) {
-        if (reads[i] == i)
-            slots[i] = unused_read(search);
-        put(search, slots[reads[i]], window.atoms[i]);
-        weigh(search, slots[reads[i]]);
-    }
-    return true;
-}
-
-static bool solve_windows(struct search *search)
-{
-    bool better = false;
-    for (uint32_t i = 0; i < search->count; i++) {
-        if (search->reads[i].bundle.count > 0 && read_length(search, i) <= PLAN_EXACT_MAX)
-            better = solve_window(search, i) || better;
-    }
-    return better;
+    for (uint32_t i = 0; i < search->count; i++)
+        parts[i] = &search->atoms[i].bundle;
+    plan_exact(search->wire, parts, search->count, search->best);
 }
 
 static bool allocate(struct search *search, size_t count)
@@ -579,10 +581,11 @@ static bool allocate(struct search *search, size_t count)
     search->steps = calloc(count + 1, sizeof *search->steps);
     search->row = calloc(count, sizeof *search->row);
     search->hosts = calloc(count, sizeof *search->hosts);
+    search->places = calloc(count, sizeof *search->places);
     search->before = calloc(count + 1, sizeof *search->before);
     search->behind = calloc(count + 1, sizeof *search->behind);
     return search->atoms && search->reads && search->next && search->best && search->steps &&
-           search->row && search->hosts && search->before && search->behind;
+           search->row && search->hosts && search->places && search->before && search->behind;
 }
 
 static void release(struct search *search)
@@ -594,8 +597,24 @@ static void release(struct search *search)
     free(search->steps);
     free(search->row);
     free(search->hosts);
+    free(search->places);
     free(search->before);
     free(search->behind);
+}
+
+/* Improves every start. The first one is the best that there is where only one kind of items is. */
+static void seek(struct search *search)
+{
+    for (uint32_t apart = 0; apart < (search->patiences > 1 ? 2 : 1); apart++) {
+        for (enum start s = START_RIDING; s <= START_ONE_ROW; s++) {
+            start(search, s, apart == 1);
+            if (!search->one_kind)
+                improve(search);
+            keep_if_better(search);
+            if (search->one_kind)
+                return;
+        }
+    }
 }
 
 /* Tells every item its read, through the atom that it comes with. Atoms are by address, so reads
@@ -623,15 +642,11 @@ bool plan_search(const struct plan_wire *wire, struct plan_item *items, size_t c
         goto out;
     make_atoms(&search, items, count);
     number_patiences(&search);
-    for (int apart = 0; apart < (search.patiences > 1 ? 2 : 1); apart++) {
-        for (enum start s = START_RIDING; s <= START_ONE_ROW; s++) {
-            start(&search, s, apart);
-            improve(&search);
-            for (int tries = 0; tries < 3 && solve_windows(&search); tries++)
-                improve(&search);
-            keep_if_better(&search);
-        }
-    }
+    measure(&search);
+    if (search.count <= PLAN_EXACT_MAX)
+        solve(&search);
+    else
+        seek(&search);
     number_items(&search, items, count);
 out:
     release(&search);
