@@ -12,11 +12,6 @@ int64_t plan_bundle_data_ns(const struct plan_wire *wire, uint32_t count)
     return (wire->bits ? (count + 7) / 8 : 2 * count) * wire->byte_ns;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint32_t most(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -29,7 +24,7 @@ static bool divides(uint32_t shorter_ms, uint32_t longer_ms)
 
 void plan_bundle_widen(struct plan_layer *layer, const struct plan_layer *by)
 {
-    layer->first = least(layer->first, by->first);
+    layer->first = plan_bundle_least(layer->first, by->first);
     layer->end = most(layer->end, by->end);
     layer->overhead_ns =
         layer->overhead_ns > by->overhead_ns ? layer->overhead_ns : by->overhead_ns;
@@ -59,7 +54,7 @@ struct plan_layer plan_bundle_whole(const struct plan_bundle *bundle)
 bool plan_bundle_join(const struct plan_bundle *a, const struct plan_bundle *b,
                       struct plan_bundle *out)
 {
-    out->cap = least(a->cap, b->cap);
+    out->cap = plan_bundle_least(a->cap, b->cap);
     out->count = 0;
     uint32_t first = UINT32_MAX, end = 0;
     for (uint32_t i = 0, k = 0; i < a->count || k < b->count;) {
@@ -67,7 +62,7 @@ bool plan_bundle_join(const struct plan_bundle *a, const struct plan_bundle *b,
             k == b->count || (i < a->count && a->layers[i].every_ms <= b->layers[k].every_ms);
         const struct plan_layer *layer = from_a ? &a->layers[i++] : &b->layers[k++];
         struct plan_layer *last = out->count > 0 ? &out->layers[out->count - 1] : NULL;
-        first = least(first, layer->first);
+        first = plan_bundle_least(first, layer->first);
         end = most(end, layer->end);
         if (last != NULL && last->every_ms == layer->every_ms) {
             plan_bundle_widen(last, layer);
@@ -87,13 +82,13 @@ static bool widen_layer(struct plan_bundle *bundle, const struct plan_bundle *pa
     const struct plan_layer *own = &part->layers[0];
     uint32_t first = own->first, end = own->end, same = UINT32_MAX;
     for (uint32_t i = 0; i < bundle->count; i++) {
-        first = least(first, bundle->layers[i].first);
+        first = plan_bundle_least(first, bundle->layers[i].first);
         end = most(end, bundle->layers[i].end);
         same = bundle->layers[i].every_ms == own->every_ms ? i : same;
     }
     if (part->count != 1 || same == UINT32_MAX)
         return false;
-    uint32_t cap = least(bundle->cap, part->cap);
+    uint32_t cap = plan_bundle_least(bundle->cap, part->cap);
     *fits = end - first <= cap;
     if (*fits) {
         bundle->cap = cap;

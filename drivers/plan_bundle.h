@@ -43,6 +43,11 @@ double plan_bundle_cost(const struct plan_wire *wire, const struct plan_bundle *
 struct plan_layer plan_bundle_whole(const struct plan_bundle *bundle);
 void plan_bundle_widen(struct plan_layer *layer, const struct plan_layer *by);
 
+static inline uint32_t plan_bundle_least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* How long so many values are on the wire. */
 int64_t plan_bundle_data_ns(const struct plan_wire *wire, uint32_t count);
 
