@@ -318,8 +318,8 @@ static enum frame_verdict judge(struct transport *t, struct exchange *x)
     return verdict == FRAME_WRONG && is_late(t, x) ? FRAME_FOREIGN : verdict;
 }
 
-/* Counts a frame that is not for this request. True when one was owed: that says nothing against
- * the unit that is asked. */
+/* Counts a frame that is not for this request. True when another unit owed it: that says nothing
+ * against the one that is asked. */
 static bool note_foreign(struct transport *t, const struct exchange *x)
 {
     struct transport_noise *noise = &t->units[x->request->unit].noise;
@@ -330,11 +330,10 @@ static bool note_foreign(struct transport *t, const struct exchange *x)
         return false;
     }
     struct unit_state *unit = &t->units[t->inbox.bytes[0]];
-    bool owed = unit->debt.owed > 0;
-    (void)transport_debt_straggler(&unit->debt, clock_mono());
-    unit->noise.late += owed;
-    noise->foreign += !owed;
-    return owed;
+    bool late = transport_debt_straggler(&unit->debt, clock_mono());
+    unit->noise.late += late;
+    noise->foreign += !late;
+    return late && t->inbox.bytes[0] != x->request->unit;
 }
 
 /* Waits until `until` for the first byte of the answer; frames for others do not end the wait. */
