@@ -1,5 +1,8 @@
-/* Probing against a bus that exists only here: units with the simulator's registers, some of them
- * with faults of their own. The bus itself checks that nothing but reads is ever asked. */
+/* Probing against a bus that exists only here: units with the registers of the simulator, some of
+ * them with faults of their own.
+ *
+ * The bus itself checks that nothing but reads is ever asked, and of no unit but 1 to 247; it says
+ * "enough" at any question. The catalogue is the shipped one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
