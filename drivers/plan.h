@@ -4,9 +4,10 @@
  *     point ──> block: points of one device and one period, a Block on the wire
  *     block ──> read:  blocks of one unit and function that one request answers
  *
- * A read is asked every every_ms; that is the shortest period of its blocks, the others' are
- * multiples of it. A block of k times the period takes part each k-th time only, so nothing is
- * sampled more often than asked. Bridging registers that nobody wants is weighed in line time. */
+ * A read is asked every every_ms; that is the shortest period of its blocks, of the others' each is
+ * a multiple of the next shorter one. A block of k times the period takes part each k-th time only,
+ * so nothing is sampled more often than asked. Bridging registers that nobody wants is weighed in
+ * line time. */
 #ifndef LIFELINE_PLAN_H
 #define LIFELINE_PLAN_H
 

@@ -179,6 +179,21 @@ static void a_shared_read_is_divided(void **state)
     diagnostics_free(bench.out);
 }
 
+/* A block that takes part each hundredth time does not bear the other ones. */
+static void a_slow_block_bears_its_own_turns(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    add_block(&bench, 0, 0, 10, 50);
+    add_block(&bench, 1, 10, 10, 5000);
+    add_read(&bench, 2);
+    const char *text = forecast(&bench);
+    assert_near(bench.percent[0], (99 * request_ms(10) + request_ms(20)) / 50);
+    assert_non_null(strstr(text, "most of it: well-1 (91 %), well-2 (1 %)\n"));
+    diagnostics_free(bench.out);
+}
+
 /* What is asked without a pause takes what is left, and never makes an error. */
 static void back_to_back_is_no_load(void **state)
 {
@@ -206,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_busy_line_is_a_warning),
         cmocka_unit_test(an_overloaded_line_is_an_error_that_names_what_slips),
         cmocka_unit_test(a_shared_read_is_divided),
+        cmocka_unit_test(a_slow_block_bears_its_own_turns),
         cmocka_unit_test(back_to_back_is_no_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

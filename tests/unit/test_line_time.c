@@ -1,4 +1,7 @@
-/* Line time: characters, silences and requests, worked out by hand. */
+/* Line time: characters, silences and requests, worked out by hand.
+ *
+ * Planner and forecast stand on these, and so does the simulator's test of the forecast, which has
+ * arithmetic of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

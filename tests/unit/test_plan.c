@@ -371,6 +371,44 @@ static void random_units_keep_the_invariants(void **state)
     }
 }
 
+/* 10 000 points in 100 devices, and 1 000 on one unit: a few ten ms, asserted ten times looser. */
+static void large_plans_are_quick(void **state)
+{
+    (void)state;
+    enum { POINTS = 100, UNITS = 100 };
+    static struct profile_point points[POINTS];
+    static struct settings_point periods[POINTS];
+    static struct settings_device devices[UNITS];
+    struct profile profile = {.points = points, .point_count = POINTS, .max_registers = 125};
+    struct settings_line line = {.transport = TRANSPORT_TCP};
+    struct settings settings = {
+        .lines = &line, .line_count = 1, .devices = devices, .device_count = UNITS};
+    for (uint32_t i = 0; i < POINTS; i++) {
+        points[i] =
+            (struct profile_point){.function = FUNCTION_HOLDING, .address = (uint16_t)pick(600)};
+        periods[i].every_ms = i % 3 == 0 ? 1000 : i % 3 == 1 ? 10000 : 60000;
+    }
+    for (uint32_t i = 0; i < UNITS; i++)
+        devices[i] =
+            (struct settings_device){.profile = &profile, .points = periods, .unit = (uint8_t)i};
+    for (int round = 0; round < 2; round++) {
+        clock_t begun = clock();
+        struct plan *plan = plan_new(&settings);
+        double ms = (double)(clock() - begun) * 1e3 / CLOCKS_PER_SEC;
+        assert_non_null(plan);
+        print_message("%zu points, %zu reads in %.1f ms\n", POINTS * settings.device_count,
+                      plan->read_count, ms);
+        assert_true(ms < 1000);
+        check_reads(&settings, plan);
+        plan_free(plan);
+        settings.device_count = 10;
+        for (uint32_t i = 0; i < UNITS; i++) {
+            devices[i].unit = 1;
+            devices[i].base = (uint16_t)(600 * i);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)time(NULL);
@@ -386,6 +424,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_sensors_own_limit_is_kept),
         cmocka_unit_test(nothing_to_read_is_an_empty_plan),
         cmocka_unit_test(random_units_keep_the_invariants),
+        cmocka_unit_test(large_plans_are_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
