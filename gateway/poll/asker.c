@@ -162,7 +162,9 @@ void asker_ask(struct asker *asker, const struct transport_request *request, uin
             out->outcome = OUTCOME_LINK;
             return;
         }
+        mono_time begun = clock_mono();
         keep_gap(asker, gap_ms);
+        out->busy_ns += clock_mono().ns - begun.ns; /* nobody else may use the line in it */
         ask_once(asker, request, registers, out);
         if (is_answer(out->outcome) || atomic_load(&asker->stop))
             return;

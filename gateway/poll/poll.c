@@ -3,7 +3,8 @@
  * Runs in the line's thread; owns the buffers and what is remembered of each read. The usual case
  * is one request. A device that refuses registers between those it has (exception 2 or 3), or is
  * silent about them, is asked in parts from then on; a block of which some registers answered is
- * handed on with the quality of the failure at the points that did not. Never decides when. */
+ * handed on with the moment of the last answer, and the quality of the failure at the points that
+ * did not. Never decides when. */
 #include "gateway/poll/poll.h"
 
 #include <stdlib.h>
@@ -51,6 +52,7 @@ struct poll {
     size_t due_count;
     struct split_span *spans; /* only the hull of all that is due, unless it is taken apart */
     struct result *results;   /* [span] */
+    bool *good, *gap;         /* [span] while holes are looked for; gap: before it, not bridged */
     size_t span_count;
     bool failed; /* some of it */
     struct asked newest;
@@ -98,10 +100,12 @@ static bool take_reads(struct poll *poll, uint32_t line)
     poll->due = calloc(most_blocks + 1, sizeof *poll->due);
     poll->spans = calloc(most_points + 1, sizeof *poll->spans);
     poll->results = calloc(most_points + 1, sizeof *poll->results);
+    poll->good = calloc(most_points + 1, sizeof *poll->good);
+    poll->gap = calloc(most_points + 1, sizeof *poll->gap);
     poll->registers = calloc(most_registers + 1, sizeof *poll->registers);
     poll->values = calloc(most_points + 1, sizeof *poll->values);
     if (!poll->reads || !poll->served || !poll->due || !poll->spans || !poll->results ||
-        !poll->registers || !poll->values)
+        !poll->good || !poll->gap || !poll->registers || !poll->values)
         return false;
     uint64_t *served = poll->served;
     size_t at = 0;
@@ -142,6 +146,8 @@ void poll_free(struct poll *poll)
     free(poll->due);
     free(poll->spans);
     free(poll->results);
+    free(poll->good);
+    free(poll->gap);
     free(poll->registers);
     free(poll->values);
     free(poll);
@@ -159,7 +165,7 @@ const struct plan_read *poll_plan(const struct poll *poll, size_t read)
 
 uint16_t poll_holes(const struct poll *poll, size_t read)
 {
-    return poll->reads[read].split.count;
+    return poll->reads[read].split.cut_count;
 }
 
 /* ---- what is due ---- */
@@ -249,69 +255,95 @@ static bool is_refused(const struct asked *asked)
            (asked->exception == ILLEGAL_ADDRESS || asked->exception == ILLEGAL_VALUE);
 }
 
-static void tell_split(const struct poll *poll, const struct plan_read *read, size_t cut)
+/* What was found out about a range: told once, remembered until the end. */
+static void remember(struct poll *poll, struct read_state *read, size_t from, size_t to)
 {
     const struct plan_block *block = &poll->plan->blocks[poll->due[0]];
-    log_notice("line %s: %s (unit %u) does not take register %u to %u in one request: asked in "
-               "parts from now on",
-               poll->line->name, poll->settings->devices[block->device].name, read->unit,
-               poll->spans[cut - 1].end - 1, poll->spans[cut].first);
-}
-
-static void remember(struct poll *poll, struct read_state *read, size_t cut)
-{
-    if (split_cut(&read->split, poll->spans[cut].first))
-        tell_split(poll, read->plan, cut);
+    unsigned before = read->split.cut_count;
+    for (size_t i = from; i < to; i++)
+        poll->good[i] = poll->results[i].outcome == OUTCOME_OK;
+    split_remember(&read->split, poll->spans, from, to, poll->good, poll->gap);
+    if (read->split.cut_count > before)
+        log_notice("line %s: %s (unit %u) does not have all of registers %u to %u: asked in %u "
+                   "requests from now on",
+                   poll->line->name, poll->settings->devices[block->device].name, read->plan->unit,
+                   poll->spans[from].first, poll->spans[to - 1].end - 1,
+                   read->split.cut_count + 1U);
 }
 
 /* Divides a range that was refused until its parts answer or cannot be divided; true when any part
- * answered. Only then the place is remembered. */
-static bool divide(struct poll *poll, struct read_state *read, size_t from, size_t to)
+ * answered. */
+static bool divide(struct poll *poll, const struct plan_read *read, size_t from, size_t to)
 {
     bool any = false;
     size_t cut = split_choose(poll->spans, from, to);
     const size_t parts[][2] = {{from, cut}, {cut, to}};
+    poll->gap[cut] = split_bridges(poll->spans, cut - 1, cut + 1);
     for (size_t p = 0; p < 2; p++) {
-        if (ask(poll, read->plan, parts[p][0], parts[p][1]) == OUTCOME_OK)
+        if (ask(poll, read, parts[p][0], parts[p][1]) == OUTCOME_OK)
             any = true;
         else if (!is_refused(&poll->newest))
             break; /* it fell silent: no time for this now */
         else if (parts[p][1] - parts[p][0] > 1)
             any |= divide(poll, read, parts[p][0], parts[p][1]);
     }
-    if (any)
-        remember(poll, read, cut);
     return any;
+}
+
+/* A gap that was only divided on the way to the hole may be bridged after all. */
+static void try_gaps(struct poll *poll, const struct plan_read *read, size_t from, size_t to)
+{
+    for (size_t i = from + 1; i < to; i++) {
+        const struct result before[] = {poll->results[i - 1], poll->results[i]};
+        if (!poll->gap[i] || before[0].outcome != OUTCOME_OK || before[1].outcome != OUTCOME_OK)
+            continue;
+        poll->gap[i] = ask(poll, read, i - 1, i + 1) != OUTCOME_OK;
+        poll->results[i - 1] = before[0];
+        poll->results[i] = before[1];
+    }
+}
+
+static void find_holes(struct poll *poll, struct read_state *read, size_t from, size_t to)
+{
+    memset(poll->gap, 0, poll->span_count * sizeof *poll->gap);
+    if (!divide(poll, read->plan, from, to)) {
+        read->split_after = clock_after_ms(clock_mono(), SPLIT_AGAIN_MS);
+        return;
+    }
+    try_gaps(poll, read->plan, from, to);
+    remember(poll, read, from, to);
 }
 
 /* A unit that never answered this read may be one that is silent about registers it does not have:
  * does it answer for what lies before the first gap? Then it is asked without bridging any. */
-static void try_without_gaps(struct poll *poll, struct read_state *read, size_t from, size_t to)
+static void try_without_gaps(struct poll *poll, struct read_state *read)
 {
-    size_t cut = from + 1;
-    while (cut < to && !split_bridges(poll->spans, cut - 1, cut + 1))
+    size_t cut = 1;
+    while (cut < poll->span_count && !split_bridges(poll->spans, cut - 1, cut + 1))
         cut++;
-    if (cut == to || ask(poll, read->plan, from, cut) != OUTCOME_OK)
+    if (cut == poll->span_count || ask(poll, read->plan, 0, cut) != OUTCOME_OK)
         return;
-    for (size_t i = cut; i < to; i++) {
-        if (split_bridges(poll->spans, i - 1, i + 1))
-            remember(poll, read, i);
+    for (size_t from = 0, to = 1; to <= poll->span_count; to++) {
+        poll->gap[to - 1] = to > 1 && split_bridges(poll->spans, to - 2, to);
+        if (to < poll->span_count && !split_bridges(poll->spans, to - 1, to + 1))
+            continue;
+        if (from > 0)
+            (void)ask(poll, read->plan, from, to);
+        from = to;
     }
-    (void)ask(poll, read->plan, cut, to);
+    remember(poll, read, 0, poll->span_count);
 }
 
 /* What to do about a request that failed, beyond telling it. */
 static void look_into(struct poll *poll, struct read_state *read, size_t from, size_t to)
 {
-    mono_time now = clock_mono();
-    if (to - from < 2)
-        return;
-    if (is_refused(&poll->newest)) {
-        if (now.ns >= read->split_after.ns && !divide(poll, read, from, to))
-            read->split_after = clock_after_ms(now, SPLIT_AGAIN_MS);
-    } else if (poll->newest.outcome == OUTCOME_TIMEOUT && !read->good_once &&
+    bool divisible = to - from > 1 && !split_is_hole(&read->split, poll->spans[from].first);
+    if (divisible && is_refused(&poll->newest)) {
+        if (clock_mono().ns >= read->split_after.ns)
+            find_holes(poll, read, from, to);
+    } else if (divisible && poll->newest.outcome == OUTCOME_TIMEOUT && !read->good_once &&
                ++read->silent % SILENT_TRIES == 0) {
-        try_without_gaps(poll, read, from, to);
+        try_without_gaps(poll, read);
     }
 }
 
@@ -338,7 +370,7 @@ static void ask_parts(struct poll *poll, struct read_state *read)
 
 static void ask_all(struct poll *poll, struct read_state *read)
 {
-    if (read->split.count > 0) {
+    if (read->split.cut_count > 0) {
         ask_parts(poll, read);
     } else if (ask(poll, read->plan, 0, 1) == OUTCOME_OK) {
         read->good_once = true;

@@ -40,21 +40,41 @@ size_t split_spans(const struct settings *settings, const struct plan *plan, con
     return merged;
 }
 
-bool split_is_cut(const struct split *split, uint32_t address)
+static bool holds(const uint16_t *addresses, uint8_t count, uint32_t address)
 {
-    for (uint8_t i = 0; i < split->count; i++) {
-        if (split->cuts[i] == address)
+    for (uint8_t i = 0; i < count; i++) {
+        if (addresses[i] == address)
             return true;
     }
     return false;
 }
 
-bool split_cut(struct split *split, uint32_t address)
+bool split_is_cut(const struct split *split, uint32_t address)
 {
-    if (split->count == SPLIT_MAX)
-        return false;
-    split->cuts[split->count++] = (uint16_t)address;
-    return true;
+    return holds(split->cuts, split->cut_count, address);
+}
+
+bool split_is_hole(const struct split *split, uint32_t address)
+{
+    return holds(split->holes, split->hole_count, address);
+}
+
+static void add(uint16_t *addresses, uint8_t *count, uint32_t address)
+{
+    if (*count < SPLIT_MAX && !holds(addresses, *count, address))
+        addresses[(*count)++] = (uint16_t)address;
+}
+
+void split_remember(struct split *split, const struct split_span *spans, size_t from, size_t to,
+                    const bool *answered, const bool *gap)
+{
+    for (size_t i = from; i < to; i++) {
+        bool begins = i == from || answered[i] != answered[i - 1];
+        if (i > from && (begins || (answered[i] && gap[i])))
+            add(split->cuts, &split->cut_count, spans[i].first);
+        if (begins && !answered[i])
+            add(split->holes, &split->hole_count, spans[i].first);
+    }
 }
 
 size_t split_choose(const struct split_span *spans, size_t from, size_t to)

@@ -16,17 +16,23 @@ size_t split_spans(const struct settings *settings, const struct plan *plan, con
 
 enum { SPLIT_MAX = 16 };
 
-/* Where requests of a read must not go across: addresses that begin a request. */
+/* How a read is asked in parts: addresses that begin a request of their own, and of these the ones
+ * where the device has nothing at all. */
 struct split {
-    uint16_t cuts[SPLIT_MAX];
-    uint8_t count;
+    uint16_t cuts[SPLIT_MAX], holes[SPLIT_MAX];
+    uint8_t cut_count, hole_count;
 };
 
 /* True when a request must not go from the span before `address` into the one that begins there. */
 bool split_is_cut(const struct split *split, uint32_t address);
 
-/* False when there is no room for another one. */
-bool split_cut(struct split *split, uint32_t address);
+/* True when what begins there was refused register by register: dividing it is of no use. */
+bool split_is_hole(const struct split *split, uint32_t address);
+
+/* Remembers what was found out about spans[from] … spans[to - 1]: which of them answered, and
+ * before which of them a gap must not be bridged. What does not fit is forgotten. */
+void split_remember(struct split *split, const struct split_span *spans, size_t from, size_t to,
+                    const bool *answered, const bool *gap);
 
 /* Where to divide spans[from] … spans[to - 1] (two or more): the span that begins the second part.
  * Behind the widest gap; where there is none, in the middle. */

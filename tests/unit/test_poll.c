@@ -26,6 +26,14 @@ static struct device {
     size_t request_count;
 } device;
 
+static unsigned told; /* log lines */
+
+void log_notice(const char *format, ...)
+{
+    (void)format;
+    told++;
+}
+
 void asker_ask(struct asker *asker, const struct transport_request *request, uint32_t gap_ms,
                unsigned tries, uint16_t *registers, struct asked *out)
 {
@@ -116,6 +124,7 @@ static void build(const uint16_t *addresses, size_t count)
 {
     memset(&device, 0, sizeof device);
     memset(heard, 0, sizeof heard);
+    told = 0;
     profile = (struct profile){.points = points, .point_count = count};
     for (size_t i = 0; i < count; i++) {
         points[i] = (struct profile_point){.function = FUNCTION_HOLDING,
@@ -192,10 +201,11 @@ static void a_hole_is_found_in_one_poll(void **state)
     poll_once(0);
     assert_true(all_right(QUALITY_EXCEPTION));
     assert_true(device.request_count <= 7);
-    assert_true(poll_holes(engine, 0) > 0);
+    assert_int_equal(poll_holes(engine, 0), 1); /* the other gap can be bridged */
+    assert_int_equal(told, 1);
     poll_once(1);
     assert_true(all_right(QUALITY_EXCEPTION));
-    assert_int_equal(device.request_count, poll_holes(engine, 0) + 1);
+    assert_int_equal(device.request_count, 2);
     for (size_t i = 0; i < device.request_count; i++) {
         uint16_t first = device.requests[i].address;
         assert_false(first <= 13 && 13 < first + device.requests[i].count);
@@ -208,13 +218,14 @@ static void a_missing_point_fails_alone(void **state)
 {
     (void)state;
     build((const uint16_t[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
-    device.missing[5] = true;
+    device.missing[4] = device.missing[5] = true;
     poll_once(0);
     assert_true(all_right(QUALITY_EXCEPTION));
     poll_once(1);
     assert_true(all_right(QUALITY_EXCEPTION));
-    assert_true(device.request_count <= 4);
+    assert_int_equal(device.request_count, 3);
     assert_int_equal(heard[0].sample.count, 8);
+    assert_int_equal(told, 1);
     end();
 }
 
