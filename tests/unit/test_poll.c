@@ -12,6 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "gateway/log.h"
+
 enum { POINTS_MAX = 40, BLOCKS_MAX = 4, ADDRESSES = 200, REQUESTS_MAX = 64 };
 
 /* ---- the device ---- */
