@@ -15,7 +15,8 @@ enum {
     UNIT_LAST = 247,
     EARLY_LAST = 10,
     SETTINGS_MAX = 64,
-    PATIENCE_MAX_MS = 150,
+    PATIENCE_MS = 150, /* of all but the slowest sensors */
+    PATIENCE_EARLY_MS = 300,
     LISTEN_MS = 150, /* how much slower than the first a second sensor may be */
     GARBLED_TRIES = 3,
     REQUEST_CHARACTERS = 8,
@@ -102,10 +103,11 @@ struct probe_step *probe_steps(const struct settings_line *line,
     return steps;
 }
 
-uint32_t probe_patience_ms(const struct settings_line *line)
+uint32_t probe_patience_ms(const struct settings_line *line, bool early)
 {
+    uint32_t most = early ? PATIENCE_EARLY_MS : PATIENCE_MS;
     bool wire = line->transport == TRANSPORT_RTU;
-    return wire && line->timeout_ms > PATIENCE_MAX_MS ? PATIENCE_MAX_MS : line->timeout_ms;
+    return wire && line->timeout_ms > most ? most : line->timeout_ms;
 }
 
 int64_t probe_steps_ms(const struct settings_line *line, const struct probe_step *steps,
@@ -114,7 +116,7 @@ int64_t probe_steps_ms(const struct settings_line *line, const struct probe_step
     int64_t ns = 0;
     for (size_t i = 0; i < count; i++) {
         const struct serial *serial = &steps[i].serial;
-        int64_t own = probe_patience_ms(line) * INT64_C(1000000);
+        int64_t own = probe_patience_ms(line, steps[i].early) * INT64_C(1000000);
         if (serial->baud > 0)
             own +=
                 REQUEST_CHARACTERS * line_time_character_ns(serial) + line_time_silence_ns(serial);
@@ -178,7 +180,7 @@ bool probe_presence(const struct probe *probe, const struct probe_step *step,
     for (size_t i = 0; i < questions; i++) {
         struct probe_question question = {
             .request = {step->unit, life[i].function, life[i].address, 1,
-                        probe_patience_ms(probe->line)},
+                        probe_patience_ms(probe->line, step->early)},
             .serial = step->serial,
         };
         enum probe_presence presence = PROBE_GARBLED;

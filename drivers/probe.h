@@ -56,7 +56,7 @@ const struct profile *probe_catalogue_find(const struct probe_catalogue *catalog
 struct probe_step {
     struct serial serial; /* baud 0 on a line without a serial port */
     uint8_t unit;
-    bool early; /* a likely unit: looked at with more care */
+    bool early; /* a likely unit: looked at longer, and also for input registers */
 };
 
 /* All units 1 to 247 of a line at all usual serial settings, the likely ones first: units 1 to 10
@@ -66,7 +66,7 @@ struct probe_step *probe_steps(const struct settings_line *line,
                                const struct probe_catalogue *catalogue, size_t *count);
 
 /* How long to wait for any sign of life. */
-uint32_t probe_patience_ms(const struct settings_line *line);
+uint32_t probe_patience_ms(const struct settings_line *line, bool early);
 
 /* How long it takes when nobody answers. */
 int64_t probe_steps_ms(const struct settings_line *line, const struct probe_step *steps,

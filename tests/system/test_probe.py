@@ -7,13 +7,14 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
 import threading
 import time
 import tty
 
-from rig import BUILD, SOURCE, Rig, run_scenarios
+from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
 
 PROFILES = os.path.join(SOURCE, "config", "profiles")
 COVER = "name: cover, line: bus, unit: 3, profile: rs-dip-n01, every: 200ms"
@@ -78,7 +79,7 @@ def daemon():
     rig.start_daemon(known)
     rig.wait(lambda: (rig.api("/v1/lines") or {}).get("lines", [{}])[0].get("open"), 10, "it polls")
     before = rig.api("/v1/lines")["lines"][0]["counts"]
-    result = scan(rig, 9)
+    result = scan(rig, 11)
     after = rig.api("/v1/lines")["lines"][0]["counts"]
     polled = after["good"] - before["good"]
     rig.check("it goes through the daemon", result["daemon"] and not result["complete"], result)
@@ -201,7 +202,7 @@ def alone():
     tilt.start()
     config = rig.configure(["name: bus, transport: rtu, device: %s, serial: 9600 8N1" % tilt.path],
                            [COVER.replace("unit: 3", "unit: 9")])
-    result = scan(rig, 12, "-c", config, "--record", rig.path("t.txt"))
+    result = scan(rig, 18, "-c", config, "--record", rig.path("t.txt"))
     found = unit_of(result, 2)
     rig.check("the unit is found at its baud", not result["daemon"] and
               found.get("serial") == "4800 8N1", result)
@@ -247,5 +248,59 @@ def twins():
     rig.finish()
 
 
+def echo(master):
+    """An adapter that hears itself."""
+    try:
+        while True:
+            os.write(master, os.read(master, 64))
+    except OSError:
+        pass
+
+
+def serve_any_unit(listener):
+    """A Modbus TCP server that takes no notice of the unit: register a holds a."""
+    try:
+        connection, _ = listener.accept()
+        while request := connection.recv(12):
+            address, count = request[8] << 8 | request[9], request[10] << 8 | request[11]
+            data = b"".join((address + i & 0xffff).to_bytes(2, "big") for i in range(count))
+            connection.sendall(request[:4] + (3 + len(data)).to_bytes(2, "big") + request[6:8] +
+                               bytes([len(data)]) + data)
+    except OSError:
+        pass
+
+
+def odd():
+    """Lines on which a scan makes no sense say so at once."""
+    rig = Rig("probe-odd")
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    listener = socket.create_server(("127.0.0.1", 0))
+    for target, argument in ((echo, master), (serve_any_unit, listener)):
+        threading.Thread(target=target, args=(argument,), daemon=True).start()
+    config = rig.configure(
+        ["name: loop, transport: rtu, device: %s" % os.ttyname(slave),
+         "name: plc, transport: tcp, host: 127.0.0.1, port: %d" % listener.getsockname()[1],
+         "name: nowhere, transport: tcp, host: 127.0.0.1, port: %d" % free_port(),
+         "name: unplugged, transport: rtu, device: %s" % rig.path("none"), *bus(rig)], [COVER])
+    for line, words in (("loop", "echo"), ("plc", "takes no notice of the unit"),
+                        ("nowhere", "refused"), ("unplugged", "No such file")):
+        begun = time.monotonic()
+        status, text, err = run(rig, "probe", line, "--scan", "-c", config)
+        rig.check("%s: %s" % (line, words), status == 1 and
+                  words in " ".join((text + err).split()), text + err)
+        rig.check("%s: at once" % line, time.monotonic() - begun < 8)
+    rig.start_sim(rig.configure(bus(rig), [COVER], name="sim.yaml"), "--no-line-time")
+    process = subprocess.Popen(ctl(rig, "--format", "json", "probe", "bus", "--scan", "-c", config),
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    time.sleep(3)
+    rig.end("sim")                     # the adapter is pulled out
+    result = json.loads(process.communicate(timeout=20)[0])
+    rig.check("an adapter that is pulled out ends the scan", process.returncode == 1 and
+              result["why"] and not result["complete"], result)
+    rig.check("what was found until then is shown", unit_of(result, 3).get("devices"), result)
+    rig.finish()
+
+
 if __name__ == "__main__":
-    run_scenarios({"daemon": daemon, "api": api, "alone": alone, "twins": twins})
+    run_scenarios({"daemon": daemon, "api": api, "alone": alone, "twins": twins, "odd": odd})
