@@ -91,8 +91,8 @@ static void check_line_keys(const struct loader *loader, const struct node *node
                     "a line of transport rtu-over-tcp needs the key \"port\"");
 }
 
-/* True when the two cannot, or should not, live together; said once a line. */
-static bool lines_clash(const struct loader *loader, size_t earlier, size_t later)
+/* True when the two cannot live together; when they only should not, it is said once. */
+static bool lines_clash(const struct loader *loader, size_t earlier, size_t later, bool *warned)
 {
     const struct settings_line *a = &loader->settings->lines[earlier];
     const struct settings_line *b = &loader->settings->lines[later];
@@ -113,20 +113,24 @@ static bool lines_clash(const struct loader *loader, size_t earlier, size_t late
     if (!tcp || !is_same_host(a->host, b->host) || a->port != b->port)
         return false;
     bool bus = a->transport == TRANSPORT_RTU_OVER_TCP && b->transport == TRANSPORT_RTU_OVER_TCP;
+    if (*warned && !bus)
+        return false;
+    *warned = true;
     diagnostics_add(loader->reader.out, bus ? SEVERITY_ERROR : SEVERITY_WARNING,
                     tree_member(node, "host")->place,
                     "%s port %u already belongs to line \"%s\" (line %u); %s put the devices on "
                     "one line",
                     b->host, b->port, a->name == NULL ? "?" : a->name, a->place.line,
                     bus ? "it is one bus:" : "many gateways take only one connection,");
-    return true;
+    return bus;
 }
 
 static void check_lines(const struct loader *loader)
 {
     for (size_t i = 0; i < loader->settings->line_count; i++) {
         check_line_keys(loader, loader->line_nodes[i], &loader->settings->lines[i]);
-        for (size_t earlier = 0; earlier < i && !lines_clash(loader, earlier, i);)
+        bool warned = false;
+        for (size_t earlier = 0; earlier < i && !lines_clash(loader, earlier, i, &warned);)
             earlier++;
     }
 }
