@@ -87,7 +87,7 @@ static double add_read(const struct settings *settings, const struct plan *plan,
 
 static void put_duration(char *text, size_t size, double ms)
 {
-    if (ms < 1000)
+    if (ms < 999.5)
         snprintf(text, size, "%.3gms", ms);
     else if (ms < 120000)
         snprintf(text, size, "%.3gs", ms / 1000);
