@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "drivers/line_time.h"
 #include "drivers/transport_debt.h"
@@ -226,11 +225,13 @@ static ssize_t discard(struct transport *t)
     return total;
 }
 
-/* Reads and discards until nothing has come for quiet_ns, at most for a timeout. False when the
- * link is gone. */
+/* Reads and discards until nothing has come for quiet_ns, at most for a timeout, if that is longer
+ * than a silence. False when the link is gone. */
 static bool drain(struct transport *t, int64_t quiet_ns)
 {
     mono_time limit = clock_after_ms(clock_mono(), t->timeout_ms);
+    mono_time silent = after_ns(t->quiet_since, t->silence_ns);
+    limit = limit.ns > silent.ns ? limit : silent;
     for (;;) {
         mono_time until = after_ns(t->quiet_since, quiet_ns);
         until = until.ns < limit.ns ? until : limit;
@@ -255,16 +256,8 @@ static bool drain(struct transport *t, int64_t quiet_ns)
 /* Keeps the silence and throws away what came in uninvited. False when the link is gone. */
 static bool make_quiet(struct transport *t)
 {
-    mono_time start = after_ns(t->quiet_since, t->silence_ns);
-    if (start.ns > clock_mono().ns) {
-        struct timespec moment = {.tv_sec = start.ns / 1000000000,
-                                  .tv_nsec = start.ns % 1000000000};
-        while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &moment, NULL) == EINTR) {
-        }
-    }
     t->unasked = false;
-    ssize_t got = discard(t);
-    bool quiet = got > 0 ? drain(t, t->silence_ns) : got == 0;
+    bool quiet = drain(t, t->silence_ns);
     t->units[t->asked].noise.foreign += t->unasked;
     return quiet;
 }
