@@ -7,9 +7,10 @@
  * COUNT garbage frames (or late answers) together; no line time. What a register holds names its
  * unit, table and address, so a value from elsewhere shows itself. Two things no Modbus master can
  * tell are left out: noise that has the right CRC (one in 65536 by chance; over TCP, which has
- * none, the right header), and answers later than the product reckons with. Late is up to LATE_MS
- * here, not the seconds of the product. Prints what it counted; exit 1 when anything was wrong. */
-enum { TIMEOUT_MS = 20, LATE_MS = 400 };
+ * none, the right header), and answers later than the product reckons with: LATE_MS here, not its
+ * seconds. None is later than LATEST_MS; between the two is room for a machine that stands still (a
+ * pty's bytes wait for a kernel thread). Prints what it counted; exit 1 when anything was wrong. */
+enum { TIMEOUT_MS = 20, LATEST_MS = 300, LATE_MS = 1000 };
 #define TRANSPORT_LATE_WIRE_MS    LATE_MS
 #define TRANSPORT_LATE_NETWORK_MS LATE_MS
 #define TRANSPORT_BODY_MIN_MS     5
@@ -27,6 +28,7 @@ enum {
     BURST = 60,    /* garbage frames between two times of peace */
     CYCLES_MAX = 3,
     QUEUE = 64,
+    STALL_MS = 20,
     LINES_MAX = 256,
 };
 
@@ -50,7 +52,7 @@ struct line {
     struct reply queue[QUEUE];
     size_t queued;
     mono_time free; /* when the last reply has been given */
-    long outcomes[5], wrong, unasked, worst_cycles;
+    long outcomes[5], wrong, unasked, worst_cycles, stalls;
 };
 
 static atomic_long met_all;
@@ -215,7 +217,7 @@ static void answer(struct line *line, const uint8_t *received)
         mono_time begin = line->free.ns > now.ns ? line->free : now;
         reply->due = clock_after_ms(begin, delay_ms);
         /* Later than is reckoned with: lost, like one in twenty. */
-        if (fate == 7 || clock_ms_between(now, reply->due) > LATE_MS * 3 / 4) {
+        if (fate == 7 || clock_ms_between(now, reply->due) > LATEST_MS) {
             return;
         }
         line->free = reply->due;
@@ -235,6 +237,17 @@ static void send_due(struct line *line)
     }
 }
 
+/* The machine stood still: nobody knows how late what is here would be. It is lost. */
+static void lose_all(struct line *line)
+{
+    uint8_t rest[512];
+    line->stalls++;
+    line->queued = 0;
+    struct pollfd fd = {.fd = line->peer.fd, .events = POLLIN};
+    while (poll(&fd, 1, 0) > 0 && read(line->peer.fd, rest, sizeof rest) > 0) {
+    }
+}
+
 /* Serves one connection, or the pty, to its end. */
 static void serve(struct line *line)
 {
@@ -248,7 +261,14 @@ static void serve(struct line *line)
         }
         struct timespec wait = {.tv_nsec = wait_ns % 1000000000, .tv_sec = wait_ns / 1000000000};
         struct pollfd fd = {.fd = line->peer.fd, .events = POLLIN};
-        if (ppoll(&fd, 1, &wait, NULL) > 0) {
+        mono_time expected = {clock_mono().ns + wait_ns};
+        int ready = ppoll(&fd, 1, &wait, NULL);
+        if (line->mode == MODE_LATE && clock_ms_between(expected, clock_mono()) > STALL_MS) {
+            have = 0;
+            lose_all(line);
+            continue;
+        }
+        if (ready > 0) {
             ssize_t got = read(line->peer.fd, request + have, wanted_bytes - have);
             if (got <= 0) {
                 return;
@@ -411,7 +431,7 @@ static void finish(struct line *line)
 static long tell(const struct line *lines, size_t count, enum transport_kind kind)
 {
     static const char *const names[] = {"rtu", "tcp", "rtu-over-tcp"};
-    long met = 0, wrong = 0, worst = 0, unasked = 0, outcomes[5] = {0};
+    long met = 0, wrong = 0, worst = 0, unasked = 0, stalls = 0, outcomes[5] = {0};
     for (size_t i = 0; i < count; i++) {
         if (lines[i].peer.kind != kind) {
             continue;
@@ -419,6 +439,7 @@ static long tell(const struct line *lines, size_t count, enum transport_kind kin
         met += lines[i].met;
         wrong += lines[i].wrong;
         unasked += lines[i].unasked;
+        stalls += lines[i].stalls;
         worst = lines[i].worst_cycles > worst ? lines[i].worst_cycles : worst;
         for (size_t o = 0; o < 5; o++) {
             outcomes[o] += lines[i].outcomes[o];
@@ -428,6 +449,9 @@ static long tell(const struct line *lines, size_t count, enum transport_kind kin
            "link %ld",
            names[kind], met, wrong, outcomes[OUTCOME_OK], outcomes[OUTCOME_TIMEOUT], unasked,
            outcomes[OUTCOME_EXCEPTION], outcomes[OUTCOME_GARBLED], outcomes[OUTCOME_LINK]);
+    if (stalls > 0) {
+        printf(", %ld stalls", stalls);
+    }
     printf(worst > 0 ? ", well after %ld cycles\n" : "\n", worst);
     return wrong + (worst > CYCLES_MAX) + (met == 0) + outcomes[OUTCOME_LINK];
 }
