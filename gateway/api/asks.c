@@ -3,8 +3,9 @@
  *
  * Main thread. Owns the requests that wait and the timer that looks whether their line has
  * answered; the line's own thread asks. Takes nothing but reads (functions 1 to 4): this is no way
- * to write to a sensor. One question a line at a time, bounded in time, and forgotten when the
- * client goes away. Never waits itself. */
+ * to write to a sensor. One question a line at a time and bounded in time: libevent does not look
+ * at a connection while its request is answered, so one of a client that has gone away ends by
+ * itself. Never waits itself. */
 #include "gateway/api/internal.h"
 
 #include <stdarg.h>
