@@ -201,21 +201,27 @@ static void probe_with(struct asker *asker, const struct line_question *question
     asker->quiet_since = clock_mono();
 }
 
+/* A port that does not take its own setting back is closed; then it is opened with it. */
+static void restore_serial(struct asker *asker)
+{
+    char ignored[200];
+    while (!transport_set_serial(asker->transport, &asker->line->serial, ignored, sizeof ignored) &&
+           transport_is_open(asker->transport))
+        transport_close(asker->transport);
+}
+
 void asker_probe(struct asker *asker, const struct line_question *question,
                  struct line_answer *answer)
 {
-    char *why = answer->why;
     bool other = question->serial.baud != 0;
     *answer = (struct line_answer){.outcome = OUTCOME_LINK};
-    if (!link_up(asker, why, sizeof answer->why))
+    if (!link_up(asker, answer->why, sizeof answer->why))
         return;
     if (!other ||
-        transport_set_serial(asker->transport, &question->serial, why, sizeof answer->why))
+        transport_set_serial(asker->transport, &question->serial, answer->why, sizeof answer->why))
         probe_with(asker, question, answer);
-    char ignored[200];
-    if (other &&
-        !transport_set_serial(asker->transport, &asker->line->serial, ignored, sizeof ignored))
-        transport_close(asker->transport); /* it opens as configured */
+    if (other)
+        restore_serial(asker);
 }
 
 struct transport_noise asker_noise(const struct asker *asker, uint8_t unit)
