@@ -20,6 +20,7 @@ struct probe_port {
     struct transport *transport;  /* then */
     struct settings_line current; /* with the serial settings that transport has now */
     FILE *record;                 /* NULL: no transcript */
+    struct serial recorded;       /* the last settings that stand in it */
     struct serial refused;        /* the last settings that the port does not take */
     uint32_t questions, link_failures;
     char why[200]; /* why no more can be asked; "" when somebody has had enough */

@@ -215,6 +215,19 @@ static bool line_is_usable(struct probe_port *port, const struct probe_question 
     return false;
 }
 
+static void record(struct probe_port *port, const struct probe_question *question,
+                   const struct probe_answer *answer)
+{
+    const struct serial *serial = &question->serial;
+    if (!port->record)
+        return;
+    if (serial->baud && !is_same(serial, &port->recorded))
+        fprintf(port->record, "# serial %u %u%c%u\n", serial->baud, serial->data_bits,
+                serial->parity, serial->stop_bits);
+    port->recorded = *serial;
+    transcript_write(port->record, port->line.transport, question, answer);
+}
+
 bool probe_port_ask(void *context, const struct probe_question *question,
                     struct probe_answer *answer)
 {
@@ -231,8 +244,7 @@ bool probe_port_ask(void *context, const struct probe_question *question,
         pause_ms(REST_STEP_MS);
     }
     port->questions++;
-    if (port->record)
-        transcript_write(port->record, port->line.transport, question, answer);
+    record(port, question, answer);
     if (!line_is_usable(port, question, answer))
         return false;
     if (answer->outcome == OUTCOME_LINK && port->line.transport == TRANSPORT_RTU)

@@ -224,6 +224,8 @@ def alone():
     said = [mark + " ".join("%02X" % byte for byte in frame) for mark, frame in
             (("> ", asked + tilt.crc(asked)), ("< ", tilt.answer(asked + tilt.crc(asked))))]
     rig.check("it holds what was said", "\n".join(said) in "\n".join(lines), lines[-5:])
+    rig.check("and at which settings", lines.index("# serial 9600 8N1") <
+              lines.index("# serial 4800 8N1") < lines.index(said[0]), lines[:5])
     tilt.stop = True
     rig.finish()
 
