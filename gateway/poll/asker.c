@@ -213,13 +213,13 @@ static void restore_serial(struct asker *asker)
 void asker_probe(struct asker *asker, const struct line_question *question,
                  struct line_answer *answer)
 {
-    bool other = question->serial.baud != 0;
+    const struct serial *other = question->serial.baud != 0 ? &question->serial : NULL;
     *answer = (struct line_answer){.outcome = OUTCOME_LINK};
     if (!link_up(asker, answer->why, sizeof answer->why))
         return;
-    if (!other ||
-        transport_set_serial(asker->transport, &question->serial, answer->why, sizeof answer->why))
-        probe_with(asker, question, answer);
+    if (other && !transport_set_serial(asker->transport, other, answer->why, sizeof answer->why))
+        return;
+    probe_with(asker, question, answer);
     if (other)
         restore_serial(asker);
 }
