@@ -91,7 +91,8 @@ enum ctl_exit probe_port_open(struct probe_port *port, const struct ctl *ctl,
         return code;
     if (settings)
         return open_own(port, settings, name);
-    fprintf(stderr, "lifelinectl: no daemon answers, and the configuration has errors\n");
+    fprintf(stderr, "lifelinectl: no daemon answers, and the configuration cannot be used (-c "
+                    "names another):\n");
     return CTL_FINDING;
 }
 

@@ -57,36 +57,40 @@ static json_t *values_text(const json_t *values)
     return shown;
 }
 
+static bool all_fit(const json_t *devices)
+{
+    bool fit = json_array_size(devices) > 0;
+    for (size_t i = 0; i < json_array_size(devices); i++)
+        fit = fit && json_is_true(json_object_get(json_array_get(devices, i), "fits"));
+    return fit;
+}
+
 static json_t *model_text(const json_t *unit)
 {
     const json_t *models = json_object_get(unit, "models");
     const json_t *devices = json_object_get(unit, "devices");
     size_t count = json_array_size(models);
+    if (strcmp(text_of(unit, "answer"), "ok") != 0)
+        return json_string("");
     if (count == 1)
         return json_string(text_of(json_array_get(models, 0), "profile"));
     if (count > 1)
         return json_sprintf("one of %zu, see below", count);
-    if (json_array_size(devices) > 0)
+    if (all_fit(devices))
         return json_sprintf("%s%s", text_of(json_array_get(devices, 0), "profile"),
                             json_array_size(devices) > 1 ? " and others" : "");
-    return json_string(strcmp(text_of(unit, "answer"), "ok") == 0 ? "unknown" : "");
+    return json_string("unknown");
 }
 
 static json_t *devices_text(const json_t *unit)
 {
     const json_t *devices = json_object_get(unit, "devices");
-    bool fits = true;
-    size_t index;
-    json_t *device;
-    json_array_foreach(devices, index, device) fits =
-        fits && json_is_true(json_object_get(device, "fits"));
+    const char *verdict = all_fit(devices) ? ", fits" : ", does not fit";
     if (json_array_size(devices) == 0)
         return json_string("");
     return json_sprintf("%s%s%s", text_of(json_array_get(devices, 0), "name"),
                         json_array_size(devices) > 1 ? " and others" : "",
-                        strcmp(text_of(unit, "answer"), "ok") != 0 ? ""
-                        : fits                                     ? ", fits"
-                                                                   : ", does not fit");
+                        strcmp(text_of(unit, "answer"), "ok") == 0 ? verdict : "");
 }
 
 static void show_units(const json_t *units)
