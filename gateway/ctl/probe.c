@@ -72,6 +72,7 @@ static void look_for_models(struct hunt *hunt, struct probe_unit *unit, json_t *
 static void report_unit(struct hunt *hunt, struct probe_unit *unit)
 {
     json_t *report = probe_report_unit(unit);
+    probe_text_looking(unit);
     bool configured = look_at_devices(hunt, unit, report);
     if (unit->presence == PROBE_THERE && !configured && hunt->complete)
         look_for_models(hunt, unit, report);
@@ -80,6 +81,7 @@ static void report_unit(struct hunt *hunt, struct probe_unit *unit)
     json_array_append_new(hunt->units, report);
     hunt->seen[unit->unit] = true;
     hunt->found += unit->presence != PROBE_SILENT;
+    probe_text_progress_end();
 }
 
 /* The configured units, each once, at the line's own settings. */
@@ -131,7 +133,6 @@ static void scan(struct hunt *hunt)
         probe_text_progress(&steps[i], i, count, hunt->found);
         hunt->complete = probe_presence(&hunt->probe, &steps[i], &unit);
         if (hunt->complete && unit.presence == PROBE_THERE) {
-            probe_text_progress_end();
             report_unit(hunt, &unit);
         } else if (unit.presence == PROBE_GARBLED &&
                    hunt->garbled[unit.unit].presence == PROBE_SILENT) {

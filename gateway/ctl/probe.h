@@ -64,6 +64,7 @@ void probe_report_advice(json_t *unit, const struct settings_line *line);
 /* probe_text.c: for people */
 void probe_text_show(const json_t *result);
 void probe_text_progress(const struct probe_step *step, size_t done, size_t count, size_t found);
+void probe_text_looking(const struct probe_unit *unit);
 void probe_text_progress_end(void);
 
 #endif

@@ -25,6 +25,14 @@ void probe_text_progress(const struct probe_step *step, size_t done, size_t coun
     fflush(stderr);
 }
 
+void probe_text_looking(const struct probe_unit *unit)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[Klooking at what unit %u is", unit->unit);
+    fflush(stderr);
+}
+
 void probe_text_progress_end(void)
 {
     if (isatty(STDERR_FILENO))
