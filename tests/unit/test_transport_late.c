@@ -143,6 +143,51 @@ static void test_the_next_question(void **state)
     peer_stop(&peer);
 }
 
+static void read_block(struct transport *transport, uint16_t address, uint16_t count,
+                       enum outcome expected)
+{
+    struct transport_request request = {1, FUNCTION_HOLDING, address, count, 0};
+    uint16_t registers[125] = {0};
+    uint8_t exception = 0;
+    char why[128] = "";
+    assert_int_equal(transport_read(transport, &request, registers, &exception, why, sizeof why),
+                     expected);
+    for (uint16_t i = 0; expected == OUTCOME_OK && i < count; i++) {
+        assert_int_equal(registers[i], address + i);
+    }
+}
+
+/* What it costs to have lost one answer: nothing when the next question is of another length, one
+ * question for a part of a block, every question twice for a single register. */
+static void test_price(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t late, next;
+        int requests, requests_then;
+    } cases[] = {{10, 4, 1, 1}, {10, 10, 2, 1}, {1, 1, 2, 2}, {1, 2, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct peer peer;
+        peer_start(&peer, TRANSPORT_RTU, seed);
+        struct settings_line line = peer_line(&peer, 100);
+        struct transport *transport = transport_new(&line);
+        peer.delay_ms = 150;
+        peer.behaviour = PEER_LATE;
+        read_block(transport, 300, cases[i].late, OUTCOME_TIMEOUT);
+        peer.behaviour = PEER_GOOD;
+        peer.requests = 0;
+        read_block(transport, 700, cases[i].next, OUTCOME_OK);
+        assert_int_equal(peer.requests, cases[i].requests);
+        peer.requests = 0;
+        read_block(transport, 800, cases[i].late, OUTCOME_OK);
+        assert_int_equal(peer.requests, cases[i].requests_then);
+        assert_int_equal(transport_noise(transport, 1).foreign, 0);
+        assert_true(cases[i].late == 1 || transport_noise(transport, 1).late == 1);
+        transport_free(transport);
+        peer_stop(&peer);
+    }
+}
+
 /* A whole answer of this unit that nobody waits for, or one with a wrong CRC. */
 static void send_straggler(struct peer *peer, uint8_t unit, bool whole)
 {
@@ -226,9 +271,13 @@ int main(int argc, char **argv)
     seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)clock_wall().ms;
     trial_count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : trial_count;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_late_rtu),
-        cmocka_unit_test(test_late_tcp),          cmocka_unit_test(test_late_rtu_over_tcp),
-        cmocka_unit_test(test_always_late),       cmocka_unit_test(test_stragglers),
+        cmocka_unit_test(test_price),
+        cmocka_unit_test(test_the_next_question),
+        cmocka_unit_test(test_late_rtu),
+        cmocka_unit_test(test_late_tcp),
+        cmocka_unit_test(test_late_rtu_over_tcp),
+        cmocka_unit_test(test_always_late),
+        cmocka_unit_test(test_stragglers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
