@@ -16,7 +16,7 @@ WINDOW_S = 20                       # all periods below are whole parts of it
 LINES = {
     "slow-level": ("4800 8N1", [("press-level-a", "1s"), ("press-level-a", "1s"),
                                 ("rs-dip-n01", "500ms"), ("rs-dip-n01", "2s")]),
-    "slow-meter": ("4800 8N2", [("tuf-2000", "2s"), ("rs-gyl-n01", "1s")]),
+    "slow-meter": ("4800 8E1", [("tuf-2000", "2s"), ("rs-gyl-n01", "1s")]),
     "rain": ("9600 8N1", [("xm9505-rain", "500ms"), ("sht20", "250ms"), ("sht20", "2s"),
                           ("rs-ws-n01", "1s"), ("submersible-level-a", "500ms")]),
     "heat": ("9600 8N1", [("tuf-2000-heat", "2s"), ("l-mag", "1s"), ("urm14", "500ms")]),

@@ -216,7 +216,7 @@ def check_holes(rig, line, rows):
         bad = {p: failed(device, p) for p in points}
         rig.check("%s%s: what it has is read, after at most %d polls" % (line, device, bad_rows),
                   all(n <= bad_rows and count > 10 for n, count in bad.values()), bad)
-        said = [s for s in log_lines(rig, line + device) if "in one request" in s]
+        said = [s for s in log_lines(rig, line + device) if "does not have all" in s]
         rig.check("%s%s: and said once" % (line, device),
                   len(said) == (device != "-fine"), said)
     for point in (5, 6):
