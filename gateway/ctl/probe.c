@@ -20,7 +20,7 @@ struct hunt {
     bool seen[UNITS_MAX];                 /* reported: it needs no look at other settings */
     struct probe_unit garbled[UNITS_MAX]; /* the first garbled answer, in a scan */
     size_t found;
-    bool complete;
+    bool scan, complete;
     json_t *units;
 };
 
@@ -45,8 +45,9 @@ static bool look_at_devices(struct hunt *hunt, const struct probe_unit *unit, js
             note(hunt, unit, device->profile);
             hunt->complete = probe_read(&hunt->probe, unit, device->base, profile, &reading);
         }
-        json_array_append_new(json_object_get(report, "devices"),
-                              probe_report_device(device, reading.profile ? &reading : NULL));
+        json_array_append_new(
+            json_object_get(report, "devices"),
+            probe_report_device(device, profile != NULL, reading.profile ? &reading : NULL));
         fit = fit && reading.verdict != PROBE_UNFIT;
         probe_reading_free(&reading);
     }
@@ -77,7 +78,7 @@ static void report_unit(struct hunt *hunt, struct probe_unit *unit)
     if (unit->presence == PROBE_THERE && !configured && hunt->complete)
         look_for_models(hunt, unit, report);
     json_object_set_new(report, "garbled", json_integer(unit->garbled));
-    probe_report_advice(report, &hunt->port.line);
+    probe_report_advice(report, &hunt->port.line, hunt->scan);
     json_array_append_new(hunt->units, report);
     hunt->seen[unit->unit] = true;
     hunt->found += unit->presence != PROBE_SILENT;
@@ -230,6 +231,7 @@ static void look(struct hunt *hunt, const struct ctl *ctl)
     struct probe_port *port = &hunt->port;
     hunt->probe = (struct probe){probe_port_ask, port, &port->line, &hunt->catalogue};
     hunt->complete = true;
+    hunt->scan = ctl->scan;
     hunt->units = json_array();
     if (ctl->scan)
         scan(hunt);

@@ -55,11 +55,12 @@ json_t *probe_report_serial(const struct serial *serial);
 
 /* One unit; what is configured for it and what fits are added to it. */
 json_t *probe_report_unit(const struct probe_unit *unit);
-json_t *probe_report_device(const struct probe_device *device, const struct probe_reading *reading);
+json_t *probe_report_device(const struct probe_device *device, bool known,
+                            const struct probe_reading *reading);
 json_t *probe_report_model(const struct probe_reading *reading);
 
 /* Adds what a person should know or do about it, in words, as "advice". */
-void probe_report_advice(json_t *unit, const struct settings_line *line);
+void probe_report_advice(json_t *unit, const struct settings_line *line, bool scanned);
 
 /* probe_text.c: for people */
 void probe_text_show(const json_t *result);

@@ -66,10 +66,12 @@ static json_t *values_of(const struct probe_reading *reading)
     return values;
 }
 
-json_t *probe_report_device(const struct probe_device *device, const struct probe_reading *reading)
+json_t *probe_report_device(const struct probe_device *device, bool known,
+                            const struct probe_reading *reading)
 {
     bool fits = reading && reading->verdict != PROBE_UNFIT;
-    const char *why = reading ? reading->why : "there is no such profile here";
+    const char *unread = known ? "it does not answer" : "there is no such profile here";
+    const char *why = reading ? reading->why : unread;
     return json_pack("{s:s, s:s, s:i, s:b, s:s?, s:o}", "name", device->name, "profile",
                      device->profile, "base", device->base, "fits", fits, "why", fits ? NULL : why,
                      "values", reading ? values_of(reading) : json_array());
@@ -114,7 +116,7 @@ static void advise_on_devices(json_t *unit, int number)
         advise(unit, "no profile fits unit %d: look at the nameplate and its register map", number);
 }
 
-void probe_report_advice(json_t *unit, const struct settings_line *line)
+void probe_report_advice(json_t *unit, const struct settings_line *line, bool scanned)
 {
     int number = (int)json_integer_value(json_object_get(unit, "unit"));
     const char *answer = json_string_value(json_object_get(unit, "answer"));
@@ -131,10 +133,9 @@ void probe_report_advice(json_t *unit, const struct settings_line *line)
                "address, another parity, or the wiring; unplug all but one and probe again",
                number);
     } else if (strcmp(answer, "none") == 0) {
-        advise(unit,
-               "unit %d does not answer: power, wiring (A and B), address or baud; --scan "
-               "looks for it",
-               number);
+        advise(unit, "unit %d does not answer%s", number,
+               scanned ? " at any usual setting: power, wiring (A and B) or address"
+                       : ": power, wiring (A and B), address or baud; --scan looks for it");
     } else if (json_integer_value(json_object_get(unit, "garbled")) >= GARBLED_OFTEN) {
         advise(unit, "answers of unit %d were garbled: two sensors of that address, or the wiring",
                number);
