@@ -36,6 +36,7 @@ enum {
     REQUEST_MAX_LENGTH = FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH,
     LAST_SERIAL_UNIT = 247,
     ECHO_MIN_LENGTH = 5,
+    HURRIED_MAX = 2, /* from then on a unit is not asked right after a part: it needs to rest */
 };
 
 /* It owes nothing any more when an answer proves it; when for late_max_ms it was not asked and none
@@ -56,7 +57,7 @@ struct transport {
     struct transport_link link;
     uint32_t line_timeout_ms;
     uint32_t timeout_ms; /* of the request under way */
-    int64_t character_ns, silence_ns;
+    int64_t character_ns, silence_ns, gap_ns;
     mono_time quiet_since; /* the line carries nothing from here on, as far as we know */
     uint16_t transaction;
     uint8_t asked; /* the unit that was asked last */
@@ -71,6 +72,7 @@ struct exchange {
     uint8_t sent[REQUEST_MAX_LENGTH];
     size_t sent_length;
     const uint8_t *answer; /* from the unit on; NULL when none came from this unit */
+    bool after_part;       /* a part of it has been asked for just before */
     char *why;
     size_t why_size;
 };
@@ -159,6 +161,11 @@ bool transport_set_serial(struct transport *transport, const struct serial *seri
     return true;
 }
 
+void transport_set_gap(struct transport *transport, uint32_t gap_ms)
+{
+    transport->gap_ns = gap_ms * INT64_C(1000000);
+}
+
 struct transport_noise transport_noise(const struct transport *transport, uint8_t unit)
 {
     return transport->units[unit].noise;
@@ -225,18 +232,25 @@ static ssize_t discard(struct transport *t)
     return total;
 }
 
+/* What is kept before a request. */
+static int64_t pause_ns(const struct transport *t)
+{
+    return t->gap_ns > t->silence_ns ? t->gap_ns : t->silence_ns;
+}
+
 /* Reads and discards until nothing has come for quiet_ns, at most for a timeout, if that is longer
- * than a silence. False when the link is gone. */
+ * than the pause before a request. False when the link is gone. */
 static bool drain(struct transport *t, int64_t quiet_ns)
 {
     mono_time limit = clock_after_ms(clock_mono(), t->timeout_ms);
-    mono_time silent = after_ns(t->quiet_since, t->silence_ns);
+    mono_time silent = after_ns(t->quiet_since, pause_ns(t));
     limit = limit.ns > silent.ns ? limit : silent;
     for (;;) {
         mono_time until = after_ns(t->quiet_since, quiet_ns);
         until = until.ns < limit.ns ? until : limit;
         switch (transport_link_wait(&t->link, until)) {
         case LINK_EVENT_READY:
+            errno = EIO; /* readable, and nothing there */
             if (discard(t) <= 0) {
                 return false;
             }
@@ -257,7 +271,7 @@ static bool drain(struct transport *t, int64_t quiet_ns)
 static bool make_quiet(struct transport *t)
 {
     t->unasked = false;
-    bool quiet = drain(t, t->silence_ns);
+    bool quiet = drain(t, pause_ns(t));
     t->units[t->asked].noise.foreign += t->unasked;
     return quiet;
 }
@@ -288,18 +302,6 @@ static enum outcome garbled(const struct transport *t, struct exchange *x, const
     return reason != NULL ? fail(x, OUTCOME_GARBLED, reason) : OUTCOME_GARBLED;
 }
 
-/* A whole answer that this unit owed from before. */
-static bool is_late(const struct transport *t, const struct exchange *x)
-{
-    const uint8_t *frame = t->inbox.bytes;
-    if (is_tcp(t) || frame[0] != x->request->unit || frame[1] & 0x80 ||
-        transport_frame_rtu_whole(frame, t->inbox.frame_length) == 0) {
-        return false;
-    }
-    uint16_t kind = transport_debt_answer_kind(frame);
-    return transport_debt_may_be(&t->units[frame[0]].debt, kind);
-}
-
 static enum frame_verdict judge(struct transport *t, struct exchange *x)
 {
     x->answer = t->inbox.bytes + (is_tcp(t) ? FRAME_MBAP_LENGTH : 0);
@@ -308,7 +310,10 @@ static enum frame_verdict judge(struct transport *t, struct exchange *x)
                                               t->inbox.frame_length, x->why, x->why_size)
                   : transport_frame_rtu_check(x->request, t->inbox.bytes, t->inbox.frame_length,
                                               x->why, x->why_size);
-    return verdict == FRAME_WRONG && is_late(t, x) ? FRAME_FOREIGN : verdict;
+    const struct transport_debt *debt = &t->units[x->request->unit].debt;
+    bool late = verdict == FRAME_WRONG && !is_tcp(t) && x->answer[0] == x->request->unit &&
+                transport_debt_is_late(debt, x->answer, t->inbox.frame_length);
+    return late ? FRAME_FOREIGN : verdict;
 }
 
 /* Counts a frame that is not for this request. True when another unit owed it: that says nothing
@@ -430,12 +435,6 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x)
     return outcome;
 }
 
-static int64_t idle_ms(const struct transport_debt *debt)
-{
-    mono_time last = debt->heard.ns > debt->asked.ns ? debt->heard : debt->asked;
-    return clock_ms_between(last, clock_mono());
-}
-
 static void forgive(struct transport *t, struct transport_debt *debt)
 {
     if (debt->owed == 0) {
@@ -443,10 +442,10 @@ static void forgive(struct transport *t, struct transport_debt *debt)
     }
     (void)discard(t); /* for the stragglers; a lost link shows when we ask */
     bool settled = debt->settled >= DEBT_SETTLED_READS;
-    if (settled && idle_ms(debt) < t->timeout_ms) {
+    if (settled && transport_debt_idle_ms(debt, clock_mono()) < t->timeout_ms) {
         (void)drain(t, t->timeout_ms * INT64_C(1000000));
     }
-    if (idle_ms(debt) >= (settled ? t->timeout_ms : late_max_ms(t))) {
+    if (transport_debt_idle_ms(debt, clock_mono()) >= (settled ? t->timeout_ms : late_max_ms(t))) {
         transport_debt_clear(debt);
     }
 }
@@ -457,7 +456,7 @@ static bool is_answer(enum outcome outcome)
 }
 
 /* Asks for a part of what is wanted when the answer to the whole could be a late one: what comes
- * for the part proves that nothing is owed. False when the unit did not answer. */
+ * for the part proves that nothing is owed. False when the whole is not to be asked for now. */
 static bool prove(struct transport *t, struct exchange *x, struct transport_debt *debt,
                   enum outcome *outcome)
 {
@@ -470,13 +469,18 @@ static bool prove(struct transport *t, struct exchange *x, struct transport_debt
     x->request = &part;
     *outcome = ask_rtu(t, x);
     x->request = whole;
+    x->after_part = is_answer(*outcome);
     if (*outcome == OUTCOME_OK) {
         transport_debt_clear(debt);
     } else if (*outcome == OUTCOME_EXCEPTION) { /* its own, or a late one */
         debt->whole_only = true;
         transport_debt_add_kind(debt, transport_debt_kind(&part));
     }
-    return is_answer(*outcome);
+    if (x->after_part && debt->hurried >= HURRIED_MAX) {
+        *outcome = fail(x, OUTCOME_TIMEOUT, "not asked so soon after the last time");
+        return false;
+    }
+    return x->after_part;
 }
 
 /* Asks once more than answers are owed; only the last one counts. What was owed has come before, or
@@ -507,6 +511,7 @@ static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct t
 static enum outcome read_rtu(struct transport *t, struct exchange *x)
 {
     struct unit_state *unit = &t->units[x->request->unit];
+    transport_inbox_clear(&t->inbox);
     forgive(t, &unit->debt);
     if (unit->debt.owed >= DEBT_MAX) {
         return fail(x, OUTCOME_TIMEOUT, "not asked: its late answers may still come");
@@ -517,6 +522,9 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
     enum outcome outcome = OUTCOME_OK;
     if (prove(t, x, &unit->debt, &outcome)) {
         outcome = ask_debtor(t, x, &unit->debt);
+        if (x->after_part) {
+            unit->debt.hurried = outcome == OUTCOME_TIMEOUT ? unit->debt.hurried + 1u : 0;
+        }
     }
     if (is_answer(outcome)) {
         int64_t reply_ms = clock_ms_between(unit->debt.asked, t->quiet_since);

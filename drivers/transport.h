@@ -1,15 +1,15 @@
 /* One Modbus master on one line: RTU on a serial port, Modbus TCP, or RTU frames over TCP.
  *
- * libmodbus 3.1.6 inside. Belongs to one thread. Unit, function, length, CRC and transaction id of
- * an answer are checked before a register is handed out. Over TCP no late answer is taken for the
- * next one. RTU has no such number: there it holds for answers up to five seconds late, ten behind
- * a network (two timeouts if that is longer); one that is later still may be handed out for another
- * question to the same unit, with the same function and count (see transport.c). Never writes to a
- * sensor, never retries. The process ignores SIGPIPE.
+ * Belongs to one thread. Unit, function, length, CRC and transaction id of an answer are checked
+ * before a register is handed out. libmodbus 3.1.6 sets up the serial port. Over TCP no late answer
+ * is taken for the next one. RTU has no such number: there it holds for answers up to five seconds
+ * late, ten behind a network (two timeouts if that is longer); one that is later still may be
+ * handed out for another question to the same unit, with the same function and count (see
+ * transport.c). Never writes to a sensor, never retries. The process ignores SIGPIPE.
  *
- * A call blocks for about the line's timeout: a connect one more, the rest of a frame that has
- * begun its time on the line; only a unit that owes late answers is asked up to three times in one
- * call. */
+ * A call blocks for about the timeout: a connect one more, the rest of a frame that has begun its
+ * time on the line. A unit that owes late answers is asked for a part of what is wanted before, or
+ * up to three times in one call. */
 #ifndef LIFELINE_TRANSPORT_H
 #define LIFELINE_TRANSPORT_H
 
@@ -50,8 +50,9 @@ bool transport_is_open(const struct transport *transport);
  * discrete inputs). *exception is the Modbus exception code after OUTCOME_EXCEPTION; why (for a log
  * line) is filled for everything but OK.
  *
- * After OUTCOME_LINK the line is closed. Modbus TCP also closes after a timeout or garbage. The
- * next read opens it again; to wait before that is the caller's business. An RTU unit that was
+ * After OUTCOME_LINK the line is closed. Modbus TCP also closes after a timeout or garbage, and
+ * both network transports after each call where the line says close_between_polls. The next read
+ * opens it again; to wait before that is the caller's business. An RTU unit that was
  * silent three times rests until no late answer of it is expected any more, that long
  * after it was last asked or heard: OUTCOME_TIMEOUT at once. */
 enum outcome transport_read(struct transport *transport, const struct transport_request *request,
@@ -62,6 +63,10 @@ enum outcome transport_read(struct transport *transport, const struct transport_
  * again). Nothing on TCP. False with a reason when the port does not take them. */
 bool transport_set_serial(struct transport *transport, const struct serial *serial, char *why,
                           size_t why_size) __attribute__((warn_unused_result));
+
+/* From the next request on at least so much silence is kept before each, also between those that
+ * one call makes. 0 = what the line needs. */
+void transport_set_gap(struct transport *transport, uint32_t gap_ms);
 
 /* What has come for this unit beside its answers, since the transport was made. */
 struct transport_noise {

@@ -33,6 +33,19 @@ bool transport_debt_may_be(const struct transport_debt *debt, uint16_t kind)
     return debt->kind_count > DEBT_KINDS;
 }
 
+bool transport_debt_is_late(const struct transport_debt *debt, const uint8_t *frame, size_t length)
+{
+    bool exception = (frame[1] & 0x80) != 0;
+    return !exception && transport_frame_rtu_whole(frame, length) > 0 &&
+           transport_debt_may_be(debt, transport_debt_answer_kind(frame));
+}
+
+int64_t transport_debt_idle_ms(const struct transport_debt *debt, mono_time now)
+{
+    mono_time last = debt->heard.ns > debt->asked.ns ? debt->heard : debt->asked;
+    return clock_ms_between(last, now);
+}
+
 void transport_debt_add_kind(struct transport_debt *debt, uint16_t kind)
 {
     if (transport_debt_may_be(debt, kind)) {

@@ -3,6 +3,7 @@
 #define LIFELINE_TRANSPORT_DEBT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "drivers/clock.h"
@@ -22,6 +23,7 @@ struct transport_debt {
     uint8_t owed;       /* answers that may still come, each of one of the kinds */
     uint8_t stragglers; /* of them came uninvited since it was asked */
     uint8_t settled;    /* reads in a row that went well */
+    uint8_t hurried;    /* times in a row that it was silent when asked right after a part */
     bool whole_only;    /* it refused to give a part of a block */
 };
 
@@ -31,6 +33,12 @@ uint16_t transport_debt_answer_kind(const uint8_t *frame); /* from its unit on *
 
 /* May an answer of this kind be a late one? */
 bool transport_debt_may_be(const struct transport_debt *debt, uint16_t kind);
+
+/* Is a frame that does not fit the question a whole answer that was owed? */
+bool transport_debt_is_late(const struct transport_debt *debt, const uint8_t *frame, size_t length);
+
+/* Since it was last asked or heard uninvited. */
+int64_t transport_debt_idle_ms(const struct transport_debt *debt, mono_time now);
 
 /* A question of this kind has got no valid answer; `owed` grows up to max. */
 void transport_debt_add(struct transport_debt *debt, uint16_t kind, uint8_t max);

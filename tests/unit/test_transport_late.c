@@ -188,6 +188,41 @@ static void test_price(void **state)
     }
 }
 
+/* A sensor that is deaf for a while after each answer: asked for a part and the whole in one breath
+ * it must not fall silent for good. With its gap told it misses nothing. */
+static void test_deaf_after_answer(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, TRANSPORT_RTU, seed);
+    struct settings_line line = peer_line(&peer, 60);
+    struct transport *transport = transport_new(&line);
+    int lost[3] = {0};
+    for (int round = 0; round < 3; round++) {
+        transport_set_gap(transport, round < 2 ? 0 : 40);
+        peer.behaviour = PEER_MUTE;
+        read_block(transport, 300, 10, OUTCOME_TIMEOUT);
+        peer.behaviour = PEER_DEAF_FOR;
+        peer.delay_ms = 30;
+        struct transport_request request = {1, FUNCTION_HOLDING, 300, 10, 0};
+        uint16_t registers[10];
+        uint8_t exception = 0;
+        char why[128] = "";
+        peer_sleep_ms(40);
+        while (lost[round] < 10 && transport_read(transport, &request, registers, &exception, why,
+                                                  sizeof why) != OUTCOME_OK) {
+            lost[round]++;
+            peer_sleep_ms(40);
+        }
+        transport->units[1].debt.hurried = round < 1 ? transport->units[1].debt.hurried : 0;
+    }
+    assert_int_equal(lost[0], 3);
+    assert_int_equal(lost[1], 1); /* it has learnt */
+    assert_int_equal(lost[2], 0);
+    transport_free(transport);
+    peer_stop(&peer);
+}
+
 /* A whole answer of this unit that nobody waits for, or one with a wrong CRC. */
 static void send_straggler(struct peer *peer, uint8_t unit, bool whole)
 {
@@ -271,13 +306,11 @@ int main(int argc, char **argv)
     seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)clock_wall().ms;
     trial_count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : trial_count;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_price),
-        cmocka_unit_test(test_the_next_question),
-        cmocka_unit_test(test_late_rtu),
-        cmocka_unit_test(test_late_tcp),
-        cmocka_unit_test(test_late_rtu_over_tcp),
-        cmocka_unit_test(test_always_late),
-        cmocka_unit_test(test_stragglers),
+        cmocka_unit_test(test_deaf_after_answer), cmocka_unit_test(test_price),
+
+        cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_late_rtu),
+        cmocka_unit_test(test_late_tcp),          cmocka_unit_test(test_late_rtu_over_tcp),
+        cmocka_unit_test(test_always_late),       cmocka_unit_test(test_stragglers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

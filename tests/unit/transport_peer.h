@@ -36,15 +36,16 @@ enum behaviour {
     PEER_LONG,        /* four bytes too many behind the right answer */
     PEER_ECHO,        /* the request itself */
     PEER_ECHO_THEN_GOOD,
-    PEER_GARBAGE, /* six random bytes, then the right answer */
-    PEER_FOREIGN, /* RTU another unit's, TCP another transaction's answer, then the right one */
-    PEER_TWICE,   /* the right answer two times */
-    PEER_PIECES,  /* in pieces of 16 bytes, 2 ms or delay_ms apart */
-    PEER_FLIP,    /* one bit of the right answer is wrong */
-    PEER_NOISE,   /* 1 to 40 random bytes that begin like the right answer */
-    PEER_CHATTER, /* other answers than the right one for a whole second */
-    PEER_CLOSE,   /* closes instead of answering (sockets) */
-    PEER_LATE,    /* after delay_ms */
+    PEER_GARBAGE,  /* six random bytes, then the right answer */
+    PEER_FOREIGN,  /* RTU another unit's, TCP another transaction's answer, then the right one */
+    PEER_TWICE,    /* the right answer two times */
+    PEER_PIECES,   /* in pieces of 16 bytes, 2 ms or delay_ms apart */
+    PEER_FLIP,     /* one bit of the right answer is wrong */
+    PEER_NOISE,    /* 1 to 40 random bytes that begin like the right answer */
+    PEER_CHATTER,  /* other answers than the right one for a whole second */
+    PEER_CLOSE,    /* closes instead of answering (sockets) */
+    PEER_LATE,     /* after delay_ms */
+    PEER_DEAF_FOR, /* hears nothing until delay_ms after its last answer */
     PEER_SOMETIMES_LATE, /* one in six after 1 to delay_ms, the others at once; one in twelve never
                           */
 };
@@ -56,7 +57,8 @@ struct peer {
     int keep_open;  /* the pty's slave, so that the master lives on without the transport */
     char device[64];
     uint16_t port;
-    unsigned seed; /* the thread's own */
+    unsigned seed;      /* the thread's own */
+    mono_time answered; /* likewise */
     atomic_int behaviour, delay_ms, requests, connections;
     atomic_bool stop;
     pthread_t thread;
@@ -167,6 +169,10 @@ static inline void peer_serve(struct peer *peer, const uint8_t *received, size_t
     frame[0] = (uint8_t)(frame[0] + (behaviour == PEER_WRONG_UNIT));
     frame[1] = (uint8_t)(behaviour == PEER_WRONG_FUNCTION ? 7 - frame[1] : frame[1]);
     size_t total = peer_wrap(peer, received, frame, length, whole);
+    if (behaviour == PEER_DEAF_FOR &&
+        clock_ms_between(peer->answered, clock_mono()) < peer->delay_ms) {
+        return;
+    }
     peer_delay(peer, behaviour);
     if (behaviour == PEER_MUTE || behaviour == PEER_CLOSE ||
         (behaviour == PEER_SOMETIMES_LATE && rand_r(&peer->seed) % 12 == 0)) {
@@ -220,6 +226,7 @@ static inline void peer_serve(struct peer *peer, const uint8_t *received, size_t
         return;
     }
     peer_send(peer, whole, behaviour == PEER_SHORT ? total / 2 : total);
+    peer->answered = clock_mono();
     if (behaviour == PEER_TWICE) {
         peer_send(peer, whole, total);
     }
