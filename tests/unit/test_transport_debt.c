@@ -1,5 +1,8 @@
 /* What a unit owes, without any line: which answers can be mistaken for a late one, and which part
- * of a question cannot. */
+ * of a question cannot.
+ *
+ * The kinds are function and byte count; what the transport makes of them on real lines stands in
+ * test_transport_late.c, and in masses in tests/fault/line.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
