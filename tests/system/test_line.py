@@ -135,7 +135,7 @@ def comeback():
     time.sleep(4)
     rig.write("script.yaml", "- { for: 20s, device: unit-2, fault: mute }\n")
     rig.processes["sim"].send_signal(signal.SIGHUP)
-    mute, steps, seen = time.monotonic(), [], None
+    mute, mute_ms, steps, seen = time.monotonic(), now_ms(), [], None
     while time.monotonic() < mute + 40 and seen is None:
         unit = units_of(rig, "bus")["unit-2"]
         at = time.monotonic() - mute
@@ -153,6 +153,11 @@ def comeback():
     rig.check("it rests no more", not units_of(rig, "bus")["unit-2"]["resting"])
     deliver(rig, 60)
     rows = good_rows(rig)
+    bad = sorted({t - mute_ms for device, _, t, _, quality, _ in rig.readings()
+                  if device == "unit-2" and quality == "timeout"})
+    stale = [t - mute_ms for t in rows["unit-2"] if 100 < t - mute_ms < 19900]
+    rig.check("its silence is told after %s ms, and no value after it" % (bad and bad[0]),
+              bad and 0 < bad[0] <= 3 * 500 and not stale, (bad[:3], stale[:3]))
     times = [t for t in rows["unit-2"] if back + 500 <= t < back + 5500]
     rig.check("and has its old pace (%d rows in 5 s)" % len(times), 9 <= len(times) <= 11,
               sorted(times))
