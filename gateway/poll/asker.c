@@ -157,6 +157,7 @@ void asker_ask(struct asker *asker, const struct transport_request *request, uin
                unsigned tries, uint16_t *registers, struct asked *out)
 {
     *out = (struct asked){.outcome = OUTCOME_LINK};
+    transport_set_gap(asker->transport, gap_ms); /* between two requests of one call, too */
     for (unsigned i = 0; i < tries; i++) {
         if (!link_up(asker, out->why, sizeof out->why)) {
             out->outcome = OUTCOME_LINK;

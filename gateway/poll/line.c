@@ -242,7 +242,7 @@ static void take_turn(struct line *line, const struct schedule_turn *turn)
     bool retry = schedule_may_retry(&line->schedule, turn->entry);
     if (!poll_read(line->poll, turn->entry, entry->tick, turn->extra, retry, &polled))
         return;
-    schedule_done(&line->schedule, turn, polled.answered, polled.now, polled.busy_ns / 1000000);
+    schedule_done(&line->schedule, turn, polled.answer, polled.now, polled.busy_ns / 1000000);
     tell_pace(line, poll_plan(line->poll, turn->entry));
 }
 

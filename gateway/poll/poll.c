@@ -62,9 +62,9 @@ struct poll {
     unsigned tries;
     struct tally requests;
     int64_t busy_ns;
-    bool answered;
-    uint16_t *registers;  /* of the hull */
-    struct value *values; /* of a block */
+    enum schedule_answer answer; /* the best of all requests */
+    uint16_t *registers;         /* of the hull */
+    struct value *values;        /* of a block */
 };
 
 /* Makes room for a block in what is read with one request. */
@@ -208,7 +208,8 @@ static void prepare(struct poll *poll, bool retry)
     poll->span_count = 1;
     poll->first = hull.first;
     poll->busy_ns = 0;
-    poll->answered = poll->failed = false;
+    poll->answer = SCHEDULE_SILENT;
+    poll->failed = false;
     memset(&poll->requests, 0, sizeof poll->requests);
 }
 
@@ -227,6 +228,21 @@ static void spread(struct poll *poll, size_t from, size_t to)
         poll->results[i] = (struct result){poll->newest.outcome, poll->newest.exception};
 }
 
+static enum schedule_answer answer_of(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+    case OUTCOME_EXCEPTION:
+    case OUTCOME_LINK:
+        return SCHEDULE_ANSWERED;
+    case OUTCOME_GARBLED:
+        return SCHEDULE_GARBLED;
+    case OUTCOME_TIMEOUT:
+        return SCHEDULE_SILENT;
+    }
+    return SCHEDULE_SILENT;
+}
+
 /* Asks for spans[from] … spans[to - 1] in one request and writes down how it went. */
 static enum outcome ask(struct poll *poll, const struct plan_read *read, size_t from, size_t to)
 {
@@ -239,8 +255,8 @@ static enum outcome ask(struct poll *poll, const struct plan_read *read, size_t 
               poll->registers + (first - poll->first), newest);
     tally_request(&poll->requests, newest->outcome, newest->round_trip_us);
     poll->busy_ns += newest->busy_ns;
-    poll->answered |= newest->outcome == OUTCOME_OK || newest->outcome == OUTCOME_EXCEPTION ||
-                      newest->outcome == OUTCOME_LINK;
+    enum schedule_answer answer = answer_of(newest->outcome);
+    poll->answer = answer < poll->answer ? answer : poll->answer;
     if (newest->outcome != OUTCOME_OK) {
         poll->failed = true;
         memcpy(poll->why, newest->why, sizeof poll->why);
@@ -360,7 +376,7 @@ static void ask_parts(struct poll *poll, struct read_state *read)
             read->good_once = true;
         else
             look_into(poll, read, from, to);
-        if (!poll->answered) {
+        if (poll->answer != SCHEDULE_ANSWERED) {
             spread(poll, to, poll->span_count);
             return;
         }
@@ -485,6 +501,6 @@ bool poll_read(struct poll *poll, size_t index, uint64_t tick, bool whole, bool 
     ledger_poll(poll->ledger, read->plan->unit, &poll->requests,
                 asker_noise(poll->asker, read->plan->unit), poll->busy_ns, asker_is_up(poll->asker),
                 now);
-    *out = (struct polled){poll->answered, poll->busy_ns, now};
+    *out = (struct polled){poll->answer, poll->busy_ns, now};
     return true;
 }

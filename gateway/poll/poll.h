@@ -19,7 +19,7 @@ const struct plan_read *poll_plan(const struct poll *poll, size_t read);
 
 /* How a poll went, for the schedule. */
 struct polled {
-    bool answered; /* the unit said anything at all, or the link was down, which is not its fault */
+    enum schedule_answer answer; /* a link that is down is not the unit's fault: ANSWERED */
     int64_t busy_ns;
     mono_time now;
 };

@@ -9,6 +9,7 @@ enum {
     PATIENCE = 2,     /* failures in a row that change nothing yet, of a unit that is trusted */
     TRUSTED = 8,      /* good answers in a row after which a unit that came back is trusted */
     REST_FACTOR = 20, /* what rests takes at most 1/20 of the line, all of it together */
+    GARBLED_REST = 2, /* periods: a bus is to be well within three of them after a disturbance */
     NS_PER_MS = 1000000,
 };
 
@@ -156,8 +157,8 @@ static int64_t count_resting(const struct schedule *schedule, bool *well)
     return resting;
 }
 
-static void failed(struct schedule *schedule, struct schedule_entry *entry, mono_time now,
-                   int64_t cost_ms)
+static void failed(struct schedule *schedule, struct schedule_entry *entry, bool garbled,
+                   mono_time now, int64_t cost_ms)
 {
     struct schedule_unit *unit = entry->of;
     bool well;
@@ -169,6 +170,8 @@ static void failed(struct schedule *schedule, struct schedule_entry *entry, mono
     int64_t resting = count_resting(schedule, &well);
     /* Where nobody answers there is nobody to protect: each is asked as if it were the only one. */
     int64_t rest_ms = cost_ms * REST_FACTOR * (well ? resting : 1);
+    if (garbled && rest_ms > GARBLED_REST * entry->every_ms)
+        rest_ms = GARBLED_REST * entry->every_ms;
     if (rests) {
         unit->trust = 0;
         unit->rest_until = clock_after_ms(now, rest_ms);
@@ -192,13 +195,13 @@ static void answered_again(struct schedule *schedule, const struct schedule_unit
         schedule->units[u].rest_until = now;
 }
 
-void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, bool answered,
-                   mono_time now, int64_t cost_ms)
+void schedule_done(struct schedule *schedule, const struct schedule_turn *turn,
+                   enum schedule_answer answer, mono_time now, int64_t cost_ms)
 {
     struct schedule_entry *entry = &schedule->entries[turn->entry];
     struct schedule_unit *unit = entry->of;
-    if (!answered) {
-        failed(schedule, entry, now, cost_ms);
+    if (answer != SCHEDULE_ANSWERED) {
+        failed(schedule, entry, answer == SCHEDULE_GARBLED, now, cost_ms);
     } else {
         if (unit_rests(unit))
             answered_again(schedule, unit, now);

@@ -60,10 +60,16 @@ void schedule_start(struct schedule *schedule, struct schedule_entry *entries,
  * is not, unless that is late by more than its period. */
 struct schedule_turn schedule_next(const struct schedule *schedule, mono_time now);
 
-/* The turn was taken, and the unit answered (anything at all) or not; cost_ms: line time it took.
- */
-void schedule_done(struct schedule *schedule, const struct schedule_turn *turn, bool answered,
-                   mono_time now, int64_t cost_ms);
+/* What came of a turn. */
+enum schedule_answer {
+    SCHEDULE_ANSWERED, /* anything right, a refusal too */
+    SCHEDULE_GARBLED,  /* somebody speaks: it rests two of its periods at most */
+    SCHEDULE_SILENT,
+};
+
+/* The turn was taken; cost_ms: line time it took. */
+void schedule_done(struct schedule *schedule, const struct schedule_turn *turn,
+                   enum schedule_answer answer, mono_time now, int64_t cost_ms);
 
 /* Not before that moment, although nothing stands in its way: for reads without a pause. */
 void schedule_defer(struct schedule *schedule, size_t entry, mono_time until);

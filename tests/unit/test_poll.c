@@ -187,7 +187,7 @@ static void one_request_is_enough(void **state)
 {
     (void)state;
     build((const uint16_t[]){10, 11, 14, 20}, 4);
-    assert_true(poll_once(0).answered);
+    assert_int_equal(poll_once(0).answer, SCHEDULE_ANSWERED);
     assert_int_equal(device.request_count, 1);
     assert_int_equal(device.requests[0].address, 10);
     assert_int_equal(device.requests[0].count, 11);
@@ -236,7 +236,7 @@ static void who_refuses_everything_is_not_divided_for_ever(void **state)
     (void)state;
     build((const uint16_t[]){0, 1, 2, 3, 4, 5, 6, 7}, 8);
     device.refuses = true;
-    assert_true(poll_once(0).answered);
+    assert_int_equal(poll_once(0).answer, SCHEDULE_ANSWERED);
     assert_int_equal(heard[0].sample.count, 0);
     assert_int_equal(heard[0].sample.failure, QUALITY_EXCEPTION);
     assert_int_equal(poll_holes(engine, 0), 0);
@@ -274,7 +274,7 @@ static void a_dead_unit_costs_one_request(void **state)
     poll_once(0);
     device.dead = true;
     for (uint64_t tick = 1; tick < 20; tick++) {
-        assert_false(poll_once(tick).answered);
+        assert_int_equal(poll_once(tick).answer, SCHEDULE_SILENT);
         assert_int_equal(device.request_count, 1);
         assert_int_equal(heard[0].sample.failure, QUALITY_TIMEOUT);
     }

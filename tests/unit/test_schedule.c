@@ -20,7 +20,8 @@ struct stage {
     struct schedule_unit units[ENTRIES_MAX];
     size_t count;
     mono_time now;
-    bool dead[256]; /* [unit] */
+    bool dead[256];               /* [unit] */
+    enum schedule_answer failure; /* of the dead */
     uint32_t polls[ENTRIES_MAX], failed[ENTRIES_MAX];
     int64_t dead_ms;
     int64_t worst_late_ms;
@@ -33,6 +34,8 @@ static void add(struct stage *stage, uint8_t unit, int64_t every_ms)
 
 static void begin(struct stage *stage)
 {
+    if (stage->failure == SCHEDULE_ANSWERED)
+        stage->failure = SCHEDULE_SILENT;
     schedule_start(&stage->schedule, stage->entries, stage->units, stage->count, stage->now);
 }
 
@@ -52,7 +55,8 @@ static size_t step(struct stage *stage)
     stage->dead_ms += dead ? cost_ms : 0;
     stage->polls[turn.entry]++;
     stage->failed[turn.entry] += dead;
-    schedule_done(&stage->schedule, &turn, !dead, stage->now, cost_ms);
+    schedule_done(&stage->schedule, &turn, dead ? stage->failure : SCHEDULE_ANSWERED, stage->now,
+                  cost_ms);
     return turn.entry;
 }
 
@@ -147,7 +151,8 @@ static void one_read_that_fails_rests_alone(void **state)
         bool bad = turn.entry == 2;
         stage.now = clock_after_ms(stage.now, bad ? DEAD_MS : COST_MS);
         stage.polls[turn.entry]++;
-        schedule_done(&stage.schedule, &turn, !bad, stage.now, bad ? DEAD_MS : COST_MS);
+        schedule_done(&stage.schedule, &turn, bad ? SCHEDULE_SILENT : SCHEDULE_ANSWERED, stage.now,
+                      bad ? DEAD_MS : COST_MS);
     }
     assert_true(stage.polls[2] < 600000 / 20 / DEAD_MS + 5);
     assert_true(schedule_rests(&stage.schedule, 2));
@@ -177,6 +182,25 @@ static void who_comes_back_is_seen_within_a_step(void **state)
     play(&stage, 60000);
     assert_in_range(stage.polls[4], 59, 61);
     assert_int_equal(stage.schedule.slipped, slipped); /* its rest was no overload */
+}
+
+/* Garbage for a while, from a neighbour's drive or a second master. */
+static void who_was_garbled_is_well_within_three_periods(void **state)
+{
+    (void)state;
+    struct stage stage = {.now = {0}, .failure = SCHEDULE_GARBLED};
+    for (uint8_t i = 0; i < 10; i++)
+        add(&stage, i, 1000);
+    stage.dead[4] = true;
+    begin(&stage);
+    play(&stage, 600000);
+    for (int i = 0; i < 10; i++)
+        assert_true(i == 4 || stage.polls[i] >= 595);
+    assert_true(stage.polls[4] < 600 / 2);
+    stage.dead[4] = false;
+    forget(&stage);
+    play(&stage, 3000);
+    assert_true(stage.polls[4] >= 1);
 }
 
 /* The cable is cut and mended: when the first one answers all are asked. */
@@ -334,6 +358,7 @@ int main(void)
         cmocka_unit_test(the_dead_take_a_twentieth),
         cmocka_unit_test(one_read_that_fails_rests_alone),
         cmocka_unit_test(who_comes_back_is_seen_within_a_step),
+        cmocka_unit_test(who_was_garbled_is_well_within_three_periods),
         cmocka_unit_test(a_whole_line_comes_back_at_once),
         cmocka_unit_test(a_flapping_unit_is_not_trusted),
         cmocka_unit_test(what_is_wanted_goes_first),
