@@ -22,7 +22,7 @@ struct draft {
 
 struct work {
     const struct settings *settings;
-    uint32_t *devices;       /* their indices, by line and unit */
+    uint64_t *devices;       /* by unit; the index is the lower half */
     struct plan_item *items; /* of one unit and function */
     struct draft *drafts;
     struct plan *plan;
@@ -35,7 +35,6 @@ static int compare(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
-/* qsort has no room for the settings, so what is sorted is line, unit and device in one number. */
 static int compare_keys(const void *left, const void *right)
 {
     return compare(*(const uint64_t *)left, *(const uint64_t *)right);
@@ -44,26 +43,17 @@ static int compare_keys(const void *left, const void *right)
 static int compare_items(const void *left, const void *right)
 {
     const struct plan_item *a = left, *b = right;
-    int order = compare(a->read, b->read);
-    if (order == 0)
-        order = compare(a->device, b->device);
-    if (order == 0)
-        order = compare(a->every_ms, b->every_ms);
-    return order != 0 ? order : compare(a->point, b->point);
+    return compare(a->read, b->read) ?: compare(a->device, b->device)
+               ?: compare(a->layer.every_ms, b->layer.every_ms) ?: compare(a->point, b->point);
 }
 
 static int compare_drafts(const void *left, const void *right)
 {
     const struct plan_block *a = &((const struct draft *)left)->block;
     const struct plan_block *b = &((const struct draft *)right)->block;
-    int order = compare(a->device, b->device);
-    if (order == 0)
-        order = compare(a->function, b->function);
-    if (order == 0)
-        order = compare(a->address, b->address);
-    if (order == 0)
-        order = compare(a->every_ms, b->every_ms);
-    return order != 0 ? order : compare(a->points[0], b->points[0]);
+    return compare(a->device, b->device) ?: compare(a->function, b->function)
+               ?: compare(a->address, b->address) ?: compare(a->every_ms, b->every_ms)
+               ?: compare(a->points[0], b->points[0]);
 }
 
 /* Of drafts in their final order. */
@@ -71,10 +61,8 @@ static int compare_in_reads(const void *left, const void *right)
 {
     const struct draft *a = *(const struct draft *const *)left;
     const struct draft *b = *(const struct draft *const *)right;
-    int order = compare(a->read, b->read);
-    if (order == 0)
-        order = compare(a->block.address, b->block.address);
-    return order != 0 ? order : (a > b) - (a < b);
+    return compare(a->read, b->read) ?: compare(a->block.address, b->block.address)
+               ?: (a > b) - (a < b);
 }
 
 static uint32_t request_cap(const struct profile *profile, enum function function)
@@ -91,21 +79,18 @@ static size_t collect_items(const struct settings *settings, uint32_t index, enu
 {
     const struct settings_device *device = &settings->devices[index];
     const struct profile *profile = device->profile;
-    int64_t overhead_ns = line_time_overhead_ns(&settings->lines[device->line], profile);
+    struct plan_span span = {.cap = request_cap(profile, function),
+                             .overhead_ns =
+                                 line_time_overhead_ns(&settings->lines[device->line], profile)};
     size_t count = 0;
     for (size_t i = 0; i < profile->point_count; i++) {
-        const struct profile_point *point = &profile->points[i];
-        if (point->function != function)
+        if (profile->points[i].function != function)
             continue;
-        struct plan_item *item = &items[count++];
-        *item = (struct plan_item){.every_ms = device->points[i].every_ms,
-                                   .cap = request_cap(profile, function),
-                                   .overhead_ns = overhead_ns,
-                                   .device = index,
-                                   .point = (uint16_t)i};
-        profile_point_span(point, &item->first, &item->end);
-        item->first += device->base;
-        item->end += device->base;
+        profile_point_span(&profile->points[i], &span.first, &span.end);
+        span.first += device->base;
+        span.end += device->base;
+        items[count++] = (struct plan_item){
+            .layer = {device->points[i].every_ms, span}, .device = index, .point = (uint16_t)i};
     }
     return count;
 }
@@ -116,45 +101,45 @@ static void draft_block(struct work *work, enum function function, const struct 
 {
     const struct settings_device *device = &work->settings->devices[items[0].device];
     uint16_t *points = work->plan->points + work->point_count;
-    uint32_t first = items[0].first, end = items[0].end;
+    struct plan_span hull = items[0].layer.span;
     for (size_t i = 0; i < count; i++) {
-        first = items[i].first < first ? items[i].first : first;
-        end = items[i].end > end ? items[i].end : end;
+        hull = plan_bundle_hull(&hull, &items[i].layer.span);
         points[i] = items[i].point;
     }
     work->point_count += count;
-    work->drafts[work->draft_count++] = (struct draft){.read = work->reads + items[0].read,
-                                                       .block = {.line = device->line,
-                                                                 .device = items[0].device,
-                                                                 .unit = device->unit,
-                                                                 .function = function,
-                                                                 .address = (uint16_t)first,
-                                                                 .count = (uint16_t)(end - first),
-                                                                 .every_ms = items[0].every_ms,
-                                                                 .points = points,
-                                                                 .point_count = (uint16_t)count}};
+    work->drafts[work->draft_count++] =
+        (struct draft){.read = work->reads + items[0].read,
+                       .block = {.line = device->line,
+                                 .device = items[0].device,
+                                 .unit = device->unit,
+                                 .function = function,
+                                 .address = (uint16_t)hull.first,
+                                 .count = (uint16_t)(hull.end - hull.first),
+                                 .every_ms = items[0].layer.every_ms,
+                                 .points = points,
+                                 .point_count = (uint16_t)count}};
 }
 
 /* All that some devices of one unit are asked for with one function. */
-static bool plan_function(struct work *work, const uint32_t *devices, size_t device_count,
+static bool plan_function(struct work *work, const uint64_t *devices, size_t device_count,
                           enum function function)
 {
-    const struct settings_device *any = &work->settings->devices[devices[0]];
+    const struct settings_device *any = &work->settings->devices[(uint32_t)devices[0]];
     const struct plan_wire wire = {
-        .bits = profile_is_bits(function),
+        .function = function,
         .byte_ns = line_time_byte_ns(&work->settings->lines[any->line]),
     };
     struct plan_item *items = work->items;
     size_t count = 0;
     for (size_t i = 0; i < device_count; i++)
-        count += collect_items(work->settings, devices[i], function, items + count);
+        count += collect_items(work->settings, (uint32_t)devices[i], function, items + count);
     if (!plan_search(&wire, items, count))
         return false;
     qsort(items, count, sizeof *items, compare_items);
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && items[next].read == items[i].read &&
                            items[next].device == items[i].device &&
-                           items[next].every_ms == items[i].every_ms;)
+                           items[next].layer.every_ms == items[i].layer.every_ms;)
             next++;
         draft_block(work, function, items + i, next - i);
     }
@@ -164,35 +149,21 @@ static bool plan_function(struct work *work, const uint32_t *devices, size_t dev
 
 static bool plan_units(struct work *work)
 {
-    const struct settings *settings = work->settings;
-    for (size_t i = 0, next; i < settings->device_count; i = next) {
-        const struct settings_device *device = &settings->devices[work->devices[i]];
-        for (next = i + 1; next < settings->device_count; next++) {
-            const struct settings_device *other = &settings->devices[work->devices[next]];
-            if (other->line != device->line || other->unit != device->unit)
-                break;
-        }
+    size_t count = work->settings->device_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct settings_device *device = &work->settings->devices[i];
+        work->devices[i] = (uint64_t)device->line << 40 | (uint64_t)device->unit << 32 | i;
+    }
+    qsort(work->devices, count, sizeof *work->devices, compare_keys);
+    for (size_t i = 0, next; i < count; i = next) {
+        next = i + 1;
+        while (next < count && work->devices[next] >> 32 == work->devices[i] >> 32)
+            next++;
         for (enum function f = FUNCTION_COIL; f <= FUNCTION_INPUT; f++) {
             if (!plan_function(work, work->devices + i, next - i, f))
                 return false;
         }
     }
-    return true;
-}
-
-static bool sort_devices(struct work *work)
-{
-    const struct settings *settings = work->settings;
-    uint64_t *keys = calloc(settings->device_count + 1, sizeof *keys);
-    if (keys == NULL)
-        return false;
-    for (size_t i = 0; i < settings->device_count; i++)
-        keys[i] = (uint64_t)settings->devices[i].line << 40 |
-                  (uint64_t)settings->devices[i].unit << 32 | i;
-    qsort(keys, settings->device_count, sizeof *keys, compare_keys);
-    for (size_t i = 0; i < settings->device_count; i++)
-        work->devices[i] = (uint32_t)keys[i];
-    free(keys);
     return true;
 }
 
@@ -234,17 +205,11 @@ out:
     return allocated;
 }
 
-static size_t count_points(const struct settings *settings)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < settings->device_count; i++)
-        count += settings->devices[i].profile->point_count;
-    return count;
-}
-
 struct plan *plan_new(const struct settings *settings)
 {
-    size_t points = count_points(settings);
+    size_t points = 0;
+    for (size_t i = 0; i < settings->device_count; i++)
+        points += settings->devices[i].profile->point_count;
     struct work work = {
         .settings = settings,
         .devices = calloc(settings->device_count + 1, sizeof *work.devices),
@@ -255,8 +220,7 @@ struct plan *plan_new(const struct settings *settings)
     bool good = work.devices && work.items && work.drafts && work.plan;
     if (good)
         work.plan->points = calloc(points + 1, sizeof *work.plan->points);
-    good =
-        good && work.plan->points && sort_devices(&work) && plan_units(&work) && write_plan(&work);
+    good = good && work.plan->points && plan_units(&work) && write_plan(&work);
     free(work.devices);
     free(work.items);
     free(work.drafts);
