@@ -233,8 +233,9 @@ static enum schedule_answer answer_of(enum outcome outcome)
     switch (outcome) {
     case OUTCOME_OK:
     case OUTCOME_EXCEPTION:
-    case OUTCOME_LINK:
         return SCHEDULE_ANSWERED;
+    case OUTCOME_LINK:
+        return SCHEDULE_DOWN;
     case OUTCOME_GARBLED:
         return SCHEDULE_GARBLED;
     case OUTCOME_TIMEOUT:

@@ -19,7 +19,7 @@ const struct plan_read *poll_plan(const struct poll *poll, size_t read);
 
 /* How a poll went, for the schedule. */
 struct polled {
-    enum schedule_answer answer; /* a link that is down is not the unit's fault: ANSWERED */
+    enum schedule_answer answer;
     int64_t busy_ns;
     mono_time now;
 };

@@ -10,6 +10,7 @@ enum {
     TRUSTED = 8,      /* good answers in a row after which a unit that came back is trusted */
     REST_FACTOR = 20, /* what rests takes at most 1/20 of the line, all of it together */
     GARBLED_REST = 2, /* periods: a bus is to be well within three of them after a disturbance */
+    FAILED_PAUSE_MS = 100, /* of a read without a pause */
     NS_PER_MS = 1000000,
 };
 
@@ -119,13 +120,13 @@ static int64_t skip(struct schedule_entry *entry, mono_time now)
 
 /* The first deadline lies a share of the period after the start, so that reads of one period spread
  * over it and keep their distance. */
-static void advance(struct schedule *schedule, size_t index, mono_time now)
+static void advance(struct schedule *schedule, size_t index, bool answered, mono_time now)
 {
     struct schedule_entry *entry = &schedule->entries[index];
     int64_t period_ns = entry->every_ms * NS_PER_MS, missed = 0;
     entry->tick++;
     if (period_ns == 0)
-        entry->due = now;
+        entry->due = answered ? now : clock_after_ms(now, FAILED_PAUSE_MS);
     else if (!entry->asked)
         entry->due.ns += period_ns * (int64_t)(index + 1) / (int64_t)schedule->count;
     else
@@ -180,17 +181,21 @@ static void failed(struct schedule *schedule, struct schedule_entry *entry, bool
     }
 }
 
-/* What went by while it rested was not for want of line time. And a line where nobody answered, a
- * cable or a supply, may be whole again: all are asked at once. */
-static void answered_again(struct schedule *schedule, const struct schedule_unit *unit,
-                           mono_time now)
+/* It need not rest any more. What went by while it did was not for want of line time. */
+static void forgive(struct schedule *schedule, struct schedule_unit *unit, mono_time now)
 {
-    bool others_well;
-    (void)count_resting(schedule, &others_well);
-    for (size_t i = 0; i < schedule->count; i++) {
+    for (size_t i = 0; unit_rests(unit) && i < schedule->count; i++) {
         if (schedule->entries[i].of == unit)
             (void)skip(&schedule->entries[i], now);
     }
+    unit->failures = 0;
+}
+
+/* A line where nobody answered, a cable or a supply, may be whole again: all are asked at once. */
+static void answered_again(struct schedule *schedule, mono_time now)
+{
+    bool others_well;
+    (void)count_resting(schedule, &others_well);
     for (size_t u = 0; !others_well && u < schedule->unit_count; u++)
         schedule->units[u].rest_until = now;
 }
@@ -200,15 +205,17 @@ void schedule_done(struct schedule *schedule, const struct schedule_turn *turn,
 {
     struct schedule_entry *entry = &schedule->entries[turn->entry];
     struct schedule_unit *unit = entry->of;
-    if (answer != SCHEDULE_ANSWERED) {
+    if (answer == SCHEDULE_GARBLED || answer == SCHEDULE_SILENT) {
         failed(schedule, entry, answer == SCHEDULE_GARBLED, now, cost_ms);
     } else {
-        if (unit_rests(unit))
-            answered_again(schedule, unit, now);
+        if (answer == SCHEDULE_ANSWERED && unit_rests(unit))
+            answered_again(schedule, now);
+        if (answer == SCHEDULE_ANSWERED && unit->trust < TRUSTED)
+            unit->trust++;
         if (entry->failures > 0)
             (void)skip(entry, now);
-        entry->failures = unit->failures = 0;
-        unit->trust = (uint8_t)(unit->trust < TRUSTED ? unit->trust + 1 : TRUSTED);
+        entry->failures = 0;
+        forgive(schedule, unit, now);
     }
     entry->urgent = false;
     if (entry->boost_ms != 0 && entry->boost_due.ns <= now.ns) {
@@ -216,7 +223,7 @@ void schedule_done(struct schedule *schedule, const struct schedule_turn *turn,
         entry->boost_due.ns += ((now.ns - entry->boost_due.ns) / period_ns + 1) * period_ns;
     }
     if (!turn->extra || entry->due.ns <= now.ns)
-        advance(schedule, turn->entry, now);
+        advance(schedule, turn->entry, answer == SCHEDULE_ANSWERED, now);
 }
 
 void schedule_defer(struct schedule *schedule, size_t entry, mono_time until)

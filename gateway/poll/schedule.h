@@ -63,6 +63,7 @@ struct schedule_turn schedule_next(const struct schedule *schedule, mono_time no
 /* What came of a turn. */
 enum schedule_answer {
     SCHEDULE_ANSWERED, /* anything right, a refusal too */
+    SCHEDULE_DOWN,     /* the link is down, which is not the unit's fault */
     SCHEDULE_GARBLED,  /* somebody speaks: it rests two of its periods at most */
     SCHEDULE_SILENT,
 };

@@ -336,6 +336,26 @@ static void without_a_pause_takes_what_is_left(void **state)
     assert_int_equal(stage.schedule.slipped, 0);
 }
 
+/* Neither a link that is down nor a unit that fails without costing time makes the line spin. */
+static void without_a_pause_is_not_without_end(void **state)
+{
+    (void)state;
+    static const enum schedule_answer answers[] = {SCHEDULE_DOWN, SCHEDULE_SILENT,
+                                                   SCHEDULE_GARBLED};
+    for (size_t a = 0; a < 3; a++) {
+        struct stage stage = {.now = {0}};
+        add(&stage, 1, 0);
+        begin(&stage);
+        for (int i = 0; i < 100; i++) {
+            struct schedule_turn turn = schedule_next(&stage.schedule, stage.now);
+            if (turn.due.ns > stage.now.ns)
+                stage.now = turn.due;
+            schedule_done(&stage.schedule, &turn, answers[a], stage.now, 0);
+        }
+        assert_true(stage.now.ns >= INT64_C(9000000000));
+    }
+}
+
 static void a_doubtful_unit_is_asked_once(void **state)
 {
     (void)state;
@@ -366,6 +386,7 @@ int main(void)
         cmocka_unit_test(too_much_is_counted_not_bunched),
         cmocka_unit_test(overload_is_shared),
         cmocka_unit_test(without_a_pause_takes_what_is_left),
+        cmocka_unit_test(without_a_pause_is_not_without_end),
         cmocka_unit_test(a_doubtful_unit_is_asked_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
