@@ -13,8 +13,8 @@
 
 #define NONE UINT32_MAX
 
-/* So few items that all partitions can be tried: 3^8 splits are some ten microseconds. */
-#define FEW     8
+/* So few items that all partitions can be tried: 3^10 splits are a tenth of a millisecond. */
+#define FEW     10
 #define SUBSETS (1U << FEW)
 
 /* Less than that is rounding, not an improvement (of costs in ns of line per ms). */
