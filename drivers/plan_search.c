@@ -4,8 +4,8 @@
  * are solved by trying everything. Of more, one selection after the other (a read, a period, ...)
  * is taken out of its reads and put back in the best way: cut by address into runs, each into a
  * read that stands or a new one, by dynamic programming. That goes on until nothing gets better,
- * from several starts. Against all partitions of ten items it misses the optimum of one unit in
- * hundreds (tests/unit/test_plan_optimum.c). */
+ * from several starts. Of units of eleven or twelve items one in some hundred misses the optimum
+ * (tests/unit/test_plan_optimum.c). */
 #include "drivers/plan_search.h"
 
 #include <math.h>
