@@ -10,21 +10,6 @@
 
 #include "drivers/line_time.h"
 
-struct plan_span plan_bundle_hull(const struct plan_span *a, const struct plan_span *b)
-{
-    return (struct plan_span){
-        .first = a->first < b->first ? a->first : b->first,
-        .end = a->end > b->end ? a->end : b->end,
-        .cap = a->cap < b->cap ? a->cap : b->cap,
-        .overhead_ns = a->overhead_ns > b->overhead_ns ? a->overhead_ns : b->overhead_ns,
-    };
-}
-
-bool plan_bundle_fits(const struct plan_span *span)
-{
-    return span->end - span->first <= span->cap;
-}
-
 static bool divides(uint32_t shorter_ms, uint32_t longer_ms)
 {
     return shorter_ms == 0 ? longer_ms == 0 : longer_ms % shorter_ms == 0;

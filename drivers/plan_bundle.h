@@ -34,9 +34,22 @@ struct plan_bundle {
     double cost; /* the caller's own */
 };
 
-/* The two in one request. */
-struct plan_span plan_bundle_hull(const struct plan_span *a, const struct plan_span *b);
-bool plan_bundle_fits(const struct plan_span *span);
+/* The two in one request. Inline, like the next one: the search asks for little else. */
+static inline struct plan_span plan_bundle_hull(const struct plan_span *a,
+                                                const struct plan_span *b)
+{
+    return (struct plan_span){
+        .first = a->first < b->first ? a->first : b->first,
+        .end = a->end > b->end ? a->end : b->end,
+        .cap = a->cap < b->cap ? a->cap : b->cap,
+        .overhead_ns = a->overhead_ns > b->overhead_ns ? a->overhead_ns : b->overhead_ns,
+    };
+}
+
+static inline bool plan_bundle_fits(const struct plan_span *span)
+{
+    return span->end - span->first <= span->cap;
+}
 
 /* The line time in ns per ms of a read with all that is in the two; INFINITY if none can be. */
 double plan_bundle_cost(const struct plan_wire *wire, const struct plan_bundle *a,
