@@ -36,17 +36,16 @@ enum {
     REQUEST_MAX_LENGTH = FRAME_MBAP_LENGTH + FRAME_REQUEST_LENGTH,
     LAST_SERIAL_UNIT = 247,
     ECHO_MIN_LENGTH = 5,
-    HURRIED_MAX = 2, /* from then on a unit is not asked right after a part: it needs to rest */
+    HURRIED_MAX = 2, /* from then on a unit is not asked right after a proof: it needs to rest */
 };
 
-/* It owes nothing any more when an answer proves it; when for late_max_ms it was not asked and none
- * of what it owes came; or when DEBT_SETTLED_READS reads in a row went well and a whole timeout
- * without an answer followed. At DEBT_MAX it is not asked at all.
+/* A unit owes nothing any more when an answer proves it, or when for late_max_ms it was not asked
+ * and none of what it owes came. Where nothing can prove it (one register, and it refuses two) it
+ * is asked once more than it owes, and at last not at all until the time is over.
  *
- * This is the limit of it: the answer to a question that nothing was heard of for late_max_ms is
- * taken for the next one. Each straggler heard in that time shows how late the line is, and makes
- * the wait begin again; only as often as the unit owes, so that one that speaks without being asked
- * is still asked some day. */
+ * The limit of it: an answer later than that, when nothing was heard meanwhile, is taken for the
+ * next one, and so is one that a unit repeats by itself with the next question. A straggler begins
+ * the wait anew, as often as the unit owes. What another process asked before is not known. */
 struct unit_state {
     struct transport_debt debt;
     struct transport_noise noise;
@@ -72,7 +71,8 @@ struct exchange {
     uint8_t sent[REQUEST_MAX_LENGTH];
     size_t sent_length;
     const uint8_t *answer; /* from the unit on; NULL when none came from this unit */
-    bool after_part;       /* a part of it has been asked for just before */
+    bool proves;           /* no answer that was owed is like the one to this question */
+    bool after_proof;      /* the unit has been asked for a proof just before */
     char *why;
     size_t why_size;
 };
@@ -183,10 +183,10 @@ static mono_time after_ns(mono_time t, int64_t ns)
     return (mono_time){t.ns + ns};
 }
 
-static int64_t late_max_ms(const struct transport *t)
+static uint32_t late_max_ms(const struct transport *t)
 {
-    int64_t twice_ms = 2 * (int64_t)t->timeout_ms;
-    int64_t least_ms =
+    uint32_t twice_ms = 2 * t->timeout_ms;
+    uint32_t least_ms =
         t->link.kind == TRANSPORT_RTU ? TRANSPORT_LATE_WIRE_MS : TRANSPORT_LATE_NETWORK_MS;
     return twice_ms > least_ms ? twice_ms : least_ms;
 }
@@ -197,7 +197,8 @@ static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t si
     for (size_t i = 0; i < size;) {
         size_t length = transport_frame_rtu_whole(bytes + i, size - i);
         struct unit_state *unit = &t->units[bytes[i]];
-        if (length > 0 && transport_debt_straggler(&unit->debt, clock_mono())) {
+        if (length > 0 &&
+            transport_debt_straggler(&unit->debt, bytes + i, late_max_ms(t), clock_mono())) {
             unit->noise.late++;
         } else {
             t->unasked = true;
@@ -207,8 +208,7 @@ static void note_stragglers(struct transport *t, const uint8_t *bytes, size_t si
 }
 
 /* Throws away what has come in, without waiting: the number of bytes, -1 when the link is gone.
- * Only stragglers that came whole are noted: without, the unit is asked again late_max_ms after it
- * was last asked. They count from now on, as nobody knows when they came. */
+ * Stragglers that came whole are noted; from now on, as nobody knows when they came. */
 static ssize_t discard(struct transport *t)
 {
     ssize_t total = 0;
@@ -223,7 +223,9 @@ static ssize_t discard(struct transport *t)
             break;
         }
         total += got;
-        note_stragglers(t, bytes, (size_t)got);
+        if (!is_tcp(t)) {
+            note_stragglers(t, bytes, (size_t)got);
+        }
         transport_inbox_keep(&t->inbox, bytes, (size_t)got);
     }
     if (total > 0) {
@@ -328,7 +330,7 @@ static bool note_foreign(struct transport *t, const struct exchange *x)
         return false;
     }
     struct unit_state *unit = &t->units[t->inbox.bytes[0]];
-    bool late = transport_debt_straggler(&unit->debt, clock_mono());
+    bool late = transport_debt_straggler(&unit->debt, t->inbox.bytes, late_max_ms(t), clock_mono());
     unit->noise.late += late;
     noise->foreign += !late;
     return late && t->inbox.bytes[0] != x->request->unit;
@@ -409,6 +411,11 @@ static enum outcome read_tcp(struct transport *t, struct exchange *x)
     return outcome;
 }
 
+static bool is_answer(enum outcome outcome)
+{
+    return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
+}
+
 static enum outcome ask_rtu(struct transport *t, struct exchange *x)
 {
     if (!make_quiet(t)) {
@@ -419,6 +426,7 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x)
     transport_frame_rtu_request(x->request, x->sent);
     x->sent_length = FRAME_REQUEST_LENGTH + FRAME_CRC_LENGTH;
     struct transport_debt *debt = &t->units[t->asked].debt;
+    x->proves = !transport_debt_may_be(debt, transport_debt_kind(x->request));
     debt->asked = clock_mono();
     debt->stragglers = 0;
     /* The write returns at once; the last character leaves only now. */
@@ -427,60 +435,51 @@ static enum outcome ask_rtu(struct transport *t, struct exchange *x)
     if (outcome == OUTCOME_OK) {
         outcome = await_answer(t, x, clock_after_ms(t->quiet_since, t->timeout_ms));
     }
-    if (outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_GARBLED || outcome == OUTCOME_LINK) {
-        /* Only silence makes it rest: a unit that is merely garbled is asked on, and told so. */
-        transport_debt_add(debt, transport_debt_kind(x->request),
-                           outcome == OUTCOME_TIMEOUT ? DEBT_MAX : DEBT_MAX - 1);
+    if (!is_answer(outcome)) {
+        transport_debt_add(debt, transport_debt_kind(x->request), late_max_ms(t),
+                           outcome != OUTCOME_GARBLED);
     }
     return outcome;
 }
 
-static void forgive(struct transport *t, struct transport_debt *debt)
+/* What came uninvited until now, and whether it is still of importance. */
+static void look_back(struct transport *t, struct transport_debt *debt)
 {
-    if (debt->owed == 0) {
-        return;
-    }
-    (void)discard(t); /* for the stragglers; a lost link shows when we ask */
-    bool settled = debt->settled >= DEBT_SETTLED_READS;
-    if (settled && transport_debt_idle_ms(debt, clock_mono()) < t->timeout_ms) {
-        (void)drain(t, t->timeout_ms * INT64_C(1000000));
-    }
-    if (transport_debt_idle_ms(debt, clock_mono()) >= (settled ? t->timeout_ms : late_max_ms(t))) {
+    (void)discard(t); /* a lost link shows when we ask */
+    transport_inbox_clear(&t->inbox);
+    if (debt->owed > 0 && transport_debt_is_over(debt, clock_mono())) {
         transport_debt_clear(debt);
     }
 }
 
-static bool is_answer(enum outcome outcome)
-{
-    return outcome == OUTCOME_OK || outcome == OUTCOME_EXCEPTION;
-}
-
-/* Asks for a part of what is wanted when the answer to the whole could be a late one: what comes
- * for the part proves that nothing is owed. False when the whole is not to be asked for now. */
+/* Asks for another number of registers when the answer to what is wanted could be a late one: what
+ * comes then proves that nothing is owed. False when the whole is not to be asked for now. */
 static bool prove(struct transport *t, struct exchange *x, struct transport_debt *debt,
                   enum outcome *outcome)
 {
     const struct transport_request *whole = x->request;
-    struct transport_request part = *whole;
-    if (debt->whole_only || !transport_debt_may_be(debt, transport_debt_kind(whole)) ||
-        !transport_debt_choose_part(debt, &part)) {
+    struct transport_request proof = *whole;
+    if (!transport_debt_may_be(debt, transport_debt_kind(whole)) ||
+        !transport_debt_choose_proof(debt, &proof)) {
         return true;
     }
-    x->request = &part;
+    x->request = &proof;
     *outcome = ask_rtu(t, x);
     x->request = whole;
-    x->after_part = is_answer(*outcome);
+    x->after_proof = is_answer(*outcome);
     if (*outcome == OUTCOME_OK) {
         transport_debt_clear(debt);
-    } else if (*outcome == OUTCOME_EXCEPTION) { /* its own, or a late one */
-        debt->whole_only = true;
-        transport_debt_add_kind(debt, transport_debt_kind(&part));
+        transport_debt_add_kind(debt, transport_debt_kind(&proof)); /* should it come twice */
+    } else if (*outcome == OUTCOME_EXCEPTION) {
+        transport_debt_refused(debt, transport_debt_kind(&proof), x->answer[2]);
+    } else if (proof.count > whole->count) {
+        debt->no_more = true;
     }
-    if (x->after_part && debt->hurried >= HURRIED_MAX) {
+    if (x->after_proof && debt->hurried >= HURRIED_MAX) {
         *outcome = fail(x, OUTCOME_TIMEOUT, "not asked so soon after the last time");
         return false;
     }
-    return x->after_part;
+    return x->after_proof;
 }
 
 /* Asks once more than answers are owed; only the last one counts. What was owed has come before, or
@@ -488,22 +487,21 @@ static bool prove(struct transport *t, struct exchange *x, struct transport_debt
 static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct transport_debt *debt)
 {
     uint16_t kind = transport_debt_kind(x->request);
-    unsigned owed = debt->owed;
-    enum outcome outcome = OUTCOME_OK;
-    for (unsigned i = 0; i <= owed; i++) {
-        bool proof = !transport_debt_may_be(debt, kind);
+    unsigned asked = 0;
+    enum outcome outcome;
+    do {
         outcome = ask_rtu(t, x);
-        if (outcome == OUTCOME_OK && proof) {
+        if (outcome == OUTCOME_OK && x->proves) {
             transport_debt_clear(debt);
             return outcome;
         }
         if (!is_answer(outcome)) {
             return outcome;
         }
-        if (owed > 0) {
+        if (debt->owed > 0) {
             transport_debt_add_kind(debt, kind);
         }
-    }
+    } while (++asked < transport_debt_questions(debt));
     transport_debt_settle(debt, kind);
     return outcome;
 }
@@ -511,9 +509,8 @@ static enum outcome ask_debtor(struct transport *t, struct exchange *x, struct t
 static enum outcome read_rtu(struct transport *t, struct exchange *x)
 {
     struct unit_state *unit = &t->units[x->request->unit];
-    transport_inbox_clear(&t->inbox);
-    forgive(t, &unit->debt);
-    if (unit->debt.owed >= DEBT_MAX) {
+    look_back(t, &unit->debt);
+    if (transport_debt_must_rest(&unit->debt, x->request)) {
         return fail(x, OUTCOME_TIMEOUT, "not asked: its late answers may still come");
     }
     if (x->request->unit > LAST_SERIAL_UNIT) {
@@ -522,7 +519,7 @@ static enum outcome read_rtu(struct transport *t, struct exchange *x)
     enum outcome outcome = OUTCOME_OK;
     if (prove(t, x, &unit->debt, &outcome)) {
         outcome = ask_debtor(t, x, &unit->debt);
-        if (x->after_part) {
+        if (x->after_proof) {
             unit->debt.hurried = outcome == OUTCOME_TIMEOUT ? unit->debt.hurried + 1u : 0;
         }
     }

@@ -2,14 +2,15 @@
  *
  * Belongs to one thread. Unit, function, length, CRC and transaction id of an answer are checked
  * before a register is handed out. libmodbus 3.1.6 sets up the serial port. Over TCP no late answer
- * is taken for the next one. RTU has no such number: there it holds for answers up to five seconds
- * late, ten behind a network (two timeouts if that is longer); one that is later still may be
- * handed out for another question to the same unit, with the same function and count (see
- * transport.c). Never writes to a sensor, never retries. The process ignores SIGPIPE.
+ * is taken for the next one. RTU has no such number: there it holds for units that answer one
+ * question after the other, up to five seconds late, ten behind a network (two timeouts if that is
+ * longer); one that is later still may be handed out for another question to the same unit, with
+ * the same function and count (see transport.c). Never writes to a sensor, never retries. The
+ * process ignores SIGPIPE.
  *
  * A call blocks for about the timeout: a connect one more, the rest of a frame that has begun its
- * time on the line. A unit that owes late answers is asked for a part of what is wanted before, or
- * up to three times in one call. */
+ * time on the line. A unit that owes late answers is asked for a proof before, or up to three times
+ * in one call, and each of them may be followed by as much until the line is quiet. */
 #ifndef LIFELINE_TRANSPORT_H
 #define LIFELINE_TRANSPORT_H
 

@@ -4,13 +4,17 @@
  * late RTU answer of the same unit, function and byte count is the right one. So a request without
  * a valid answer leaves its unit owing one of that kind. Units answer in order: an answer of a kind
  * that is not owed proves that all owed has come before it or never will. That is why a unit that
- * owes what it is about to be asked for is first asked for a smaller part of it. Exceptions prove
- * nothing, they have no length. */
+ * owes what it is about to be asked for is first asked for a part of it, or for a little more.
+ * Exceptions prove nothing, they have no length. */
 #include "drivers/transport_debt.h"
 
 #include "drivers/transport_frame.h"
 
-enum { ANSWER_HEAD = 3 }; /* unit, function, byte count */
+enum {
+    ANSWER_HEAD = 3, /* unit, function, byte count */
+    ILLEGAL_ADDRESS = 2,
+    ILLEGAL_VALUE = 3,
+};
 
 uint16_t transport_debt_kind(const struct transport_request *request)
 {
@@ -40,10 +44,10 @@ bool transport_debt_is_late(const struct transport_debt *debt, const uint8_t *fr
            transport_debt_may_be(debt, transport_debt_answer_kind(frame));
 }
 
-int64_t transport_debt_idle_ms(const struct transport_debt *debt, mono_time now)
+bool transport_debt_is_over(const struct transport_debt *debt, mono_time now)
 {
     mono_time last = debt->heard.ns > debt->asked.ns ? debt->heard : debt->asked;
-    return clock_ms_between(last, now);
+    return clock_ms_between(last, now) >= debt->late_ms;
 }
 
 void transport_debt_add_kind(struct transport_debt *debt, uint16_t kind)
@@ -57,13 +61,27 @@ void transport_debt_add_kind(struct transport_debt *debt, uint16_t kind)
     debt->kind_count++;
 }
 
-void transport_debt_add(struct transport_debt *debt, uint16_t kind, uint8_t max)
+void transport_debt_add(struct transport_debt *debt, uint16_t kind, uint32_t late_ms, bool silent)
 {
     transport_debt_add_kind(debt, kind);
+    debt->silent |= silent;
+    debt->late_ms = debt->late_ms > late_ms ? debt->late_ms : late_ms;
     debt->settled = 0;
-    if (debt->owed < max) {
+    if (debt->owed < UINT8_MAX) {
         debt->owed++;
     }
+}
+
+void transport_debt_refused(struct transport_debt *debt, uint16_t kind, uint8_t exception)
+{
+    debt->whole_only |= exception == ILLEGAL_ADDRESS || exception == ILLEGAL_VALUE;
+    transport_debt_add_kind(debt, kind);
+}
+
+unsigned transport_debt_questions(const struct transport_debt *debt)
+{
+    /* What was spoilt was most likely the answer: noise is not to make a unit unreachable. */
+    return 1u + (debt->silent || debt->owed < DEBT_MAX ? debt->owed : DEBT_MAX - 1);
 }
 
 void transport_debt_settle(struct transport_debt *debt, uint16_t kind)
@@ -78,31 +96,61 @@ void transport_debt_settle(struct transport_debt *debt, uint16_t kind)
 void transport_debt_clear(struct transport_debt *debt)
 {
     debt->owed = debt->stragglers = debt->settled = debt->kind_count = 0;
+    debt->late_ms = 0;
+    debt->no_more = debt->silent = false;
 }
 
-bool transport_debt_choose_part(const struct transport_debt *debt,
-                                struct transport_request *request)
+/* A request for so many is a proof when it can be made and its answer is not owed. */
+static bool is_proof(const struct transport_debt *debt, const struct transport_request *whole,
+                     unsigned count, struct transport_request *out)
 {
-    struct transport_request part = *request;
-    uint16_t step = profile_is_bits(request->function) ? 8 : 1;
-    for (part.count = step; part.count < request->count; part.count += step) {
-        if (debt->kind_count > DEBT_KINDS || part.count > step * (DEBT_KINDS + 1)) {
-            return false;
-        }
-        if (!transport_debt_may_be(debt, transport_debt_kind(&part))) {
-            *request = part;
+    unsigned most = profile_is_bits(whole->function) ? FRAME_MAX_BITS : FRAME_MAX_REGISTERS;
+    struct transport_request request = *whole;
+    request.count = (uint16_t)count;
+    if (count > most || whole->address + count > UINT16_MAX + 1u ||
+        transport_debt_may_be(debt, transport_debt_kind(&request))) {
+        return false;
+    }
+    *out = request;
+    return true;
+}
+
+bool transport_debt_choose_proof(const struct transport_debt *debt,
+                                 struct transport_request *request)
+{
+    const struct transport_request whole = *request;
+    unsigned step = profile_is_bits(whole.function) ? 8 : 1; /* bits come in bytes */
+    if (debt->whole_only || debt->kind_count > DEBT_KINDS) {
+        return false;
+    }
+    for (unsigned count = step; count < whole.count; count += step) {
+        if (is_proof(debt, &whole, count, request)) {
             return true;
         }
     }
-    return false;
+    return !debt->no_more && is_proof(debt, &whole, whole.count + step, request);
 }
 
-bool transport_debt_straggler(struct transport_debt *debt, mono_time now)
+bool transport_debt_must_rest(const struct transport_debt *debt,
+                              const struct transport_request *request)
 {
-    if (debt->stragglers >= debt->owed) {
-        return false;
+    struct transport_request proof = *request;
+    return debt->silent && (debt->owed >= DEBT_MAX || debt->settled >= DEBT_SETTLED_READS) &&
+           transport_debt_may_be(debt, transport_debt_kind(request)) &&
+           !transport_debt_choose_proof(debt, &proof);
+}
+
+bool transport_debt_straggler(struct transport_debt *debt, const uint8_t *frame, uint32_t late_ms,
+                              mono_time now)
+{
+    if (debt->stragglers < debt->owed) {
+        debt->stragglers++;
+        debt->heard = now;
+        return true;
     }
-    debt->stragglers++;
-    debt->heard = now;
-    return true;
+    if (debt->owed == 0 && (frame[1] & 0x80) == 0) {
+        transport_debt_add(debt, transport_debt_answer_kind(frame), late_ms, true);
+        debt->stragglers = 1;
+    }
+    return false;
 }

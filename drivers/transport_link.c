@@ -28,6 +28,7 @@ enum {
     KEEPALIVE_IDLE_S = 30,
     KEEPALIVE_INTERVAL_S = 10,
     KEEPALIVE_PROBES = 3,
+    UNACKNOWLEDGED_RTU_MS = 5000,
     UNACKNOWLEDGED_MIN_MS = 10000, /* a peer that acknowledges nothing for so long is gone */
     PARTING_MS = 100,              /* a server that has not closed by then is not waited for */
 };
@@ -310,10 +311,11 @@ static int connect_address(const struct transport_link *link, const struct addri
 
 static void set_socket_options(const struct transport_link *link, int fd)
 {
-    unsigned patience_ms = link->timeout_ms * 3;
-    if (patience_ms < UNACKNOWLEDGED_MIN_MS) {
-        patience_ms = UNACKNOWLEDGED_MIN_MS;
-    }
+    /* Of RTU requests that were held back none may come out after its late answer is forgotten. */
+    bool rtu = link->kind == TRANSPORT_RTU_OVER_TCP;
+    unsigned patience_ms = link->timeout_ms * (rtu ? 1 : 3);
+    unsigned least_ms = rtu ? UNACKNOWLEDGED_RTU_MS : UNACKNOWLEDGED_MIN_MS;
+    patience_ms = patience_ms > least_ms ? patience_ms : least_ms;
     const struct {
         int level, name, value;
     } options[] = {

@@ -111,8 +111,14 @@ static void garble(struct sim_wire *wire, struct reply *reply)
     }
 }
 
-static void enqueue(struct sim_wire *wire, const struct reply *reply)
+static void enqueue(struct sim_wire *wire, struct reply *reply)
 {
+    /* A sensor on a bus answers one request after the other, however late it is. */
+    for (size_t i = 0; !is_tcp(wire) && i < wire->queued; i++) {
+        if (wire->queue[i].request.unit == reply->request.unit &&
+            wire->queue[i].due_ns > reply->due_ns)
+            reply->due_ns = wire->queue[i].due_ns;
+    }
     size_t at = wire->queued;
     size_t first = wire->queued > 0 && wire->queue[0].sent > 0 ? 1 : 0;
     while (at > first && wire->queue[at - 1].due_ns > reply->due_ns) {

@@ -15,7 +15,7 @@
 
 enum {
     REST_STEP_MS = 250,
-    REST_MAX_MS = 25000, /* longer than any unit rests */
+    REST_MAX_MS = 25000, /* longer than a unit rests on a line whose timeout is below 12 s */
     LINK_FAILURES_MAX = 3,
     WORDS_MAX = 2000,
     ECHO_LENGTH = 6,

@@ -13,12 +13,17 @@
 #include "gateway/log.h"
 #include "gateway/thread.h"
 
-enum { LINK_PAUSE_MIN_MS = 500, LINK_PAUSE_MAX_MS = 30000 };
+enum {
+    LINK_PAUSE_MIN_MS = 500,
+    LINK_PAUSE_MAX_MS = 30000,
+    LINK_PATIENCE = 4, /* connections lost in a row: fewer are some unit's that is hung up on */
+};
 
 struct asker {
     const struct settings_line *line;
     struct transport *transport;
-    bool opened;            /* at least once */
+    bool up;                /* what was tried last with the link worked */
+    bool fresh;             /* it was opened for the request under way */
     uint32_t link_failures; /* in a row, without an answer between them */
     bool link_told;         /* that it is down */
     mono_time link_retry;
@@ -60,7 +65,7 @@ void asker_close(struct asker *asker)
 
 bool asker_is_up(const struct asker *asker)
 {
-    return asker->opened && !asker->link_failures;
+    return asker->up;
 }
 
 void asker_interrupt(struct asker *asker)
@@ -77,17 +82,22 @@ bool asker_is_interrupted(const struct asker *asker)
     return atomic_load(&asker->stop);
 }
 
-/* The first failure of a link that worked may be a server that closes idle connections: it is
- * called again at once. From then on pauses grow, and the log says so once. */
+/* A link that opens and is lost may be a server that closes idle connections, or hangs up on a unit
+ * that it cannot reach: it is called again at once. From then on, or when it does not open, pauses
+ * grow, and the log says so once. */
 static void link_failed(struct asker *asker, const char *why)
 {
-    uint32_t before = asker->link_failures++;
-    uint32_t doublings = before > 1 ? before - 1 : 0;
+    asker->up = false;
+    if (++asker->link_failures < LINK_PATIENCE) {
+        asker->link_retry = clock_mono();
+        return;
+    }
+    uint32_t doublings = asker->link_failures - LINK_PATIENCE;
     int64_t pause_ms = doublings < 7 ? LINK_PAUSE_MIN_MS << doublings : LINK_PAUSE_MAX_MS;
     if (pause_ms > LINK_PAUSE_MAX_MS)
         pause_ms = LINK_PAUSE_MAX_MS;
-    asker->link_retry = clock_after_ms(clock_mono(), before ? pause_ms : 0);
-    if (!before || asker->link_told || atomic_load(&asker->stop))
+    asker->link_retry = clock_after_ms(clock_mono(), pause_ms);
+    if (asker->link_told || atomic_load(&asker->stop))
         return;
     log_warning("line %s: %s", asker->line->name, why);
     asker->link_told = true;
@@ -110,12 +120,12 @@ static bool link_up(struct asker *asker, char *why, size_t why_size)
         strncpy(why, "the link is down", why_size - 1);
         return false;
     }
-    if (transport_open(asker->transport, why, why_size) == OUTCOME_OK) {
-        asker->opened = true;
+    asker->fresh = true;
+    asker->up = transport_open(asker->transport, why, why_size) == OUTCOME_OK;
+    if (asker->up)
         return true;
-    }
-    if (!asker->link_failures)
-        asker->link_failures = 1; /* nobody closes a connection before it is there */
+    if (asker->link_failures < LINK_PATIENCE)
+        asker->link_failures = LINK_PATIENCE - 1; /* nobody hangs up before he has answered */
     link_failed(asker, why);
     return false;
 }
@@ -149,25 +159,31 @@ static void ask_once(struct asker *asker, const struct transport_request *reques
     out->busy_ns += took_ns;
     if (out->outcome == OUTCOME_LINK)
         link_failed(asker, out->why);
-    else if (is_answer(out->outcome))
+    else
+        asker->up = true;
+    if (is_answer(out->outcome))
         link_answered(asker);
 }
 
 void asker_ask(struct asker *asker, const struct transport_request *request, uint32_t gap_ms,
-               unsigned tries, uint16_t *registers, struct asked *out)
+               unsigned tries, uint16_t *registers, struct tally *tally, struct asked *out)
 {
     *out = (struct asked){.outcome = OUTCOME_LINK};
+    asker->fresh = false;
     transport_set_gap(asker->transport, gap_ms); /* between two requests of one call, too */
     for (unsigned i = 0; i < tries; i++) {
         if (!link_up(asker, out->why, sizeof out->why)) {
             out->outcome = OUTCOME_LINK;
+            tally_request(tally, OUTCOME_LINK, 0);
             return;
         }
         mono_time begun = clock_mono();
         keep_gap(asker, gap_ms);
         out->busy_ns += clock_mono().ns - begun.ns; /* nobody else may use the line in it */
         ask_once(asker, request, registers, out);
-        if (is_answer(out->outcome) || atomic_load(&asker->stop))
+        tally_request(tally, out->outcome, out->round_trip_us);
+        bool hung_up = out->outcome == OUTCOME_LINK && asker->fresh;
+        if (is_answer(out->outcome) || hung_up || atomic_load(&asker->stop))
             return;
     }
 }

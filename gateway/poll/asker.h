@@ -29,10 +29,11 @@ struct asked {
     char why[200];
 };
 
-/* Asks up to `tries` times; gap_ms: silence before the request. registers: as transport_read(). A
- * link that is down is opened when its pause is over; until then the outcome is LINK at once. */
+/* Asks up to `tries` times and counts each; gap_ms: silence before the request. registers: as
+ * transport_read(). A link that is down is opened when its pause is over; until then the outcome is
+ * LINK at once. */
 void asker_ask(struct asker *asker, const struct transport_request *request, uint32_t gap_ms,
-               unsigned tries, uint16_t *registers, struct asked *out);
+               unsigned tries, uint16_t *registers, struct tally *tally, struct asked *out);
 
 /* Asks the question of a probe once and writes the whole answer. */
 void asker_probe(struct asker *asker, const struct line_question *question,

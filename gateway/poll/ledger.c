@@ -162,10 +162,13 @@ void ledger_note(struct ledger *ledger, const struct ledger_block *polled)
     if (polled->values) {
         tally_values(&device->status.tally, polled->values, block->point_count);
         tally_values(&ledger->status.tally, polled->values, block->point_count);
+    } else {
+        device->status.tally.values[polled->quality] += block->point_count;
+        ledger->status.tally.values[polled->quality] += block->point_count;
     }
     pthread_mutex_unlock(&ledger->mutex);
     const struct settings_device *own = &ledger->settings->devices[block->device];
-    if (before != after && after == OUTCOME_OK)
+    if (before != after && before != OUTCOME_LINK && after == OUTCOME_OK)
         log_notice("line %s: %s (unit %u) answers again", ledger->name, own->name, own->unit);
     else if (before != after && after != OUTCOME_LINK)
         log_warning("line %s: %s (unit %u): %s", ledger->name, own->name, own->unit,

@@ -21,6 +21,7 @@ struct ledger_block {
     uint32_t block; /* index into the plan */
     enum outcome outcome;
     uint8_t exception;
+    enum quality quality; /* of its points, when not one answered */
     const char *why;
     const struct tally *requests; /* those made for it */
     const struct value *values;   /* NULL when no point of it answered */

@@ -17,7 +17,11 @@
 #include "gateway/poll/schedule.h"
 #include "gateway/thread.h"
 
-enum { STACK = 128 << 10, PRESSED_PAUSE_MS = 1 };
+enum {
+    STACK = 128 << 10,
+    PRESSED_PAUSE_MS = 1,
+    POLLS_FOR_QUESTIONS = 4, /* where polls wait they get so many times what a question took */
+};
 
 enum question_state { QUESTION_NONE, QUESTION_WAITS, QUESTION_ASKED, QUESTION_ANSWERED };
 
@@ -32,6 +36,7 @@ struct line {
     struct schedule schedule;
     struct schedule_entry *entries; /* [read of ours] */
     struct schedule_unit *units;
+    mono_time question_after; /* while polls wait */
     pthread_t thread;
     bool running;
 
@@ -162,26 +167,50 @@ void line_forget(struct line *line, uint32_t ticket)
     pthread_mutex_unlock(&line->mutex);
 }
 
-/* True when a question was there; it has been asked then. */
-static bool serve_question(struct line *line)
+/* Asks the question that waits, if there is one. */
+static bool take_question(struct line *line, struct line_question *question)
 {
-    struct line_question question;
-    struct line_answer answer;
     pthread_mutex_lock(&line->mutex);
     bool waits = line->question_state == QUESTION_WAITS;
     if (waits) {
-        question = line->question;
+        *question = line->question;
         line->question_state = QUESTION_ASKED;
     }
     pthread_mutex_unlock(&line->mutex);
-    if (!waits)
-        return false;
+    return waits;
+}
+
+/* A unit that is polled gets the time that its own polls have: an answer that is late only for the
+ * question would make it rest. */
+static void be_patient(const struct line *line, struct line_question *question)
+{
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        if (line->entries[i].unit == question->request.unit &&
+            question->request.timeout_ms < line->own->timeout_ms)
+            question->request.timeout_ms = line->own->timeout_ms;
+    }
+}
+
+static void serve_question(struct line *line)
+{
+    struct line_question question;
+    struct line_answer answer;
+    static const struct tally none;
+    mono_time begun = clock_mono();
+    if (!take_question(line, &question))
+        return;
+    be_patient(line, &question);
     asker_probe(line->asker, &question, &answer);
     pthread_mutex_lock(&line->mutex);
     line->answer = answer;
     line->question_state = line->forgotten ? QUESTION_NONE : QUESTION_ANSWERED;
     pthread_mutex_unlock(&line->mutex);
-    return true;
+    mono_time now = clock_mono();
+    int64_t took_ns = now.ns - begun.ns;
+    line->question_after = (mono_time){now.ns + took_ns * POLLS_FOR_QUESTIONS};
+    ledger_poll(line->ledger, question.request.unit, &none,
+                asker_noise(line->asker, question.request.unit), took_ns, asker_is_up(line->asker),
+                now);
 }
 
 /* ---- the line thread ---- */
@@ -254,21 +283,15 @@ static void *run(void *argument)
     name[sizeof name - 1] = '\0';
     pthread_setname_np(pthread_self(), name);
     prctl(PR_SET_TIMERSLACK, 1);
-    for (size_t i = 0; i < line->schedule.count; i++) {
-        const struct plan_read *read = poll_plan(line->poll, i);
-        line->entries[i].every_ms = read->every_ms;
-        line->entries[i].unit = read->unit;
-    }
-    schedule_start(&line->schedule, line->entries, line->units, line->schedule.count, clock_mono());
     struct schedule_turn turn = {.due = {INT64_MAX}};
-    bool asked_last = false; /* a question, so that polls go on between two of them */
     do {
         mono_time now = clock_mono();
         if (line->schedule.count)
             turn = schedule_next(&line->schedule, now);
         bool due = turn.due.ns <= now.ns;
-        asked_last = !(asked_last && due) && serve_question(line);
-        if (!asked_last && due)
+        if (!due || now.ns >= line->question_after.ns)
+            serve_question(line);
+        if (due)
             take_turn(line, &turn);
     } while (wait_until(line, turn.due));
     asker_close(line->asker);
@@ -277,6 +300,12 @@ static void *run(void *argument)
 
 bool line_start(struct line *line)
 {
+    for (size_t i = 0; i < line->schedule.count; i++) {
+        const struct plan_read *read = poll_plan(line->poll, i);
+        line->entries[i].every_ms = read->every_ms;
+        line->entries[i].unit = read->unit;
+    }
+    schedule_start(&line->schedule, line->entries, line->units, line->schedule.count, clock_mono());
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK);

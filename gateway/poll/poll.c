@@ -4,7 +4,7 @@
  * is one request. A device that refuses registers between those it has (exception 2 or 3), or is
  * silent about them, is asked in parts from then on; a block of which some registers answered is
  * handed on with the moment of the last answer, and the quality of the failure at the points that
- * did not. Never decides when. */
+ * did not. A part that is silent while others answer is asked seldom. Never decides when. */
 #include "gateway/poll/poll.h"
 
 #include <stdlib.h>
@@ -15,6 +15,9 @@
 #include "gateway/poll/split.h"
 
 enum {
+    SILENT_PARTS = 3, /* polls after which a silent part is asked each SELDOM-th time only */
+    SELDOM = 64,
+    DEAD_PARTS = 2, /* silent ones before any answer: the unit itself is silent */
     ILLEGAL_ADDRESS = 2,
     ILLEGAL_VALUE = 3,       /* what some say to a count that goes beyond their registers */
     SILENT_TRIES = 3,        /* of a read that never answered, before its gaps are suspected */
@@ -25,6 +28,8 @@ struct read_state {
     const struct plan_read *plan;
     uint64_t *served; /* [block of the read] its periods so far, counted from 1 */
     struct split split;
+    uint8_t silence[SPLIT_MAX + 1]; /* [part] polls in a row that it was silent and others not */
+    uint32_t skipped;               /* parts not asked for it */
     bool good_once;
     uint32_t silent; /* polls in a row without an answer, before the first good one */
     mono_time split_after;
@@ -62,6 +67,8 @@ struct poll {
     unsigned tries;
     struct tally requests;
     int64_t busy_ns;
+    mono_time answered; /* the last good answer */
+    wall_time answered_wall;
     enum schedule_answer answer; /* the best of all requests */
     uint16_t *registers;         /* of the hull */
     struct value *values;        /* of a block */
@@ -253,12 +260,14 @@ static enum outcome ask(struct poll *poll, const struct plan_read *read, size_t 
                                               poll->timeout_ms};
     struct asked *newest = &poll->newest;
     asker_ask(poll->asker, &request, poll->gap_ms, poll->tries,
-              poll->registers + (first - poll->first), newest);
-    tally_request(&poll->requests, newest->outcome, newest->round_trip_us);
+              poll->registers + (first - poll->first), &poll->requests, newest);
     poll->busy_ns += newest->busy_ns;
     enum schedule_answer answer = answer_of(newest->outcome);
     poll->answer = answer < poll->answer ? answer : poll->answer;
-    if (newest->outcome != OUTCOME_OK) {
+    if (newest->outcome == OUTCOME_OK) {
+        poll->answered = clock_mono();
+        poll->answered_wall = clock_wall();
+    } else {
         poll->failed = true;
         memcpy(poll->why, newest->why, sizeof poll->why);
     }
@@ -329,6 +338,8 @@ static void find_holes(struct poll *poll, struct read_state *read, size_t from, 
     }
     try_gaps(poll, read->plan, from, to);
     remember(poll, read, from, to);
+    if (read->split.cut_count == SPLIT_MAX) /* more than can be remembered */
+        read->split_after = clock_after_ms(clock_mono(), SPLIT_AGAIN_MS);
 }
 
 /* A unit that never answered this read may be one that is silent about registers it does not have:
@@ -364,25 +375,56 @@ static void look_into(struct poll *poll, struct read_state *read, size_t from, s
     }
 }
 
-/* Between two cuts one request each; a unit that does not answer the first is not asked the rest.
- */
+/* One request for a part; what is silent beside others that answer costs one try, and that seldom.
+ * True when it was silent. */
+static bool ask_part(struct poll *poll, struct read_state *read, size_t part, size_t from,
+                     size_t to)
+{
+    unsigned tries = poll->tries;
+    if (read->silence[part] >= SILENT_PARTS && ++read->skipped % SELDOM != 0) {
+        poll->newest = (struct asked){.outcome = OUTCOME_TIMEOUT};
+        poll->failed = true;
+        spread(poll, from, to);
+        return true;
+    }
+    poll->tries = read->silence[part] > 0 ? 1 : tries;
+    enum outcome outcome = ask(poll, read->plan, from, to);
+    poll->tries = tries;
+    if (outcome == OUTCOME_OK)
+        read->good_once = true;
+    else
+        look_into(poll, read, from, to);
+    return outcome == OUTCOME_TIMEOUT;
+}
+
+static void count_silence(struct read_state *read, size_t part, bool silent)
+{
+    if (!silent)
+        read->silence[part] = 0;
+    else if (read->silence[part] < SILENT_PARTS)
+        read->silence[part]++;
+}
+
+/* Between two cuts one request each. A unit that is silent altogether is not asked them all. */
 static void ask_parts(struct poll *poll, struct read_state *read)
 {
-    size_t from = 0;
+    bool silent[SPLIT_MAX + 1] = {false};
+    size_t from = 0, part = 0, misses = 0;
     find_spans(poll);
-    for (size_t to = 1; to <= poll->span_count; to++) {
+    size_t cuts =
+        read->split.cut_count; /* those found out on the way count from the next poll on */
+    for (size_t to = 1; to <= poll->span_count && misses < DEAD_PARTS; to++) {
         if (to < poll->span_count && !split_is_cut(&read->split, poll->spans[to].first))
             continue;
-        if (ask(poll, read->plan, from, to) == OUTCOME_OK)
-            read->good_once = true;
-        else
-            look_into(poll, read, from, to);
-        if (poll->answer != SCHEDULE_ANSWERED) {
-            spread(poll, to, poll->span_count);
-            return;
-        }
+        if (part <= cuts)
+            silent[part] = ask_part(poll, read, part, from, to);
+        misses = poll->answer == SCHEDULE_ANSWERED ? 0 : misses + 1;
+        part++;
         from = to;
     }
+    spread(poll, from, poll->span_count);
+    for (size_t p = 0; poll->answer == SCHEDULE_ANSWERED && p < part && p <= cuts; p++)
+        count_silence(read, p, silent[p]);
 }
 
 static void ask_all(struct poll *poll, struct read_state *read)
@@ -460,7 +502,7 @@ static bool is_counted(const struct poll *poll, size_t at)
     return false;
 }
 
-static void hand_on(struct poll *poll, size_t at, mono_time now, wall_time wall)
+static void hand_on(struct poll *poll, size_t at, mono_time now)
 {
     static const struct tally none;
     const struct plan_block *block = &poll->plan->blocks[poll->due[at]];
@@ -473,6 +515,7 @@ static void hand_on(struct poll *poll, size_t at, mono_time now, wall_time wall)
     const struct ledger_block polled = {.block = poll->due[at],
                                         .outcome = result.outcome,
                                         .exception = result.exception,
+                                        .quality = quality_of(result.outcome),
                                         .why = poll->why,
                                         .requests = is_counted(poll, at) ? &none : &poll->requests,
                                         .values = any ? poll->values : NULL,
@@ -480,8 +523,8 @@ static void hand_on(struct poll *poll, size_t at, mono_time now, wall_time wall)
     const struct sample sample = {.block = poll->due[at],
                                   .count = any ? block->point_count : 0,
                                   .failure = (uint8_t)(any ? 0 : quality_of(result.outcome)),
-                                  .mono = now,
-                                  .wall = wall};
+                                  .mono = any ? poll->answered : now,
+                                  .wall = any ? poll->answered_wall : clock_wall()};
     ledger_note(poll->ledger, &polled);
     pipeline_submit(poll->pipeline, &sample, poll->values);
 }
@@ -493,12 +536,11 @@ bool poll_read(struct poll *poll, size_t index, uint64_t tick, bool whole, bool 
     choose_blocks(poll, read, tick, whole);
     prepare(poll, retry);
     ask_all(poll, read);
-    mono_time now = clock_mono();
-    wall_time wall = clock_wall();
+    mono_time now = poll->failed ? clock_mono() : poll->answered;
     if (poll->failed && asker_is_interrupted(poll->asker))
         return false; /* our own interruption is no news of the unit */
     for (size_t i = 0; i < poll->due_count; i++)
-        hand_on(poll, i, now, wall);
+        hand_on(poll, i, now);
     ledger_poll(poll->ledger, read->plan->unit, &poll->requests,
                 asker_noise(poll->asker, read->plan->unit), poll->busy_ns, asker_is_up(poll->asker),
                 now);

@@ -9,7 +9,8 @@ enum {
     PATIENCE = 2,     /* failures in a row that change nothing yet, of a unit that is trusted */
     TRUSTED = 8,      /* good answers in a row after which a unit that came back is trusted */
     REST_FACTOR = 20, /* what rests takes at most 1/20 of the line, all of it together */
-    GARBLED_REST = 2, /* periods: a bus is to be well within three of them after a disturbance */
+    GARBLED_REST = 2, /* periods: a bus is to be well within three of them after a disturbance, */
+    DISTURBED = 10,   /* which is not longer than so many polls */
     FAILED_PAUSE_MS = 100, /* of a read without a pause */
     NS_PER_MS = 1000000,
 };
@@ -95,9 +96,10 @@ struct schedule_turn schedule_next(const struct schedule *schedule, mono_time no
         const struct schedule_entry *entry = &schedule->entries[i];
         struct schedule_turn turn = {i, schedule_due(schedule, i), is_extra(schedule, i, now)};
         if (entry->urgent)
-            turn.due = (mono_time){0};
+            turn.due = schedule->extra_last ? now : (mono_time){0};
         bool overdue = entry->every_ms != 0 && turn.due.ns + entry->every_ms * NS_PER_MS < now.ns;
-        bool first = turn.extra || (overdue && !schedule_rests(schedule, i));
+        bool first =
+            (turn.extra && !schedule->extra_last) || (overdue && !schedule_rests(schedule, i));
         if (i == 0 || goes_before(schedule, &turn, &best, first, best_first)) {
             best = turn;
             best_first = first;
@@ -171,8 +173,9 @@ static void failed(struct schedule *schedule, struct schedule_entry *entry, bool
     int64_t resting = count_resting(schedule, &well);
     /* Where nobody answers there is nobody to protect: each is asked as if it were the only one. */
     int64_t rest_ms = cost_ms * REST_FACTOR * (well ? resting : 1);
-    if (garbled && rest_ms > GARBLED_REST * entry->every_ms)
-        rest_ms = GARBLED_REST * entry->every_ms;
+    int64_t soon_ms = entry->every_ms ? GARBLED_REST * entry->every_ms : FAILED_PAUSE_MS;
+    if (garbled && entry->failures <= DISTURBED && rest_ms > soon_ms)
+        rest_ms = soon_ms;
     if (rests) {
         unit->trust = 0;
         unit->rest_until = clock_after_ms(now, rest_ms);
@@ -218,6 +221,7 @@ void schedule_done(struct schedule *schedule, const struct schedule_turn *turn,
         forgive(schedule, unit, now);
     }
     entry->urgent = false;
+    schedule->extra_last = turn->extra;
     if (entry->boost_ms != 0 && entry->boost_due.ns <= now.ns) {
         int64_t period_ns = entry->boost_ms * NS_PER_MS;
         entry->boost_due.ns += ((now.ns - entry->boost_due.ns) / period_ns + 1) * period_ns;

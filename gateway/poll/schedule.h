@@ -42,6 +42,7 @@ struct schedule {
     struct schedule_unit *units;
     size_t unit_count;
     uint64_t slipped; /* of all entries */
+    bool extra_last;  /* the last turn was beside its periods */
 };
 
 /* Whose turn it is. */
@@ -57,14 +58,15 @@ void schedule_start(struct schedule *schedule, struct schedule_entry *entries,
                     struct schedule_unit *units, size_t count, mono_time start);
 
 /* The entry to ask next and when; count must not be 0. What is urgent or boosted goes before what
- * is not, unless that is late by more than its period. */
+ * is not, but every second turn is for the periods, if one is due; and what is late by more than
+ * its period is as urgent. */
 struct schedule_turn schedule_next(const struct schedule *schedule, mono_time now);
 
 /* What came of a turn. */
 enum schedule_answer {
     SCHEDULE_ANSWERED, /* anything right, a refusal too */
     SCHEDULE_DOWN,     /* the link is down, which is not the unit's fault */
-    SCHEDULE_GARBLED,  /* somebody speaks: it rests two of its periods at most */
+    SCHEDULE_GARBLED,  /* somebody speaks: at first it rests two of its periods at most */
     SCHEDULE_SILENT,
 };
 

@@ -43,7 +43,7 @@ static void note(uint32_t block, enum outcome outcome, bool some_values)
     memset(&requests, 0, sizeof requests);
     tally_request(&requests, outcome, 1000);
     const struct ledger_block polled = {
-        block, outcome, 2, "why", &requests, some_values ? values : NULL, now};
+        block, outcome, 2, QUALITY_TIMEOUT, "why", &requests, some_values ? values : NULL, now};
     ledger_note(ledger, &polled);
     ledger_poll(ledger, blocks[block].unit, &requests, (struct transport_noise){0, 0}, 0, true,
                 now);
@@ -86,6 +86,8 @@ static void a_device_is_as_its_worst_block(void **state)
     assert_int_equal(device(1).asked, false);
     assert_int_equal(line().tally.requests, 6);
     assert_int_equal(device(0).tally.values[QUALITY_GOOD], 8);
+    assert_int_equal(device(0).tally.values[QUALITY_TIMEOUT], 4);
+    assert_int_equal(line().tally.values[QUALITY_TIMEOUT], 4);
 }
 
 static void noise_belongs_to_its_unit(void **state)

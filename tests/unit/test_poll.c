@@ -37,7 +37,7 @@ void log_notice(const char *format, ...)
 }
 
 void asker_ask(struct asker *asker, const struct transport_request *request, uint32_t gap_ms,
-               unsigned tries, uint16_t *registers, struct asked *out)
+               unsigned tries, uint16_t *registers, struct tally *tally, struct asked *out)
 {
     bool missing = device.refuses;
     (void)asker, (void)gap_ms;
@@ -53,6 +53,7 @@ void asker_ask(struct asker *asker, const struct transport_request *request, uin
         out->outcome = OUTCOME_EXCEPTION;
         out->exception = 2;
     }
+    tally_request(tally, out->outcome, out->round_trip_us);
     for (uint16_t i = 0; out->outcome == OUTCOME_OK && i < request->count; i++)
         registers[i] = (uint16_t)(request->address + i);
 }
@@ -282,11 +283,43 @@ static void a_dead_unit_costs_one_request(void **state)
     device.missing[3] = true;
     poll_once(20);
     assert_true(poll_holes(engine, 0) > 0);
-    device.dead = true; /* and when it is asked in parts, only the first */
+    device.dead = true; /* and when it is asked in parts, two: one may be silent alone */
     poll_once(21);
-    assert_int_equal(device.request_count, 1);
+    assert_int_equal(device.request_count, 2);
     assert_int_equal(heard[0].sample.failure, QUALITY_TIMEOUT);
     end();
+}
+
+/* A register that it does not have, and is silent about: the others are read on, and it costs next
+ * to nothing. */
+static void a_silent_part_is_asked_seldom(void **state)
+{
+    (void)state;
+    for (uint16_t hole = 0; hole < 3; hole += 2) {
+        build((const uint16_t[]){0, 5, 10}, 3);
+        uint64_t tick = 0;
+        device.missing[3] = device.missing[7] = true;
+        poll_once(tick++);
+        assert_int_equal(poll_holes(engine, 0), 2);
+        device.silent = true;
+        device.missing[3] = device.missing[7] = false;
+        device.missing[points[hole].address] = true;
+        for (int i = 0; i < 4; i++)
+            poll_once(tick++);
+        size_t asked = 0;
+        for (int i = 0; i < 128; i++) {
+            assert_int_equal(poll_once(tick++).answer, SCHEDULE_ANSWERED);
+            assert_true(all_right(QUALITY_TIMEOUT));
+            asked += device.request_count;
+        }
+        assert_in_range(asked, 2 * 128 + 1, 2 * 128 + 4);
+        device.missing[points[hole].address] = false;
+        for (int i = 0; i < 70; i++)
+            poll_once(tick++);
+        assert_true(all_right(QUALITY_TIMEOUT));
+        assert_int_equal(device.request_count, 3);
+        end();
+    }
 }
 
 /* Two devices and three periods in one read. */
@@ -377,6 +410,7 @@ int main(void)
         cmocka_unit_test(who_refuses_everything_is_not_divided_for_ever),
         cmocka_unit_test(a_unit_silent_about_a_gap_is_found_out),
         cmocka_unit_test(a_dead_unit_costs_one_request),
+        cmocka_unit_test(a_silent_part_is_asked_seldom),
         cmocka_unit_test(each_block_in_its_own_period),
         cmocka_unit_test(random_holes),
     };

@@ -225,6 +225,30 @@ static void a_late_answer_comes_after_the_next(void **state)
     stop();
 }
 
+/* On a bus a sensor does one thing after the other; its neighbour does not wait for it. */
+static void on_a_bus_a_late_sensor_keeps_its_order(void **state)
+{
+    (void)state;
+    uint8_t frame[SIM_FRAME_MAX], reply[300];
+    struct sim_fault late = {
+        .kind = SIM_FAULT_LATE, .device = SIM_FAULT_ANY, .delay_ms = 500, .every = 1};
+    start(TRANSPORT_RTU);
+    stage.faults = (struct sim_faults){&late, 1};
+    say(frame, rtu_read(frame, 1, 0, 1), 0);
+    int64_t now = 100000000;
+    assert_true(sim_wire_run(wire, now)); /* the frame has ended */
+    stage.faults = (struct sim_faults){0};
+    say(frame, rtu_read(frame, 1, 0, 2), now);
+    now += 100000000;
+    assert_true(sim_wire_run(wire, now));
+    assert_int_equal(hear(reply, sizeof reply), 0);
+    run_out(now);
+    assert_int_equal(hear(reply, sizeof reply), 7 + 9);
+    assert_int_equal(reply[2], 2);
+    assert_int_equal(reply[7 + 2], 4);
+    stop();
+}
+
 static struct sim_fault fault_now;
 
 static void strike_with(enum sim_fault_kind kind)
@@ -438,6 +462,7 @@ int main(void)
         cmocka_unit_test(what_found_the_queue_full_is_answered_too),
         cmocka_unit_test(a_flood_is_forgotten_after_a_silence),
         cmocka_unit_test(a_late_answer_comes_after_the_next),
+        cmocka_unit_test(on_a_bus_a_late_sensor_keeps_its_order),
         cmocka_unit_test(two_answer_a_question),
         cmocka_unit_test(two_answer_on_tcp_too),
         cmocka_unit_test(noise_stands_before_a_whole_answer),
