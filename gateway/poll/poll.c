@@ -289,12 +289,13 @@ static void remember(struct poll *poll, struct read_state *read, size_t from, si
     for (size_t i = from; i < to; i++)
         poll->good[i] = poll->results[i].outcome == OUTCOME_OK;
     split_remember(&read->split, poll->spans, from, to, poll->good, poll->gap);
-    if (read->split.cut_count > before)
-        log_notice("line %s: %s (unit %u) does not have all of registers %u to %u: asked in %u "
-                   "requests from now on",
-                   poll->line->name, poll->settings->devices[block->device].name, read->plan->unit,
-                   poll->spans[from].first, poll->spans[to - 1].end - 1,
-                   read->split.cut_count + 1U);
+    if (read->split.cut_count == before)
+        return;
+    memset(read->silence, 0, sizeof read->silence); /* the parts are others now */
+    log_notice("line %s: %s (unit %u) does not have all of registers %u to %u: asked in %u "
+               "requests from now on",
+               poll->line->name, poll->settings->devices[block->device].name, read->plan->unit,
+               poll->spans[from].first, poll->spans[to - 1].end - 1, read->split.cut_count + 1U);
 }
 
 /* Divides a range that was refused until its parts answer or cannot be divided; true when any part
