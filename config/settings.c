@@ -290,6 +290,19 @@ struct settings *settings_load(const char *path, const struct settings_sources *
     return source == NULL ? NULL : settings_parse(source, sources, out);
 }
 
+const char *settings_transport_name(enum transport_kind kind)
+{
+    switch (kind) {
+    case TRANSPORT_RTU:
+        return "rtu";
+    case TRANSPORT_TCP:
+        return "tcp";
+    case TRANSPORT_RTU_OVER_TCP:
+        return "rtu-over-tcp";
+    }
+    return "unknown";
+}
+
 void settings_free(struct settings *settings)
 {
     if (settings == NULL)

@@ -38,6 +38,9 @@ struct settings_store {
 
 enum transport_kind { TRANSPORT_RTU, TRANSPORT_TCP, TRANSPORT_RTU_OVER_TCP };
 
+/* As it stands in the file: "rtu", "tcp", "rtu-over-tcp". */
+const char *settings_transport_name(enum transport_kind kind);
+
 struct settings_line {
     struct place place;
     char *name;

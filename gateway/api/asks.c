@@ -308,19 +308,6 @@ void asks_ask(struct api *api, struct evhttp_request *request, const char *name)
 
 /* ---- what a line is ---- */
 
-static const char *transport_name(enum transport_kind kind)
-{
-    switch (kind) {
-    case TRANSPORT_RTU:
-        return "rtu";
-    case TRANSPORT_TCP:
-        return "tcp";
-    case TRANSPORT_RTU_OVER_TCP:
-        return "rtu-over-tcp";
-    }
-    return "unknown";
-}
-
 void asks_line(struct api *api, struct evhttp_request *request, const char *name)
 {
     const struct settings *settings = api->rooms.setup->settings;
@@ -343,6 +330,6 @@ void asks_line(struct api *api, struct evhttp_request *request, const char *name
                                     : json_null();
     api_reply(request, HTTP_OK,
               json_pack("{s:s, s:s, s:o, s:I, s:o}", "name", line->name, "transport",
-                        transport_name(line->transport), "serial", settings_of_port, "timeout_ms",
-                        (json_int_t)line->timeout_ms, "devices", devices));
+                        settings_transport_name(line->transport), "serial", settings_of_port,
+                        "timeout_ms", (json_int_t)line->timeout_ms, "devices", devices));
 }

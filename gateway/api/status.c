@@ -24,19 +24,6 @@ const char *status_store_mode(enum store_mode mode)
     return "unknown";
 }
 
-static const char *transport_name(enum transport_kind kind)
-{
-    switch (kind) {
-    case TRANSPORT_RTU:
-        return "rtu";
-    case TRANSPORT_TCP:
-        return "tcp";
-    case TRANSPORT_RTU_OVER_TCP:
-        return "rtu-over-tcp";
-    }
-    return "unknown";
-}
-
 static json_t *gateway(const struct api_rooms *rooms, mono_time now)
 {
     const struct settings_gateway *own = &rooms->setup->settings->gateway;
@@ -146,8 +133,8 @@ static json_t *line(const struct api_rooms *rooms, size_t index)
                                                     : json_sprintf("%s:%u", own->host, own->port);
     json_t *out =
         json_pack("{s:s, s:s, s:o, s:b, s:i, s:f, s:i, s:i, s:i, s:I}", "name", own->name,
-                  "transport", transport_name(own->transport), "place", place, "open", s.open,
-                  "load_percent", (int)s.load_percent, "forecast_percent",
+                  "transport", settings_transport_name(own->transport), "place", place, "open",
+                  s.open, "load_percent", (int)s.load_percent, "forecast_percent",
                   rooms->setup->load_percent[index], "devices", (int)s.devices, "silent",
                   (int)s.silent, "slipping", (int)s.slipping, "slipped", (json_int_t)s.slipped);
     return tell_tally(out, &s.tally);

@@ -168,19 +168,6 @@ static void report_missing(struct hunt *hunt)
     }
 }
 
-static const char *transport_name(enum transport_kind kind)
-{
-    switch (kind) {
-    case TRANSPORT_RTU:
-        return "rtu";
-    case TRANSPORT_TCP:
-        return "tcp";
-    case TRANSPORT_RTU_OVER_TCP:
-        return "rtu-over-tcp";
-    }
-    return "unknown";
-}
-
 static json_t *own_serial(const struct settings_line *line)
 {
     return line->transport == TRANSPORT_TCP ? json_null() : probe_report_serial(&line->serial);
@@ -195,7 +182,7 @@ static bool begin_record(struct hunt *hunt, const char *path)
         fprintf(stderr, "lifelinectl: %s: %s\n", path, strerror(errno));
     } else {
         fprintf(hunt->port.record, "# lifelinectl probe --record\n# line %s %s\n",
-                transport_name(line->transport),
+                settings_transport_name(line->transport),
                 json_is_string(serial) ? json_string_value(serial) : "");
     }
     json_decref(serial);
@@ -245,9 +232,9 @@ static void look(struct hunt *hunt, const struct ctl *ctl)
     json_t *why = port->why[0] && !probe_port_stopped() ? json_string(port->why) : json_null();
     json_t *result = json_pack(
         "{s:s, s:s, s:o, s:b, s:b, s:b, s:o, s:I, s:I, s:O}", "line", ctl->arguments[0],
-        "transport", transport_name(port->line.transport), "serial", own_serial(&port->line),
-        "daemon", port->daemon != NULL, "scan", ctl->scan, "complete", hunt->complete, "why", why,
-        "questions", (json_int_t)port->questions, "took_ms",
+        "transport", settings_transport_name(port->line.transport), "serial",
+        own_serial(&port->line), "daemon", port->daemon != NULL, "scan", ctl->scan, "complete",
+        hunt->complete, "why", why, "questions", (json_int_t)port->questions, "took_ms",
         (json_int_t)clock_ms_between(before, clock_mono()), "units", hunt->units);
     if (result)
         ctl->writer->write(ctl->command, result);
