@@ -8,26 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MBAP_LENGTH = 6, PDU_LEAST = 3, CRC_LENGTH = 2, EXCHANGES_MAX = 100000 };
+#include "drivers/transport_frame.h"
 
-static uint16_t crc_of(const uint8_t *bytes, size_t length)
-{
-    uint16_t crc = 0xffff;
-    for (size_t i = 0; i < length; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (uint16_t)(crc & 1 ? crc >> 1 ^ 0xa001 : crc >> 1);
-    }
-    return crc;
-}
-
-static size_t add_crc(uint8_t *frame, size_t length)
-{
-    uint16_t crc = crc_of(frame, length);
-    frame[length] = (uint8_t)crc;
-    frame[length + 1] = (uint8_t)(crc >> 8);
-    return length + CRC_LENGTH;
-}
+enum { PDU_LEAST = 3, EXCHANGES_MAX = 100000 };
 
 static void write_frame(FILE *out, char mark, const uint8_t *bytes, size_t length)
 {
@@ -44,9 +27,9 @@ static void write_answer(FILE *out, enum transport_kind kind, const struct probe
     bool right = answer->outcome == OUTCOME_OK || answer->outcome == OUTCOME_EXCEPTION;
     if (length == 0) {
         fprintf(out, "< %s\n", transport_outcome_name(answer->outcome));
-    } else if (kind == TRANSPORT_TCP && right && length >= MBAP_LENGTH + PDU_LEAST) {
-        memcpy(frame, answer->frame + MBAP_LENGTH, length - MBAP_LENGTH);
-        write_frame(out, '<', frame, add_crc(frame, length - MBAP_LENGTH));
+    } else if (kind == TRANSPORT_TCP && right && length >= FRAME_MBAP_LENGTH + PDU_LEAST) {
+        memcpy(frame, answer->frame + FRAME_MBAP_LENGTH, length - FRAME_MBAP_LENGTH);
+        write_frame(out, '<', frame, transport_frame_add_crc(frame, length - FRAME_MBAP_LENGTH));
     } else {
         write_frame(out, '<', answer->frame, length);
     }
@@ -57,16 +40,9 @@ static void write_answer(FILE *out, enum transport_kind kind, const struct probe
 void transcript_write(FILE *out, enum transport_kind kind, const struct probe_question *question,
                       const struct probe_answer *answer)
 {
-    const struct transport_request *asked = &question->request;
-    uint8_t frame[TRANSCRIPT_REQUEST_LENGTH] = {
-        asked->unit,
-        (uint8_t)asked->function,
-        (uint8_t)(asked->address >> 8),
-        (uint8_t)asked->address,
-        (uint8_t)(asked->count >> 8),
-        (uint8_t)asked->count,
-    };
-    write_frame(out, '>', frame, add_crc(frame, TRANSCRIPT_REQUEST_LENGTH - CRC_LENGTH));
+    uint8_t frame[TRANSCRIPT_REQUEST_LENGTH];
+    transport_frame_rtu_request(&question->request, frame);
+    write_frame(out, '>', frame, sizeof frame);
     write_answer(out, kind, answer);
 }
 

@@ -59,13 +59,19 @@ static unsigned crc16(const uint8_t *bytes, size_t length)
     return crc;
 }
 
+size_t transport_frame_add_crc(uint8_t *frame, size_t length)
+{
+    unsigned crc = crc16(frame, length);
+    frame[length] = (uint8_t)crc;
+    frame[length + 1] = (uint8_t)(crc >> 8);
+    return length + FRAME_CRC_LENGTH;
+}
+
 void transport_frame_rtu_request(const struct transport_request *request,
                                  uint8_t out[FRAME_REQUEST_LENGTH + FRAME_CRC_LENGTH])
 {
     transport_frame_request(request, out);
-    unsigned crc = crc16(out, FRAME_REQUEST_LENGTH);
-    out[FRAME_REQUEST_LENGTH] = (uint8_t)crc;
-    out[FRAME_REQUEST_LENGTH + 1] = (uint8_t)(crc >> 8);
+    (void)transport_frame_add_crc(out, FRAME_REQUEST_LENGTH);
 }
 
 void transport_frame_tcp_request(const struct transport_request *request, uint16_t transaction,

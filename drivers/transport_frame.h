@@ -27,6 +27,9 @@ enum frame_verdict {
 void transport_frame_request(const struct transport_request *request,
                              uint8_t out[FRAME_REQUEST_LENGTH]);
 
+/* Appends the CRC to a frame that has room for it; the length of the whole. */
+size_t transport_frame_add_crc(uint8_t *frame, size_t length);
+
 /* The whole RTU request. */
 void transport_frame_rtu_request(const struct transport_request *request,
                                  uint8_t out[FRAME_REQUEST_LENGTH + FRAME_CRC_LENGTH]);

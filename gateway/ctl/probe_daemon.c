@@ -63,9 +63,8 @@ static long exchange(struct probe_daemon *daemon, const char *url, const char *p
 
 static bool take_transport(const char *name, enum transport_kind *out)
 {
-    static const char *const names[] = {"rtu", "tcp", "rtu-over-tcp"};
     for (unsigned kind = TRANSPORT_RTU; kind <= TRANSPORT_RTU_OVER_TCP; kind++) {
-        if (name && strcmp(name, names[kind]) == 0) {
+        if (name && strcmp(name, settings_transport_name((enum transport_kind)kind)) == 0) {
             *out = (enum transport_kind)kind;
             return true;
         }

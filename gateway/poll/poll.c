@@ -412,19 +412,16 @@ static void ask_parts(struct poll *poll, struct read_state *read)
     bool silent[SPLIT_MAX + 1] = {false};
     size_t from = 0, part = 0, misses = 0;
     find_spans(poll);
-    size_t cuts =
-        read->split.cut_count; /* those found out on the way count from the next poll on */
     for (size_t to = 1; to <= poll->span_count && misses < DEAD_PARTS; to++) {
         if (to < poll->span_count && !split_is_cut(&read->split, poll->spans[to].first))
             continue;
-        if (part <= cuts)
-            silent[part] = ask_part(poll, read, part, from, to);
+        silent[part] = ask_part(poll, read, part, from, to);
         misses = poll->answer == SCHEDULE_ANSWERED ? 0 : misses + 1;
         part++;
         from = to;
     }
     spread(poll, from, poll->span_count);
-    for (size_t p = 0; poll->answer == SCHEDULE_ANSWERED && p < part && p <= cuts; p++)
+    for (size_t p = 0; poll->answer == SCHEDULE_ANSWERED && p < part; p++)
         count_silence(read, p, silent[p]);
 }
 
