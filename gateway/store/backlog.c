@@ -363,6 +363,7 @@ void backlog_renew(struct store *store, struct debtor *debtor)
         debtor->refused[sector] = false;
     debtor->gap_cursor = 0;
     debtor->gaps_pending = true;
+    announce_renew(store, debtor);
 }
 
 static struct store_end end_of(const struct epoch *epoch, const struct owed *owed, int sector)

@@ -1,4 +1,5 @@
-/* Rows into parcels: live first, then Gaps, then what an uplink still owes from before.
+/* Rows into parcels: live first, then Gaps, then what an uplink still owes from before; Manifests
+ * in front of the rows that need them.
  * Store thread; the parcel is lent by its uplink. A row goes out as it was stored: its CRC is
  * checked, its bytes are appended.
  * Never keeps a parcel and never decides what was delivered. */
@@ -169,6 +170,8 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
                 continue;
             if (range.last >= floor)
                 range.last = floor - 1;
+            if (announce_epoch(store, debtor, parcel, e, (enum sector)sector))
+                return true;
             if (take(store, debtor, parcel, e, (enum sector)sector, PARCEL_HISTORY, range)) {
                 debtor->turn = (unsigned)sector - 1;
                 return true;
@@ -231,7 +234,7 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
 static bool take_any(struct store *store, struct debtor *debtor, struct parcel *parcel,
                      bool live_only)
 {
-    return take_live(store, debtor, parcel) ||
+    return announce_current(store, debtor, parcel) || take_live(store, debtor, parcel) ||
            (!live_only &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
 }

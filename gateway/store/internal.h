@@ -68,8 +68,16 @@ struct owed {
     struct ranges unacked; /* kept on disk */
     struct ranges unsent;  /* of those, not in flight */
     bool dirty;            /* unacked differs from what is on disk */
+    bool announced;        /* its Manifest was handed out on this connection */
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
     int64_t oldest_ms;
+};
+
+/* A Manifest that is going out, part by part. */
+struct announcement {
+    size_t epoch;
+    enum sector sector;
+    uint32_t part; /* the next one; 0 = none is going out */
 };
 
 struct debtor {
@@ -81,6 +89,7 @@ struct debtor {
     bool gaps_pending;                 /* there may be some above it */
     uint64_t readings;                 /* unsettled */
     unsigned turn;                     /* the sector whose history went last */
+    struct announcement announcing;
     bool refused[SECTOR_COUNT];
     uint64_t generation; /* parcels of an older connection are not filled */
 };
@@ -244,7 +253,14 @@ void backlog_free(struct store *store);
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only);
 bool fetch_reserve(struct parcel *parcel, size_t size);
 
-/* manifest.c */
+/* announce.c: Manifests before rows. True: the parcel holds the next part of one. */
+bool announce_current(struct store *store, struct debtor *debtor, struct parcel *parcel);
+bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
+                    enum sector sector);
+/* A fresh connection was told nothing. */
+void announce_renew(struct store *store, struct debtor *debtor);
+
+/* manifest.c: part `parcel->part` of (parcel->epoch, parcel->sector); false: there is none */
 bool manifest_fetch(struct store *store, const struct debtor *debtor, struct parcel *parcel);
 
 /* identity.c: ids of devices and points */

@@ -151,10 +151,11 @@ static uint32_t most_parts(struct store *store, const struct debtor *debtor, enu
 bool manifest_fetch(struct store *store, const struct debtor *debtor, struct parcel *parcel)
 {
     size_t e = store->epoch_count - 1;
-    while (parcel->epoch && e > 0 && store->epochs[e].number != parcel->epoch)
+    while (e > 0 && store->epochs[e].number != parcel->epoch)
         e--;
-    parcel->epoch = store->epochs[e].number;
     parcel->length = 0;
+    parcel->readings = 0;
+    parcel->first_gap = parcel->last_gap = 0;
     parcel->first_seq = parcel->last_seq = 0;
     struct walk walk = {.parcel = parcel,
                         .budget = debtor->max_payload - HEAD_MAX,

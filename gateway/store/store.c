@@ -209,8 +209,9 @@ uint64_t store_renew(struct store *store, size_t uplink)
     return generation;
 }
 
-static void fetch(struct store *store, size_t uplink, struct parcel *parcel)
+void store_fetch(struct store *store, size_t uplink, struct parcel *parcel)
 {
+    parcel->kind = PARCEL_EMPTY;
     pthread_mutex_lock(&store->mutex);
     struct parcel **at = &store->postboxes[uplink].waiting;
     while (*at)
@@ -220,18 +221,6 @@ static void fetch(struct store *store, size_t uplink, struct parcel *parcel)
     store->attention = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
-}
-
-void store_fetch(struct store *store, size_t uplink, struct parcel *parcel)
-{
-    parcel->kind = PARCEL_EMPTY;
-    fetch(store, uplink, parcel);
-}
-
-void store_fetch_manifest(struct store *store, size_t uplink, struct parcel *parcel)
-{
-    parcel->kind = PARCEL_MANIFEST;
-    fetch(store, uplink, parcel);
 }
 
 struct parcel *store_collect(struct store *store, size_t uplink)
@@ -357,8 +346,6 @@ static void serve(struct store *store, size_t u)
             filled = false; /* of a connection that the next turn will hear of */
         else if (parcel->generation < debtor->generation)
             parcel->kind = PARCEL_EMPTY;
-        else if (parcel->kind == PARCEL_MANIFEST)
-            manifest_fetch(store, debtor, parcel);
         else
             filled = fetch_data(store, debtor, parcel, left <= HISTORY_RESERVE);
         return_parcel(store, u, parcel, filled);

@@ -76,7 +76,7 @@ struct parcel {
     uint64_t first_seq, last_seq; /* both 0 in a parcel of Gaps */
     int64_t first_gap, last_gap;  /* Gaps: their row numbers */
     uint64_t readings;
-    uint32_t part, parts; /* manifest */
+    uint32_t part, parts; /* of a Manifest */
     uint32_t parts_ever;  /* the most that this uplink was ever given of the sector */
     int mid;              /* the uplink's own note */
     uint8_t *bytes;
@@ -90,12 +90,11 @@ void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void
  * generation that its parcels carry; older ones come back PARCEL_EMPTY or are to be thrown away. */
 uint64_t store_renew(struct store *store, size_t uplink);
 
-/* Hands over an empty parcel, to be filled with data as soon as there is some: live first. */
+/* Hands over an empty parcel, to be filled as soon as there is something to send. In this order:
+ * the Manifests of the epoch in force, once a connection and again when they have changed; live
+ * data; Gaps and history, behind the Manifest of its own epoch. Parcels are to be published in the
+ * order in which they are collected. */
 void store_fetch(struct store *store, size_t uplink, struct parcel *parcel);
-
-/* The same for part `parcel->part` of the Manifest of (parcel->epoch, parcel->sector); it comes
- * back PARCEL_EMPTY when there is no such part. epoch 0 = the one in force. */
-void store_fetch_manifest(struct store *store, size_t uplink, struct parcel *parcel);
 
 /* The next parcel that is ready, or NULL. */
 struct parcel *store_collect(struct store *store, size_t uplink);

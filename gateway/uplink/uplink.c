@@ -1,8 +1,7 @@
-/* The uplink thread: connect, say who we are, send what the store hands out, tell it what arrived.
- * Owns the connection, the parcels and the back-off. What is sent is forgotten only when the broker
- * acknowledged it; a lost connection forgets nothing, because the store has all of it. Order of a
- * connection: state, manifests, then data.
- * Never reads the database, never keeps a payload of its own, never blocks another uplink. */
+/* The uplink thread: connect, say who we are, let the courier work, and again after a loss.
+ * Owns the connection, its courier and the back-off. Order of a connection: state, then what the
+ * store hands out: manifests and data.
+ * Never reads the database, never keeps a payload, never blocks another uplink. */
 #include "gateway/uplink/uplink.h"
 
 #include <poll.h>
@@ -17,9 +16,8 @@
 #include "gateway/log.h"
 #include "gateway/thread.h"
 #include "gateway/uplink/backoff.h"
-#include "gateway/uplink/mqtt.h"
+#include "gateway/uplink/courier.h"
 #include "gateway/uplink/protocol.h"
-#include "proto/topic.h"
 
 enum {
     CONNACK_MS = 10000,
@@ -29,7 +27,6 @@ enum {
     STEADY_MS = 10000, /* a connection that lived so long clears the back-off */
     STATE_MAX = 64 << 10,
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
-    REASON_NO_SUBSCRIBER = 0x10,
     REASON_BAD_VERSION = 0x84,
     REASON_BAD_VERSION_3 = 1, /* the same, as 3.1.1 brokers say it */
 };
@@ -40,10 +37,11 @@ struct uplink {
     const struct settings *settings;
     const struct settings_uplink *own;
     size_t index;
-    struct store *store;
     uplink_presence gather;
     void *gather_context;
     struct presence presence;
+    struct post post;
+    struct courier *courier;
 
     struct mqtt *mqtt;
     enum phase phase;
@@ -52,13 +50,8 @@ struct uplink {
     int reason; /* of the CONNACK; -1 before it came */
     size_t url;
     mono_time retry_at, connack_by, ready_at, state_at, check_at;
-    uint64_t generation, state_digest;
+    uint64_t state_digest;
     int state_mid; /* of the newest state; 0 = acknowledged */
-    struct parcel parcels[STORE_WINDOW];
-    struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
-    size_t idle_count;
-    int next_sector;  /* whose Manifest is to be asked for; SECTOR_COUNT = all are */
-    size_t manifests; /* asked for and not yet delivered */
     uint8_t *state;
 
     int wake_fd;
@@ -88,7 +81,6 @@ struct uplink *uplink_new(const struct settings *settings, size_t index, struct 
     uplink->settings = settings;
     uplink->own = &settings->uplinks[index];
     uplink->index = index;
-    uplink->store = store;
     uplink->gather = presence;
     uplink->gather_context = context;
     protocol_start(&uplink->protocol);
@@ -98,14 +90,13 @@ struct uplink *uplink_new(const struct settings *settings, size_t index, struct 
     uplink->presence.backlogs = calloc(settings->uplink_count + 1, sizeof(struct store_backlog));
     uplink->presence.lines = calloc(settings->line_count + 1, sizeof(struct presence_line));
     pthread_mutex_init(&uplink->mutex, NULL);
-    for (size_t i = 0; i < STORE_WINDOW; i++)
-        uplink->idle[uplink->idle_count++] = &uplink->parcels[i];
+    uplink->post = (struct post){settings, uplink->own};
+    uplink->courier = courier_new(&uplink->post, store, index, wake, uplink);
     if (uplink->wake_fd < 0 || !uplink->state || !uplink->presence.backlogs ||
-        !uplink->presence.lines) {
+        !uplink->presence.lines || !uplink->courier) {
         uplink_free(uplink);
         return NULL;
     }
-    store_attach(store, index, wake, uplink);
     return uplink;
 }
 
@@ -114,8 +105,7 @@ void uplink_free(struct uplink *uplink)
     if (!uplink)
         return;
     mqtt_free(uplink->mqtt);
-    for (size_t i = 0; i < STORE_WINDOW; i++)
-        free(uplink->parcels[i].bytes);
+    courier_free(uplink->courier);
     if (uplink->wake_fd >= 0)
         close(uplink->wake_fd);
     pthread_mutex_destroy(&uplink->mutex);
@@ -130,6 +120,13 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out)
     pthread_mutex_lock(&uplink->mutex);
     *out = uplink->status;
     pthread_mutex_unlock(&uplink->mutex);
+    struct courier_status sent;
+    courier_status(uplink->courier, &sent);
+    out->batches = sent.batches;
+    out->readings = sent.readings;
+    out->bytes = sent.bytes;
+    out->refused += sent.refused; /* to those of states */
+    out->no_subscriber = sent.no_subscriber;
 }
 
 static void note_connection(struct uplink *uplink, bool connected, const char *why)
@@ -146,26 +143,6 @@ static void note_connection(struct uplink *uplink, bool connected, const char *w
 
 /* ---- sending ---- */
 
-static bool build_topic(const struct uplink *uplink, enum topic_kind kind, enum sector sector,
-                        uint32_t part, char *out, size_t size)
-{
-    struct topic topic = {.kind = kind, .sector = sector, .part = part};
-    snprintf(topic.region, sizeof topic.region, "%s", uplink->settings->gateway.region);
-    snprintf(topic.gateway, sizeof topic.gateway, "%s", uplink->settings->gateway.id);
-    return topic_build(uplink->own->root, &topic, out, size) > 0;
-}
-
-static int publish(struct uplink *uplink, enum topic_kind kind, enum sector sector, uint32_t part,
-                   const uint8_t *bytes, size_t length)
-{
-    char topic[512];
-    if (!build_topic(uplink, kind, sector, part, topic, sizeof topic))
-        return 0;
-    const struct mqtt_message message = {topic, bytes, length, topic_retained(kind),
-                                         topic_content_type(kind)};
-    return mqtt_publish(uplink->mqtt, &message);
-}
-
 static size_t pack_state(struct uplink *uplink, bool online)
 {
     uplink->gather(uplink->gather_context, &uplink->presence);
@@ -177,8 +154,8 @@ static void publish_state(struct uplink *uplink, bool online)
 {
     size_t length = pack_state(uplink, online);
     if (length)
-        uplink->state_mid =
-            publish(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, uplink->state, length);
+        uplink->state_mid = post_publish(&uplink->post, uplink->mqtt, TOPIC_STATE,
+                                         SECTOR_UNSPECIFIED, 0, uplink->state, length);
     uplink->state_at = clock_after_ms(clock_mono(), STATE_MS);
 }
 
@@ -193,115 +170,6 @@ static void check_state(struct uplink *uplink)
         publish_state(uplink, true);
 }
 
-static void ask_manifest(struct uplink *uplink, struct parcel *parcel, uint64_t epoch,
-                         enum sector sector, uint32_t part)
-{
-    parcel->generation = uplink->generation;
-    parcel->epoch = epoch;
-    parcel->sector = sector;
-    parcel->part = part;
-    uplink->manifests++;
-    store_fetch_manifest(uplink->store, uplink->index, parcel);
-}
-
-static void ask_data(struct uplink *uplink, struct parcel *parcel)
-{
-    parcel->generation = uplink->generation;
-    store_fetch(uplink->store, uplink->index, parcel);
-}
-
-/* Rows of an epoch mean nothing without its Manifest: the one before goes first where it is owed.
- */
-static uint64_t first_epoch(const struct uplink *uplink, int sector)
-{
-    const struct store_end *end = &uplink->presence.backlogs[uplink->index].previous_ends[sector];
-    return end->settled_seq < end->last_seq ? uplink->presence.store.previous_epoch : 0;
-}
-
-/* Puts every idle parcel to work: the Manifest of each sector, and data once all of them are out.
- * After a reconnect most parcels are still on their way back from the store, so this is called
- * whenever one has become idle. */
-static void use_idle(struct uplink *uplink)
-{
-    while (uplink->idle_count && uplink->next_sector < SECTOR_COUNT) {
-        int sector = uplink->next_sector++;
-        if (uplink->own->sectors[sector])
-            ask_manifest(uplink, uplink->idle[--uplink->idle_count], first_epoch(uplink, sector),
-                         (enum sector)sector, 1);
-    }
-    while (uplink->idle_count && uplink->next_sector == SECTOR_COUNT && !uplink->manifests)
-        ask_data(uplink, uplink->idle[--uplink->idle_count]);
-}
-
-static void make_idle(struct uplink *uplink, struct parcel *parcel)
-{
-    uplink->idle[uplink->idle_count++] = parcel;
-}
-
-/* The next part, or the Manifest in force after that of the epoch before. False: this was all. */
-static bool ask_next_manifest(struct uplink *uplink, struct parcel *parcel, bool empty)
-{
-    bool current = parcel->epoch == uplink->presence.store.epoch;
-    if (!empty && parcel->part < parcel->parts)
-        ask_manifest(uplink, parcel, parcel->epoch, parcel->sector, parcel->part + 1);
-    else if (!current)
-        ask_manifest(uplink, parcel, 0, parcel->sector, 1);
-    else
-        return false;
-    return true;
-}
-
-static bool put_in_flight(struct uplink *uplink, struct parcel *parcel, enum topic_kind kind)
-{
-    uint32_t part = kind == TOPIC_MANIFEST ? parcel->part : 0;
-    parcel->mid = publish(uplink, kind, parcel->sector, part, parcel->bytes, parcel->length);
-    if (!parcel->mid)
-        return false;
-    for (size_t i = 0; i < STORE_WINDOW; i++) {
-        if (!uplink->in_flight[i]) {
-            uplink->in_flight[i] = parcel;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The library does not take it: larger than the broker allows, or the connection is going down. */
-static void give_up(struct uplink *uplink, struct parcel *parcel)
-{
-    log_warning("uplink %s: a message of %zu bytes for %s cannot be sent", uplink->own->name,
-                parcel->length, names_sector(parcel->sector));
-    if (parcel->kind != PARCEL_MANIFEST)
-        store_refuse(uplink->store, uplink->index, parcel);
-    else if (uplink->manifests-- && ask_next_manifest(uplink, parcel, false))
-        return;
-    make_idle(uplink, parcel);
-}
-
-static void send_ready(struct uplink *uplink)
-{
-    static const enum topic_kind topics[] = {[PARCEL_LIVE] = TOPIC_DATA,
-                                             [PARCEL_HISTORY] = TOPIC_HISTORY,
-                                             [PARCEL_MANIFEST] = TOPIC_MANIFEST};
-    struct parcel *parcel;
-    while ((parcel = store_collect(uplink->store, uplink->index))) {
-        bool fresh = uplink->phase == PHASE_READY && parcel->generation == uplink->generation;
-        if (!fresh) {
-            make_idle(uplink, parcel);
-            continue;
-        }
-        if (parcel->kind != PARCEL_EMPTY) {
-            if (!put_in_flight(uplink, parcel, topics[parcel->kind]))
-                give_up(uplink, parcel);
-            continue;
-        }
-        /* only a Manifest comes back empty */
-        uplink->manifests--;
-        if (!ask_next_manifest(uplink, parcel, true))
-            make_idle(uplink, parcel);
-    }
-}
-
 /* ---- what the broker says; called from mqtt_service() ---- */
 
 static void on_connected(void *context, int reason)
@@ -313,75 +181,26 @@ static void on_connected(void *context, int reason)
     uplink->ready_at = clock_mono();
 }
 
-static void count_delivery(struct uplink *uplink, const struct parcel *parcel, int reason)
+/* The state is sent anew with every connection; until then a refusal is only told. */
+static void state_acknowledged(struct uplink *uplink, int reason)
 {
-    pthread_mutex_lock(&uplink->mutex);
-    struct uplink_status *status = &uplink->status;
-    status->refused += reason >= REASON_FAILURE;
-    status->no_subscriber += reason == REASON_NO_SUBSCRIBER;
-    if (reason < REASON_FAILURE) {
-        status->batches++;
-        status->readings += parcel->readings;
-        status->bytes += parcel->length;
-    }
-    pthread_mutex_unlock(&uplink->mutex);
-}
-
-/* State and Manifest are sent anew with every connection; until then a refusal is only told. */
-static void note_refusal(struct uplink *uplink, const char *what, int reason)
-{
+    uplink->state_mid = 0;
     if (reason < REASON_FAILURE)
         return;
-    log_warning("uplink %s: %s refused (%s)", uplink->own->name, what,
+    log_warning("uplink %s: state refused (%s)", uplink->own->name,
                 mqtt_reason(uplink->protocol.is_5, reason));
     pthread_mutex_lock(&uplink->mutex);
     uplink->status.refused++;
     pthread_mutex_unlock(&uplink->mutex);
 }
 
-static void manifest_delivered(struct uplink *uplink, struct parcel *parcel, int reason)
-{
-    note_refusal(uplink, "manifest", reason);
-    uplink->manifests--;
-    for (uint32_t part = parcel->parts + 1; part <= parcel->parts_ever; part++)
-        publish(uplink, TOPIC_MANIFEST, parcel->sector, part, NULL,
-                0); /* clears what is retained */
-    if (!ask_next_manifest(uplink, parcel, false))
-        make_idle(uplink, parcel);
-}
-
-static void data_delivered(struct uplink *uplink, struct parcel *parcel, int reason)
-{
-    count_delivery(uplink, parcel, reason);
-    if (reason < REASON_FAILURE) {
-        store_settle(uplink->store, uplink->index, parcel);
-    } else {
-        log_warning("uplink %s: %s refused (reason %d); its data stays in the store",
-                    uplink->own->name, names_sector(parcel->sector), reason);
-        store_refuse(uplink->store, uplink->index, parcel);
-    }
-    ask_data(uplink, parcel);
-}
-
 static void on_acknowledged(void *context, int mid, int reason)
 {
     struct uplink *uplink = context;
-    if (mid == uplink->state_mid) {
-        note_refusal(uplink, "state", reason);
-        uplink->state_mid = 0;
-        return;
-    }
-    for (size_t i = 0; i < STORE_WINDOW; i++) {
-        struct parcel *parcel = uplink->in_flight[i];
-        if (!parcel || parcel->mid != mid)
-            continue;
-        uplink->in_flight[i] = NULL;
-        if (parcel->kind == PARCEL_MANIFEST)
-            manifest_delivered(uplink, parcel, reason);
-        else
-            data_delivered(uplink, parcel, reason);
-        return;
-    }
+    if (mid == uplink->state_mid)
+        state_acknowledged(uplink, reason);
+    else if (!courier_acknowledged(uplink->courier, mid, reason))
+        return; /* an older state, or a part of a Manifest that was cleared */
 }
 
 static const struct mqtt_handlers handlers = {on_connected, on_acknowledged};
@@ -411,19 +230,13 @@ static void next_url(struct uplink *uplink)
     uplink->url = next;
 }
 
-/* Everything in flight is idle again; the store hears of it when the next connection is up. */
 static void drop_connection(struct uplink *uplink, const char *why, bool hung_up)
 {
     bool was_ready = uplink->phase == PHASE_READY;
     bool was_5 = uplink->protocol.is_5;
+    courier_stop(uplink->courier);
     mqtt_free(uplink->mqtt);
     uplink->mqtt = NULL;
-    for (size_t i = 0; i < STORE_WINDOW; i++) {
-        if (uplink->in_flight[i])
-            make_idle(uplink, uplink->in_flight[i]);
-        uplink->in_flight[i] = NULL;
-    }
-    uplink->manifests = 0;
     if (was_ready && clock_ms_between(uplink->ready_at, clock_mono()) > STEADY_MS)
         uplink->backoff.failures = 0;
     protocol_ended(&uplink->protocol, end_of(uplink, hung_up));
@@ -447,7 +260,7 @@ static void connect_now(struct uplink *uplink)
     const struct settings_url *url = &uplink->own->urls[uplink->url];
     uplink->reason = -1;
     if (!will.length ||
-        !build_topic(uplink, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, topic, sizeof topic)) {
+        !post_topic(&uplink->post, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, topic, sizeof topic)) {
         drop_connection(uplink, "the state does not fit a message", false);
         return;
     }
@@ -464,12 +277,11 @@ static void connect_now(struct uplink *uplink)
 static void greet(struct uplink *uplink)
 {
     const struct settings_url *url = &uplink->own->urls[uplink->url];
-    uplink->generation = store_renew(uplink->store, uplink->index);
     log_notice("uplink %s: connected to %s:%u (MQTT %s)", uplink->own->name, url->host, url->port,
                uplink->protocol.is_5 ? "5" : "3.1.1");
     note_connection(uplink, true, "");
     publish_state(uplink, true);
-    uplink->next_sector = 1;
+    courier_start(uplink->courier, uplink->mqtt, uplink->protocol.is_5);
 }
 
 static void service(struct uplink *uplink, short events)
@@ -511,13 +323,11 @@ static void turn(struct uplink *uplink, int timeout_ms)
         return;
     if (fds[0].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
         return;
-    send_ready(uplink);
+    courier_send(uplink->courier);
     if (uplink->mqtt)
         service(uplink, fds[1].revents);
-    if (uplink->phase == PHASE_READY) {
-        use_idle(uplink);
+    if (uplink->phase == PHASE_READY)
         check_state(uplink);
-    }
 }
 
 /* A broker that does not acknowledge the last state gets no DISCONNECT either: then its will says

@@ -1,0 +1,56 @@
+/* Which Manifest goes out when: those of the epoch in force before anything else, that of another
+ * epoch before its first row, and then the one in force again, because the broker retains the last.
+ * Store thread. What was announced is remembered per connection; the parts of a Manifest follow
+ * each other without anything in between.
+ * Never packs a Manifest (manifest.c does), never looks at rows. */
+#include "gateway/store/internal.h"
+
+/* Fills the parcel with the part that is due. False: there is nothing to announce. */
+static bool next_part(struct store *store, struct debtor *debtor, struct parcel *parcel)
+{
+    struct announcement *at = &debtor->announcing;
+    if (!at->part)
+        return false;
+    parcel->epoch = store->epochs[at->epoch].number;
+    parcel->sector = at->sector;
+    parcel->part = at->part;
+    bool filled = manifest_fetch(store, debtor, parcel);
+    bool last = !filled || parcel->part == parcel->parts;
+    at->part = last ? 0 : at->part + 1;
+    if (last) {
+        debtor->owed[at->epoch][at->sector].announced = true;
+        if (filled && at->epoch != store->epoch_count - 1)
+            debtor->owed[store->epoch_count - 1][at->sector].announced = false;
+    }
+    return filled;
+}
+
+bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
+                    enum sector sector)
+{
+    if (debtor->owed[epoch][sector].announced)
+        return false;
+    debtor->announcing = (struct announcement){.epoch = epoch, .sector = sector, .part = 1};
+    return next_part(store, debtor, parcel);
+}
+
+bool announce_current(struct store *store, struct debtor *debtor, struct parcel *parcel)
+{
+    if (next_part(store, debtor, parcel))
+        return true;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (debtor->wanted[sector] &&
+            announce_epoch(store, debtor, parcel, store->epoch_count - 1, (enum sector)sector))
+            return true;
+    }
+    return false;
+}
+
+void announce_renew(struct store *store, struct debtor *debtor)
+{
+    debtor->announcing.part = 0;
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++)
+            debtor->owed[e][sector].announced = false;
+    }
+}

@@ -1,0 +1,38 @@
+/* The courier: brings parcels from the store to the broker and what the broker said back. One an
+ * uplink, in its thread. */
+#ifndef LIFELINE_COURIER_H
+#define LIFELINE_COURIER_H
+
+#include "gateway/store/store.h"
+#include "gateway/uplink/post.h"
+
+struct courier;
+
+/* post and store must outlive it; wake is called by the store thread when something is ready. */
+struct courier *courier_new(const struct post *post, struct store *store, size_t uplink,
+                            void (*wake)(void *), void *context);
+void courier_free(struct courier *courier);
+
+/* A connection is ready: from here on parcels are asked for and published on it. version_5: reasons
+ * mean something. */
+void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5);
+
+/* The connection is gone: what is in flight is sent again after the next courier_start(). */
+void courier_stop(struct courier *courier);
+
+/* Publishes what the store has filled; call it after every wake. */
+void courier_send(struct courier *courier);
+
+/* The broker's word on a message id. False: it is none of the courier's. */
+bool courier_acknowledged(struct courier *courier, int mid, int reason);
+
+/* ---- any thread ---- */
+
+struct courier_status {
+    uint64_t batches, readings, bytes; /* acknowledged */
+    uint64_t refused, no_subscriber;
+};
+
+void courier_status(struct courier *courier, struct courier_status *out);
+
+#endif

@@ -1,0 +1,26 @@
+/* Topic and content type of a message, by its kind.
+ * Runs in its uplink's thread; owns nothing.
+ * Never keeps a message. */
+#include "gateway/uplink/post.h"
+
+#include <stdio.h>
+
+bool post_topic(const struct post *post, enum topic_kind kind, enum sector sector, uint32_t part,
+                char *out, size_t size)
+{
+    struct topic topic = {.kind = kind, .sector = sector, .part = part};
+    snprintf(topic.region, sizeof topic.region, "%s", post->settings->gateway.region);
+    snprintf(topic.gateway, sizeof topic.gateway, "%s", post->settings->gateway.id);
+    return topic_build(post->own->root, &topic, out, size) > 0;
+}
+
+int post_publish(const struct post *post, struct mqtt *mqtt, enum topic_kind kind,
+                 enum sector sector, uint32_t part, const uint8_t *bytes, size_t length)
+{
+    char topic[512];
+    if (!post_topic(post, kind, sector, part, topic, sizeof topic))
+        return 0;
+    const struct mqtt_message message = {topic, bytes, length, topic_retained(kind),
+                                         topic_content_type(kind)};
+    return mqtt_publish(mqtt, &message);
+}
