@@ -1,6 +1,7 @@
 /* Topic and content type of a message, by its kind.
- * Runs in its uplink's thread; owns nothing.
- * Never keeps a message. */
+ * Runs in its uplink's thread; owns nothing: the post is its uplink's, the bytes the caller's.
+ * Everything goes out at QoS 1.
+ * Never keeps a message, never waits for an answer. */
 #include "gateway/uplink/post.h"
 
 #include <stdio.h>
