@@ -167,9 +167,10 @@ static void settle(struct courier *courier, struct parcel *parcel, int reason)
     bool data = parcel->kind != PARCEL_MANIFEST;
     count(courier, parcel, reason);
     if (reason >= REASON_FAILURE) {
-        log_warning("uplink %s: %s of %s refused (%s)%s", courier->post->own->name,
-                    data ? "data" : "manifest", names_sector(parcel->sector),
-                    mqtt_reason(courier->version_5, reason), data ? "; it stays in the store" : "");
+        log_warning("uplink %s: %s%s refused (%s)%s", courier->post->own->name,
+                    data ? "" : "manifest of ", names_sector(parcel->sector),
+                    mqtt_reason(courier->version_5, reason),
+                    data ? "; its data stays in the store" : "");
         if (data)
             store_refuse(courier->store, courier->uplink, parcel);
     } else if (data) {
