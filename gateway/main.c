@@ -16,6 +16,8 @@
 #include "gateway/api/api.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
+#include "gateway/notify.h"
+#include "gateway/watchdog.h"
 
 enum { EXIT_USAGE = 2, LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
 
@@ -34,7 +36,7 @@ struct house {
     struct line **lines;
     struct uplink **uplinks;
     struct event_base *base;
-    struct event *terminate, *interrupt;
+    struct event *terminate, *interrupt, *watch;
     struct api *api;
 };
 
@@ -123,6 +125,14 @@ static void on_signal(evutil_socket_t signal_number, short events, void *context
     event_base_loopbreak(house->base);
 }
 
+static void on_watch(evutil_socket_t none, short events, void *context)
+{
+    (void)none;
+    (void)events;
+    (void)context;
+    watchdog_look();
+}
+
 static bool build(struct house *house, char *why, size_t why_size)
 {
     const struct settings *settings = house->setup.settings;
@@ -178,14 +188,21 @@ static bool serve(struct house *house, char *why, size_t why_size)
         return false;
     house->terminate = evsignal_new(house->base, SIGTERM, on_signal, house);
     house->interrupt = evsignal_new(house->base, SIGINT, on_signal, house);
+    house->watch = event_new(house->base, -1, EV_PERSIST, on_watch, NULL);
     house->api = api_new(house->base, &rooms, why, why_size);
-    if (!house->terminate || !house->interrupt || !house->api)
+    if (!house->terminate || !house->interrupt || !house->watch || !house->api)
         return false;
+    const uint32_t watch_ms = watchdog_period_ms();
+    const struct timeval period = {watch_ms / 1000, watch_ms % 1000 * 1000};
     event_add(house->terminate, NULL);
     event_add(house->interrupt, NULL);
+    event_add(house->watch, &period);
     log_notice("lifelined " LIFELINE_VERSION ": %zu devices on %zu lines",
                house->setup.settings->device_count, house->setup.settings->line_count);
+    notify_send("READY=1\nSTATUS=%zu devices on %zu lines", house->setup.settings->device_count,
+                house->setup.settings->line_count);
     event_base_dispatch(house->base);
+    notify_send("STOPPING=1");
     return true;
 }
 
@@ -217,6 +234,8 @@ static void take_down(struct house *house)
         event_free(house->terminate);
     if (house->interrupt)
         event_free(house->interrupt);
+    if (house->watch)
+        event_free(house->watch);
     if (house->base)
         event_base_free(house->base);
     for (size_t u = 0; house->uplinks && u < settings->uplink_count; u++)
@@ -249,6 +268,7 @@ int main(int argc, char **argv)
         setup_free(&house.setup);
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
     }
+    notify_open();
     bool built = build(&house, why, sizeof why);
     malloc_trim(0); /* what loading the configuration took */
     bool started = built && start(&house, why, sizeof why);
@@ -260,5 +280,6 @@ int main(int argc, char **argv)
         _exit(served ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     take_down(&house);
+    notify_close();
     return served ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -4,6 +4,8 @@
  * Never waits past the deadline by more than the scheduler does. */
 #include "gateway/thread.h"
 
+#include "gateway/watchdog.h"
+
 void thread_cond_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
@@ -16,12 +18,16 @@ void thread_cond_init(pthread_cond_t *condition)
 bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, mono_time deadline)
 {
     struct timespec until;
+    int64_t idle_ns = (int64_t)WATCHDOG_IDLE_MS * 1000000;
     clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t left_ns = deadline.ns - clock_mono().ns;
-    int64_t ns = until.tv_nsec + (left_ns > 0 ? left_ns : 0);
+    left_ns = left_ns < 0 ? 0 : left_ns > idle_ns ? idle_ns : left_ns;
+    int64_t ns = until.tv_nsec + left_ns;
     until.tv_sec += ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
-    return pthread_cond_timedwait(condition, mutex, &until) == 0;
+    bool signalled = pthread_cond_timedwait(condition, mutex, &until) == 0;
+    watchdog_beat();
+    return signalled;
 }
 
 /* In small steps, because ThreadSanitizer does not know pthread_clockjoin_np() and would take the

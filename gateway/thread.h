@@ -10,7 +10,8 @@
 /* A condition for thread_wait(). */
 void thread_cond_init(pthread_cond_t *condition);
 
-/* Waits for a signal; false when the deadline has passed. */
+/* Waits for a signal; false when the deadline has passed, and after WATCHDOG_IDLE_MS: who waits for
+ * long turns once in between, and by that tells the watchdog that he lives. */
 bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, mono_time deadline);
 
 /* False: the thread is still busy at the deadline and is left behind. */

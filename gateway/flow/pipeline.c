@@ -15,6 +15,7 @@
 #include "gateway/clock_state.h"
 #include "gateway/flow/filter.h"
 #include "gateway/flow/layout.h"
+#include "gateway/watchdog.h"
 
 enum {
     READING_MAX = 16,       /* bytes that a reading can take, its share of dt_ms included */
@@ -334,9 +335,11 @@ static void *run(void *argument)
     struct pipeline *pipeline = argument;
     pthread_setname_np(pthread_self(), "pipeline");
     prctl(PR_SET_TIMERSLACK, 1);
+    watchdog_join(WATCHDOG_LIMIT_MS, "pipeline");
     mono_time sync = next_sync(pipeline, clock_mono());
     struct sample sample;
     for (;;) {
+        watchdog_beat();
         if (queue_pop(pipeline->queue, sync, &sample, pipeline->values)) {
             take(pipeline, &sample);
             if (sample.mono.ns < sync.ns)

@@ -12,10 +12,12 @@
 
 #include "gateway/log.h"
 #include "gateway/thread.h"
+#include "gateway/watchdog.h"
 
 enum {
     LINK_PAUSE_MIN_MS = 500,
     LINK_PAUSE_MAX_MS = 30000,
+    OPEN_MS = 60000,   /* a name that nobody resolves, every address of it */
     LINK_PATIENCE = 4, /* connections lost in a row: fewer are some unit's that is hung up on */
 };
 
@@ -121,6 +123,7 @@ static bool link_up(struct asker *asker, char *why, size_t why_size)
         return false;
     }
     asker->fresh = true;
+    watchdog_allow(OPEN_MS);
     asker->up = transport_open(asker->transport, why, why_size) == OUTCOME_OK;
     if (asker->up)
         return true;
@@ -151,6 +154,7 @@ static void ask_once(struct asker *asker, const struct transport_request *reques
                      uint16_t *registers, struct asked *out)
 {
     mono_time begun = clock_mono();
+    watchdog_beat();
     out->outcome = transport_read(asker->transport, request, registers, &out->exception, out->why,
                                   sizeof out->why);
     asker->quiet_since = clock_mono();

@@ -16,6 +16,7 @@
 #include "gateway/poll/poll.h"
 #include "gateway/poll/schedule.h"
 #include "gateway/thread.h"
+#include "gateway/watchdog.h"
 
 enum {
     STACK = 128 << 10,
@@ -283,6 +284,7 @@ static void *run(void *argument)
     name[sizeof name - 1] = '\0';
     pthread_setname_np(pthread_self(), name);
     prctl(PR_SET_TIMERSLACK, 1);
+    watchdog_join(WATCHDOG_LIMIT_MS + 2 * line->own->timeout_ms, "line %s", line->own->name);
     struct schedule_turn turn = {.due = {INT64_MAX}};
     do {
         mono_time now = clock_mono();

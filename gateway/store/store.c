@@ -9,6 +9,7 @@
 
 #include "gateway/log.h"
 #include "gateway/thread.h"
+#include "gateway/watchdog.h"
 
 enum {
     MAIL_MAX = 4 << 20,           /* bytes of bodies that may wait for a stalled disk */
@@ -17,6 +18,7 @@ enum {
     SETTLE_MS = 5000,             /* acknowledgements alone reach the disk at most this late */
     TRIM_MS = 60000,
     GAUGE_MS = 10000,
+    FLUSH_MS = 25000,    /* a worn card may take that long; what lasts longer hangs */
     HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
 };
 
@@ -493,7 +495,9 @@ static void *run(void *argument)
     struct store *store = argument;
     bool stop = false;
     pthread_setname_np(pthread_self(), "store");
+    watchdog_join(FLUSH_MS, "store");
     while (!stop) {
+        watchdog_beat();
         bool due = wait_for_work(store, &stop);
         for (size_t u = 0; u < store->debtor_count; u++)
             read_postbox(store, u);

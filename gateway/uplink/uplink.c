@@ -18,10 +18,12 @@
 #include "gateway/uplink/backoff.h"
 #include "gateway/uplink/courier.h"
 #include "gateway/uplink/protocol.h"
+#include "gateway/watchdog.h"
 
 enum {
     CONNACK_MS = 10000,
-    STATE_MS = 300000, /* the state is sent at least this often */
+    CONNECT_MS = 300000, /* names, every address, TLS: the library blocks in all of it */
+    STATE_MS = 300000,   /* the state is sent at least this often */
     STATE_CHECK_MS = 1000,
     GOODBYE_MS = 200,
     STEADY_MS = 10000, /* a connection that lived so long clears the back-off */
@@ -264,6 +266,7 @@ static void connect_now(struct uplink *uplink)
         drop_connection(uplink, "the state does not fit a message", false);
         return;
     }
+    watchdog_allow(CONNECT_MS);
     uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id,
                                 uplink->protocol.is_5, &will, &handlers, uplink, why, sizeof why);
     if (!uplink->mqtt) {
@@ -308,7 +311,7 @@ static int wait_ms(const struct uplink *uplink)
     if (uplink->phase != PHASE_IDLE)
         return STATE_CHECK_MS;
     int64_t ms = clock_ms_between(clock_mono(), uplink->retry_at) + 1;
-    return ms < 0 ? 0 : (int)ms;
+    return ms < 0 ? 0 : ms < WATCHDOG_IDLE_MS ? (int)ms : WATCHDOG_IDLE_MS;
 }
 
 static void turn(struct uplink *uplink, int timeout_ms)
@@ -353,7 +356,9 @@ static void *run(void *argument)
 {
     struct uplink *uplink = argument;
     pthread_setname_np(pthread_self(), "uplink");
+    watchdog_join(WATCHDOG_LIMIT_MS, "uplink %s", uplink->own->name);
     while (!atomic_load(&uplink->stop)) {
+        watchdog_beat();
         if (uplink->phase == PHASE_IDLE && clock_mono().ns >= uplink->retry_at.ns)
             connect_now(uplink);
         turn(uplink, wait_ms(uplink));
