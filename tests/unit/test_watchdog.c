@@ -32,12 +32,13 @@ static void *obey(void *name)
     pthread_barrier_wait(&turn);
     for (;;) {
         pthread_barrier_wait(&turn);
+        bool ends = order == END;
         if (order == BEAT)
             watchdog_beat();
         else if (order == ALLOW)
             watchdog_allow(60000);
         pthread_barrier_wait(&turn);
-        if (order == END)
+        if (ends)
             return NULL;
     }
 }
