@@ -351,6 +351,12 @@ lines:
         self.failures += not passed
         return passed
 
+    def score(self, row, trials, violations):
+        """A row of the scorecard (tests/fault/scorecard adds them up): how many trials, and what went
+        against the invariant in them."""
+        print("score %s %d %d" % (row, trials, len(violations)), flush=True)
+        self.check("%s: %d trials" % (row, trials), trials > 0 and not violations, violations[:5])
+
     def finish(self):
         for name in list(self.processes):
             try:
