@@ -46,6 +46,14 @@ bool announce_current(struct store *store, struct debtor *debtor, struct parcel 
     return false;
 }
 
+void announce_again(struct store *store, struct debtor *debtor, enum sector sector)
+{
+    size_t now = store->epoch_count - 1;
+    debtor->owed[now][sector].announced = false;
+    if (debtor->announcing.epoch == now && debtor->announcing.sector == sector)
+        debtor->announcing.part = 0;
+}
+
 void announce_renew(struct store *store, struct debtor *debtor)
 {
     debtor->announcing.part = 0;

@@ -64,7 +64,7 @@ static bool owe_everything(struct store *store, struct debtor *debtor, int secto
 
 /* What an uplink owed that the configuration no longer names is forgotten: named again, it is new.
  */
-static bool forget_uplinks(struct store *store)
+bool backlog_forget(struct store *store)
 {
     bool ok = true;
     sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_LIST);
@@ -123,14 +123,14 @@ static void sum_readings(struct store *store, struct debtor *debtor)
     }
 }
 
-static bool load_debtor(struct store *store, struct debtor *debtor,
-                        const struct settings_uplink *settings)
+bool backlog_load_debtor(struct store *store, struct debtor *debtor)
 {
+    const struct settings_uplink *settings = debtor->own;
     int64_t known = 0;
     /* one more: an epoch may begin in this start */
     debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
-    if (!debtor->owed)
-        return false;
+    if (!debtor->owed || !settings)
+        return debtor->owed != NULL;
     debtor->max_payload = settings->max_payload;
     for (int sector = 1; sector < SECTOR_COUNT; sector++)
         debtor->wanted[sector] = settings->sectors[sector];
@@ -154,9 +154,9 @@ static bool load_debtor(struct store *store, struct debtor *debtor,
 
 bool backlog_load(struct store *store)
 {
-    bool ok = forget_uplinks(store);
+    bool ok = backlog_forget(store);
     for (size_t u = 0; ok && u < store->debtor_count; u++)
-        ok = load_debtor(store, &store->debtors[u], &store->settings->uplinks[u]);
+        ok = backlog_load_debtor(store, &store->debtors[u]);
     return ok;
 }
 
@@ -416,17 +416,20 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
     }
 }
 
+void backlog_free_debtor(const struct store *store, struct debtor *debtor)
+{
+    for (size_t e = 0; debtor->owed && e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            ranges_free(&debtor->owed[e][sector].unacked);
+            ranges_free(&debtor->owed[e][sector].unsent);
+        }
+    }
+    free(debtor->owed);
+    *debtor = (struct debtor){.own = debtor->own};
+}
+
 void backlog_free(struct store *store)
 {
-    for (size_t u = 0; u < store->debtor_count; u++) {
-        struct debtor *debtor = &store->debtors[u];
-        for (size_t e = 0; debtor->owed && e < store->epoch_count; e++) {
-            for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-                ranges_free(&debtor->owed[e][sector].unacked);
-                ranges_free(&debtor->owed[e][sector].unsent);
-            }
-        }
-        free(debtor->owed);
-        *debtor = (struct debtor){0};
-    }
+    for (size_t u = 0; u < store->debtor_count; u++)
+        backlog_free_debtor(store, &store->debtors[u]);
 }

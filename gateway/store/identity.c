@@ -1,9 +1,9 @@
 /* Ids of devices and points: given once per epoch, never reused, kept over every restart.
- * Runs in main() before the store thread starts, inside the transaction of the start; owns the id
- * tables that everybody reads afterwards. A device is (sector, name); a point is (device, name,
- * quantity, unit): a change of meaning is a new id, and what the configuration no longer names is
- * retired, not removed. Bodies are Device and Point messages without `retired`, so that a Manifest
- * is made by appending. */
+ * Runs in main() before the store thread starts, inside the transaction of the start, and in the
+ * store thread inside that of a reload; owns the id tables that everybody reads afterwards. A
+ * device is (sector, name); a point is (device, name, quantity, unit): a change of meaning is a new
+ * id, and what the configuration no longer names is retired, not removed. Bodies are Device and
+ * Point messages without `retired`, so that a Manifest is made by appending. */
 #include "gateway/store/internal.h"
 
 #include <stdlib.h>
@@ -101,6 +101,7 @@ static bool register_device(struct store *store, struct given *ids, uint32_t ord
     store->ids.device[d] = (uint32_t)id;
     if (same)
         return true;
+    store->changed[device->sector] = true;
     s = database_statement(store, STATEMENT_DEVICE_PUT);
     sqlite3_bind_int64(s, 1, ordinal);
     sqlite3_bind_int64(s, 2, id);
@@ -134,6 +135,7 @@ static bool register_point(struct store *store, struct given *ids, uint32_t ordi
     store->ids.point[d][p] = (uint32_t)id;
     if (same)
         return true;
+    store->changed[owner->sector] = true;
     s = database_statement(store, STATEMENT_POINT_PUT);
     sqlite3_bind_int64(s, 1, ordinal);
     sqlite3_bind_int64(s, 2, device);
@@ -153,18 +155,21 @@ static bool contains(const uint32_t *ids, size_t count, int64_t id)
     return false;
 }
 
-/* Points of a device that are not among ids are retired. */
-static bool retire_points(struct store *store, uint32_t ordinal, uint32_t device,
-                          const uint32_t *ids, size_t count)
+/* Points of a device that the configuration does not name any more. */
+static bool retire_points(struct store *store, uint32_t ordinal, size_t d)
 {
+    const struct settings_device *owner = &store->settings->devices[d];
+    uint32_t device = store->ids.device[d];
     sqlite3_stmt *s = database_statement(store, STATEMENT_POINT_LIST);
     sqlite3_bind_int64(s, 1, ordinal);
     sqlite3_bind_int64(s, 2, device);
     bool ok = true;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(s, 0);
-        if (sqlite3_column_int64(s, 1) || contains(ids, count, id))
+        if (sqlite3_column_int64(s, 1) ||
+            contains(store->ids.point[d], owner->profile->point_count, id))
             continue;
+        store->changed[owner->sector] = true;
         sqlite3_stmt *r = database_statement(store, STATEMENT_POINT_RETIRE);
         sqlite3_bind_int64(r, 1, ordinal);
         sqlite3_bind_int64(r, 2, device);
@@ -187,6 +192,7 @@ static bool retire_devices(struct store *store, uint32_t ordinal, int sector)
         if (sqlite3_column_int64(s, 1) ||
             contains(store->ids.device, store->settings->device_count, id))
             continue;
+        store->changed[sector] = true;
         for (int i = 0; ok && i < 2; i++) {
             sqlite3_stmt *r = database_statement(store, retire[i]);
             sqlite3_bind_int64(r, 1, ordinal);
@@ -203,8 +209,9 @@ bool identity_register(struct store *store)
     uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal;
     struct given ids = {highest_id(store, STATEMENT_DEVICE_MAX, ordinal),
                         highest_id(store, STATEMENT_POINT_MAX, ordinal)};
-    store->ids.device = calloc(settings->device_count, sizeof *store->ids.device);
-    store->ids.point = calloc(settings->device_count, sizeof *store->ids.point);
+    memset(store->changed, 0, sizeof store->changed);
+    store->ids.device = calloc(settings->device_count + 1, sizeof *store->ids.device);
+    store->ids.point = calloc(settings->device_count + 1, sizeof *store->ids.point);
     if (!store->ids.device || !store->ids.point)
         return false;
     for (size_t d = 0; d < settings->device_count; d++) {
@@ -216,8 +223,7 @@ bool identity_register(struct store *store)
             if (!register_point(store, &ids, ordinal, d, p))
                 return false;
         }
-        if (!retire_points(store, ordinal, store->ids.device[d], store->ids.point[d],
-                           profile->point_count))
+        if (!retire_points(store, ordinal, d))
             return false;
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
@@ -227,11 +233,11 @@ bool identity_register(struct store *store)
     return true;
 }
 
-void identity_free(struct store *store)
+void identity_free(struct store_ids *ids, const struct settings *settings)
 {
-    for (size_t d = 0; store->ids.point && d < store->settings->device_count; d++)
-        free(store->ids.point[d]);
-    free(store->ids.point);
-    free(store->ids.device);
-    store->ids = (struct store_ids){0};
+    for (size_t d = 0; ids->point && d < settings->device_count; d++)
+        free(ids->point[d]);
+    free(ids->point);
+    free(ids->device);
+    *ids = (struct store_ids){0};
 }

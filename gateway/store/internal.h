@@ -81,7 +81,8 @@ struct announcement {
 };
 
 struct debtor {
-    int64_t row; /* in table uplink */
+    const struct settings_uplink *own; /* NULL: nobody has this place */
+    int64_t row;                       /* in table uplink */
     bool wanted[SECTOR_COUNT];
     size_t max_payload;
     struct owed (*owed)[SECTOR_COUNT]; /* [epoch index][sector] */
@@ -138,6 +139,7 @@ struct postbox { /* of one uplink; under the mailbox mutex */
     void *context;
     uint64_t generation;
     bool renewed;
+    bool filling; /* one of its parcels is with the store thread */
     struct parcel *waiting, *ready, **ready_tail;
     struct receipt receipts[STORE_RECEIPTS];
     size_t receipt_count;
@@ -154,6 +156,7 @@ struct recent {
 struct store {
     const struct settings *settings;
     struct store_ids ids;
+    bool changed[SECTOR_COUNT]; /* by the newest identity_register() */
 
     /* the store thread's own */
     int lock_fd; /* held while the store is ours */
@@ -162,7 +165,7 @@ struct store {
     struct epoch *epochs; /* ascending; the last is in force */
     size_t epoch_count;
     struct debtor *debtors;
-    size_t debtor_count;
+    size_t debtor_count; /* places that were ever taken */
     struct recent recent[SECTOR_COUNT];
     struct body *queue; /* taken from the mailbox, not yet committed */
     uint8_t *row;       /* scratch for one row */
@@ -188,6 +191,9 @@ struct store {
     struct postbox *postboxes;
     struct store_status status;
     struct store_backlog *backlogs;
+    enum store_reload_state reload; /* these three are reload.c's */
+    const struct settings *reload_settings;
+    const size_t *reload_uplinks;
 };
 
 /* rowid of a segment: streams lie side by side in one B-tree */
@@ -232,6 +238,11 @@ void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t rea
 
 /* backlog.c: what each uplink owes */
 bool backlog_load(struct store *store);
+/* The same for one place, out of what is on disk. */
+bool backlog_load_debtor(struct store *store, struct debtor *debtor);
+void backlog_free_debtor(const struct store *store, struct debtor *debtor);
+/* Removes from disk what the settings do not name any more. */
+bool backlog_forget(struct store *store);
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
 void backlog_committed(struct store *store, const struct body *body);
 bool backlog_gap(struct store *store, const struct gap *gap);
@@ -257,6 +268,8 @@ bool fetch_reserve(struct parcel *parcel, size_t size);
 bool announce_current(struct store *store, struct debtor *debtor, struct parcel *parcel);
 bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
                     enum sector sector);
+/* The Manifest in force is not what it was. */
+void announce_again(struct store *store, struct debtor *debtor, enum sector sector);
 /* A fresh connection was told nothing. */
 void announce_renew(struct store *store, struct debtor *debtor);
 
@@ -265,10 +278,14 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
 
 /* identity.c: ids of devices and points */
 bool identity_register(struct store *store);
-void identity_free(struct store *store);
+void identity_free(struct store_ids *ids, const struct settings *settings);
 
 /* gauge.c: flash, rates, hours left */
 void gauge_read(struct store *store, struct store_status *out);
+
+/* reload.c: does what store_reload() asked for; `committed`: nothing waits to be written */
+bool reload_is_asked(struct store *store);
+void reload_run(struct store *store, bool committed);
 
 /* trim.c: age and quota */
 void trim_run(struct store *store);

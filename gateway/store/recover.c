@@ -201,7 +201,7 @@ static bool recover(struct store *store)
 static void forget(struct store *store)
 {
     backlog_free(store);
-    identity_free(store);
+    identity_free(&store->ids, store->settings);
     free(store->epochs);
     store->epochs = NULL;
     store->epoch_count = 0;

@@ -35,9 +35,9 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
     store->started = clock_mono();
     store->mail_tail = &store->mail;
     store->debtor_count = settings->uplink_count;
-    store->debtors = calloc(store->debtor_count + 1, sizeof *store->debtors);
-    store->postboxes = calloc(store->debtor_count + 1, sizeof *store->postboxes);
-    store->backlogs = calloc(store->debtor_count + 1, sizeof *store->backlogs);
+    store->debtors = calloc(STORE_UPLINKS, sizeof *store->debtors);
+    store->postboxes = calloc(STORE_UPLINKS, sizeof *store->postboxes);
+    store->backlogs = calloc(STORE_UPLINKS, sizeof *store->backlogs);
     pthread_mutex_init(&store->mutex, NULL);
     thread_cond_init(&store->wake);
     const char *journal = getenv("LIFELINE_TEST_JOURNAL");
@@ -49,7 +49,7 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
         return NULL;
     }
     for (size_t u = 0; u < store->debtor_count; u++)
-        store->postboxes[u].ready_tail = &store->postboxes[u].ready;
+        store->debtors[u].own = &settings->uplinks[u];
     if (!database_open(store, why, why_size) || !recover_run(store, why, why_size)) {
         store_free(store);
         return NULL;
@@ -71,7 +71,7 @@ void store_free(struct store *store)
         return;
     database_close(store);
     backlog_free(store);
-    identity_free(store);
+    identity_free(&store->ids, store->settings);
     commit_free_bodies(store->mail);
     commit_free_bodies(store->spare);
     commit_free_bodies(store->queue);
@@ -194,9 +194,25 @@ void store_lost(struct store *store, enum sector sector, enum gap_reason reason,
 void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context)
 {
     pthread_mutex_lock(&store->mutex);
-    store->postboxes[uplink].wake = wake;
-    store->postboxes[uplink].context = context;
+    struct postbox *box = &store->postboxes[uplink];
+    box->wake = wake;
+    box->context = context;
+    box->ready_tail = &box->ready;
     pthread_mutex_unlock(&store->mutex);
+}
+
+bool store_detach(struct store *store, size_t uplink)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct postbox *box = &store->postboxes[uplink];
+    bool free = !box->filling;
+    if (free) {
+        box->wake = NULL;
+        box->waiting = box->ready = NULL;
+        box->ready_tail = &box->ready;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return free;
 }
 
 uint64_t store_renew(struct store *store, size_t uplink)
@@ -319,6 +335,7 @@ static struct parcel *take_waiting(struct store *store, size_t u, size_t *left)
         (*left)++;
     if (parcel)
         box->waiting = parcel->next;
+    box->filling = parcel != NULL;
     pthread_mutex_unlock(&store->mutex);
     return parcel;
 }
@@ -327,6 +344,7 @@ static void return_parcel(struct store *store, size_t u, struct parcel *parcel, 
 {
     struct postbox *box = &store->postboxes[u];
     pthread_mutex_lock(&store->mutex);
+    box->filling = false;
     if (filled) {
         give_back(box, parcel);
     } else {
@@ -503,6 +521,8 @@ static void *run(void *argument)
             read_postbox(store, u);
         if (due && !stop)
             commit(store, false);
+        if (!stop && reload_is_asked(store))
+            reload_run(store, commit(store, false));
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
             serve(store, u);
         if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {

@@ -83,8 +83,16 @@ struct parcel {
     size_t length, capacity;
 };
 
+/* An uplink has a place of its own here, 0 to STORE_UPLINKS - 1; at start that is its index in the
+ * settings, and over a reload it keeps it. What follows asks for it as `uplink`. */
+enum { STORE_UPLINKS = 32 };
+
 /* `wake` is called by the store thread whenever store_collect() has something. */
 void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context);
+
+/* Its thread has ended: the store lets go of its parcels. False: the store thread is filling one of
+ * them now; ask again. */
+bool store_detach(struct store *store, size_t uplink) __attribute__((warn_unused_result));
 
 /* A fresh connection: whatever was handed out and not settled is to be sent again. Returns the
  * generation that its parcels carry; older ones come back PARCEL_EMPTY or are to be thrown away. */
@@ -105,6 +113,25 @@ void store_settle(struct store *store, size_t uplink, const struct parcel *parce
 
 /* The broker refused it: the data stays, the sector rests until the next connection. */
 void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* ---- reload ---- */
+
+/* The store thread registers what is new and retires what is gone, in one transaction; ids stay
+ * what they are. uplinks: the place of each uplink of the settings; one that kept its place, name,
+ * sectors and payload is not touched, every other must be detached. Both must last until
+ * store_reloaded() is not STORE_RELOAD_PENDING, and the settings longer when it is done: then
+ * store_ids() are those of the new settings, and Manifests that changed go out again. Of the
+ * settings before nothing is needed any more. */
+void store_reload(struct store *store, const struct settings *settings, const size_t *uplinks);
+
+enum store_reload_state {
+    STORE_RELOAD_NONE,
+    STORE_RELOAD_PENDING,
+    STORE_RELOAD_DONE,
+    STORE_RELOAD_FAILED, /* nothing has changed */
+};
+
+enum store_reload_state store_reloaded(struct store *store);
 
 /* ---- for state and status ---- */
 

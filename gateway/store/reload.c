@@ -1,0 +1,118 @@
+/* What a reload asks of the store: ids for what is new, and uplinks that came, went or changed.
+ * Store thread; one transaction, after which memory changes too, so that a disk that refuses leaves
+ * all as it was. An uplink that stays as it is keeps its place with all that is in flight; any
+ * other is read from the disk as at a start.
+ * Never closes a segment (the pipeline does) and never touches what an uplink holds. */
+#include "gateway/store/internal.h"
+
+#include <string.h>
+
+struct change {
+    const struct settings *settings;
+    struct debtor debtors[STORE_UPLINKS]; /* those that take a place; own NULL: it falls free */
+    bool kept[STORE_UPLINKS];
+    size_t count;
+};
+
+void store_reload(struct store *store, const struct settings *settings, const size_t *uplinks)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->reload_settings = settings;
+    store->reload_uplinks = uplinks;
+    store->reload = STORE_RELOAD_PENDING;
+    store->attention = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+enum store_reload_state store_reloaded(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    enum store_reload_state state = store->reload;
+    pthread_mutex_unlock(&store->mutex);
+    return state;
+}
+
+bool reload_is_asked(struct store *store)
+{
+    return store_reloaded(store) == STORE_RELOAD_PENDING;
+}
+
+static bool is_kept(const struct debtor *debtor, const struct settings_uplink *uplink)
+{
+    return debtor->own && strcmp(debtor->own->name, uplink->name) == 0 &&
+           debtor->max_payload == uplink->max_payload &&
+           memcmp(debtor->own->sectors, uplink->sectors, sizeof uplink->sectors) == 0;
+}
+
+static void find_change(struct store *store, struct change *change)
+{
+    *change = (struct change){.settings = store->reload_settings, .count = store->debtor_count};
+    for (size_t u = 0; u < change->settings->uplink_count; u++) {
+        size_t place = store->reload_uplinks[u];
+        change->debtors[place].own = &change->settings->uplinks[u];
+        change->kept[place] = is_kept(&store->debtors[place], &change->settings->uplinks[u]);
+        if (place >= change->count)
+            change->count = place + 1;
+    }
+}
+
+static bool write(struct store *store, struct change *change)
+{
+    bool ok = backlog_forget(store);
+    for (size_t place = 0; ok && place < change->count; place++)
+        ok = change->kept[place] || backlog_load_debtor(store, &change->debtors[place]);
+    return ok && identity_register(store);
+}
+
+/* Memory follows the disk. */
+static void take_over(struct store *store, struct change *change)
+{
+    for (size_t place = 0; place < change->count; place++) {
+        struct debtor *debtor = &store->debtors[place];
+        if (change->kept[place]) {
+            debtor->own = change->debtors[place].own;
+            continue;
+        }
+        change->debtors[place].generation = debtor->generation;
+        backlog_free_debtor(store, debtor);
+        *debtor = change->debtors[place];
+    }
+    store->debtor_count = change->count;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        for (size_t u = 0; store->changed[sector] && u < store->debtor_count; u++)
+            announce_again(store, &store->debtors[u], (enum sector)sector);
+    }
+}
+
+static bool try(struct store *store)
+{
+    struct change change;
+    const struct settings *before = store->settings;
+    struct store_ids ids = store->ids;
+    find_change(store, &change);
+    store->ids = (struct store_ids){0};
+    store->settings = change.settings;
+    bool ok = database_run(store, STATEMENT_BEGIN) && write(store, &change) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (ok) {
+        identity_free(&ids, before);
+        take_over(store, &change);
+        return true;
+    }
+    database_run(store, STATEMENT_ROLLBACK);
+    identity_free(&store->ids, store->settings);
+    for (size_t place = 0; place < change.count; place++)
+        backlog_free_debtor(store, &change.debtors[place]);
+    store->ids = ids;
+    store->settings = before;
+    return false;
+}
+
+void reload_run(struct store *store, bool committed)
+{
+    bool ok = committed && try(store);
+    pthread_mutex_lock(&store->mutex);
+    store->reload = ok ? STORE_RELOAD_DONE : STORE_RELOAD_FAILED;
+    pthread_mutex_unlock(&store->mutex);
+}
