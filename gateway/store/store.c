@@ -48,8 +48,10 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
         store_free(store);
         return NULL;
     }
-    for (size_t u = 0; u < store->debtor_count; u++)
+    for (size_t u = 0; u < store->debtor_count; u++) {
         store->debtors[u].own = &settings->uplinks[u];
+        store->postboxes[u].ready_tail = &store->postboxes[u].ready;
+    }
     if (!database_open(store, why, why_size) || !recover_run(store, why, why_size)) {
         store_free(store);
         return NULL;
@@ -197,7 +199,8 @@ void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void
     struct postbox *box = &store->postboxes[uplink];
     box->wake = wake;
     box->context = context;
-    box->ready_tail = &box->ready;
+    if (!box->ready)
+        box->ready_tail = &box->ready;
     pthread_mutex_unlock(&store->mutex);
 }
 
