@@ -36,6 +36,9 @@ enum tag {
  */
 #define HEAD_SIZE (1 + 8 + 1 + 8 + 1 + 1 + 1 + 4)
 
+/* Where their values stand in a body. */
+enum head { HEAD_BASE_MS = 1, HEAD_MONO_MS = 10, HEAD_CLOCK = 19, HEAD_BOOT = 21 };
+
 /* The most bytes that one run of quality takes: its length and its code. */
 #define RUN_MAX (5 + 2)
 
@@ -373,4 +376,42 @@ size_t segment_row(uint64_t seq, const uint8_t *body, size_t length, uint8_t *ou
     out = put_number(out, TAG_SEGMENT_SEQ, seq);
     memcpy(out, body, length);
     return size;
+}
+
+bool segment_start_of(const uint8_t *body, size_t length, struct segment_start *out)
+{
+    if (length < HEAD_SIZE || body[HEAD_BASE_MS - 1] != TAG_SEGMENT_BASE_MS ||
+        body[HEAD_MONO_MS - 1] != TAG_SEGMENT_MONO_MS ||
+        body[HEAD_CLOCK - 1] != TAG_SEGMENT_CLOCK || body[HEAD_BOOT - 1] != TAG_SEGMENT_BOOT)
+        return false;
+    uint64_t base_ms, mono_ms;
+    uint32_t boot;
+    memcpy(&base_ms, body + HEAD_BASE_MS, sizeof(base_ms));
+    memcpy(&mono_ms, body + HEAD_MONO_MS, sizeof(mono_ms));
+    memcpy(&boot, body + HEAD_BOOT, sizeof(boot));
+    *out = (struct segment_start){.base_ms = (int64_t)le64toh(base_ms),
+                                  .mono_ms = (int64_t)le64toh(mono_ms),
+                                  .clock = (enum clock_state)body[HEAD_CLOCK],
+                                  .boot = le32toh(boot)};
+    return true;
+}
+
+const uint8_t *segment_row_body(const uint8_t *row, size_t *length)
+{
+    const uint8_t *at = row, *end = row + *length;
+    uint64_t content, seq;
+    if (at == end || *at++ != TAG_BATCH_SEGMENTS || !varint_get(&at, end, &content) ||
+        content != (uint64_t)(end - at))
+        return NULL;
+    if (at == end || *at++ != TAG_SEGMENT_SEQ || !varint_get(&at, end, &seq))
+        return NULL;
+    *length = (size_t)(end - at);
+    return at;
+}
+
+void segment_correct(uint8_t *body, int64_t base_ms)
+{
+    uint64_t little = htole64((uint64_t)base_ms);
+    memcpy(body + HEAD_BASE_MS, &little, sizeof(little));
+    body[HEAD_CLOCK] = CLOCK_STATE_CORRECTED;
 }

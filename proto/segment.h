@@ -68,4 +68,16 @@ size_t segment_encode(const struct segment *segment, uint8_t *out, size_t capaci
  * Returns its length, or 0 when the capacity is too small. */
 size_t segment_row(uint64_t seq, const uint8_t *body, size_t length, uint8_t *out, size_t capacity);
 
+/* What a body, or a stored row behind its seq, says of its beginning. False when it is none of
+ * ours.
+ */
+bool segment_start_of(const uint8_t *body, size_t length, struct segment_start *out)
+    __attribute__((warn_unused_result));
+
+/* Where the body of a row begins; `length` becomes the body's. NULL when it is no row. */
+const uint8_t *segment_row_body(const uint8_t *row, size_t *length);
+
+/* Gives a body another base_ms and the mark CORRECTED, in place: its length stays. */
+void segment_correct(uint8_t *body, int64_t base_ms);
+
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/boot.h"
+
 static size_t current(const struct store *store)
 {
     return store->epoch_count - 1;
@@ -173,11 +175,20 @@ bool backlog_number(struct store *store, enum sector sector, uint64_t seq)
     return true;
 }
 
+/* Age runs on monotonic time: a step of the wall clock makes no reading old or new. What was
+ * sampled in another boot is old. */
+static bool is_fresh(const struct store *store, const struct body *body)
+{
+    struct segment_start start;
+    if (!segment_start_of(body->bytes, body->length, &start) || start.boot != boot_id())
+        return false;
+    int64_t age_ms = clock_mono_ms(clock_mono()) - start.mono_ms;
+    return age_ms <= (int64_t)store->settings->store.segment_ms + LIVE_MS;
+}
+
 void backlog_committed(struct store *store, const struct body *body)
 {
-    int64_t age_ms = clock_wall().ms - body->base_ms;
-    if (body->epoch == current(store) &&
-        age_ms <= (int64_t)store->settings->store.segment_ms + LIVE_MS) {
+    if (body->epoch == current(store) && is_fresh(store, body)) {
         struct recent *recent = &store->recent[body->sector];
         recent->seq[recent->count % RECENT] = body->seq;
         recent->closed[recent->count % RECENT] = clock_mono();

@@ -239,18 +239,19 @@ class Rig:
             assert "ready" in f.read(), "the simulator did not start:\n" + self.log("sim")
 
     def configure(self, lines, devices, store="segment: 2s", uplink="", uplinks=None,
-                  name="gateway.yaml"):
+                  name="gateway.yaml", trusted_rtc="true"):
         """A configuration; lines and devices are the insides of their { }, uplink what the one to
-        our broker has more than its address."""
+        our broker has more than its address. The clock counts as set: on a machine that has just
+        booted readings would be held back for minutes otherwise."""
         uplinks = uplinks or ["name: city, urls: [ \"mqtt://127.0.0.1:%d\" ]%s"
                               % (self.broker_port, ", " + uplink if uplink else "")]
-        return self.write(name, """gateway: { id: gw-test-1, region: "140502", name: test }
+        return self.write(name, """gateway: { id: gw-test-1, region: "140502", name: test, trusted_rtc: %s }
 store: { path: %s, %s }
 lines:
 %sdevices:
 %suplinks:
 %sapi: { socket: %s }
-""" % (self.path("store.db"), store, *("".join("  - { %s }\n" % entry for entry in entries)
+""" % (trusted_rtc, self.path("store.db"), store, *("".join("  - { %s }\n" % entry for entry in entries)
                                        for entries in (lines, devices, uplinks)),
             self.path("api.sock")))
 
@@ -260,10 +261,10 @@ lines:
                                  "http://localhost" + path], capture_output=True)
         return json.loads(answer.stdout) if answer.returncode == 0 else None
 
-    def start_daemon(self, config, name="daemon"):
+    def start_daemon(self, config, name="daemon", **environment):
         return self.spawn(name, [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
                                  os.path.join(SOURCE, "config", "profiles")],
-                          LIFELINE_TEST_JOURNAL=self.store_journal)
+                          LIFELINE_TEST_JOURNAL=self.store_journal, **environment)
 
     def uplink(self, name="city"):
         """How that uplink does, by the daemon's local interface; {} while it does not answer."""

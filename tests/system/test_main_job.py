@@ -25,7 +25,7 @@ def configure(rig, serial):
         devices += ["- { name: rain-roof, line: rs485-1, unit: 5, profile: xm9505-rain, every: 500ms }",
                     "- { name: corridor-air, line: dtu-3, unit: 6, profile: sht20, every: 500ms }"]
     return rig.write("gateway.yaml", """
-gateway: { id: gw-test-1, region: "140502", name: 泽州路泵站 }
+gateway: { id: gw-test-1, region: "140502", name: 泽州路泵站, trusted_rtc: true }
 store: { path: %s, sync: %dms, segment: 2s }
 lines:
   %s

@@ -260,6 +260,61 @@ static void test_block_without_rows_is_left_out(void **state)
     segment_free(segment);
 }
 
+/* What a store corrects in a row: base_ms and clock; everything else stays, byte for byte. */
+static void test_correction_in_place(void **state)
+{
+    (void)state;
+    struct segment *segment = fresh();
+    for (int i = 0; i < 100; i++)
+        add(segment, i * 10, i, (float)i, QUALITY_GOOD);
+    uint8_t body[ROOM], row[ROOM], before[ROOM];
+    size_t body_length = segment_encode(segment, body, sizeof(body));
+    const uint64_t seqs[] = {1, 127, 128, UINT64_C(1) << 39};
+    for (size_t i = 0; i < sizeof(seqs) / sizeof(*seqs); i++) {
+        size_t length = segment_row(seqs[i], body, body_length, row, sizeof(row)), found = length;
+        memcpy(before, row, length);
+        uint8_t *at = row + (segment_row_body(row, &found) - row);
+        assert_int_equal(found, body_length);
+        assert_memory_equal(at, body, body_length);
+        struct segment_start read;
+        assert_true(segment_start_of(at, found, &read));
+        assert_int_equal(read.base_ms, BASE);
+        assert_int_equal(read.mono_ms, 1000);
+        assert_int_equal(read.clock, CLOCK_STATE_SYNCED);
+        assert_int_equal(read.boot, 0x01020304);
+        segment_correct(at, INT64_C(-5));
+        assert_true(segment_start_of(at, found, &read));
+        assert_int_equal(read.base_ms, -5);
+        assert_int_equal(read.mono_ms, 1000);
+        assert_int_equal(read.clock, CLOCK_STATE_CORRECTED);
+        size_t changed = 0;
+        for (size_t b = 0; b < length; b++)
+            changed += before[b] != row[b];
+        assert_true(changed > 1 && changed <= 9);
+    }
+    segment_free(segment);
+}
+
+static void test_what_is_no_row_is_not_read(void **state)
+{
+    (void)state;
+    struct segment *segment = fresh();
+    add(segment, 0, 1, 2, QUALITY_GOOD);
+    uint8_t body[ROOM], row[ROOM];
+    size_t body_length = segment_encode(segment, body, sizeof(body));
+    size_t length = segment_row(9, body, body_length, row, sizeof(row));
+    struct segment_start read;
+    for (size_t cut = 0; cut < length; cut++) {
+        size_t left = cut;
+        assert_null(segment_row_body(row, &left));
+    }
+    for (size_t cut = 0; cut < 25; cut++)
+        assert_false(segment_start_of(body, cut, &read));
+    assert_true(segment_start_of(body, 25, &read));
+    assert_false(segment_start_of(row, length, &read));
+    segment_free(segment);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_far_time_changes_nothing),
         cmocka_unit_test(test_reset_forgets),
         cmocka_unit_test(test_block_without_rows_is_left_out),
+        cmocka_unit_test(test_correction_in_place),
+        cmocka_unit_test(test_what_is_no_row_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "gateway/boot.h"
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
 
@@ -32,7 +33,10 @@ static struct segment *new_segment(void)
     static const struct segment_column column = {.point = 1};
     static const struct segment_block block = {1, 1, &column};
     struct segment *segment = segment_new(&block, 1);
-    const struct segment_start start = {.base_ms = clock_wall().ms, .clock = CLOCK_STATE_SYNCED};
+    const struct segment_start start = {.base_ms = clock_wall().ms,
+                                        .mono_ms = clock_mono_ms(clock_mono()),
+                                        .clock = CLOCK_STATE_SYNCED,
+                                        .boot = boot_id()};
     segment_reset(segment, &start);
     return segment;
 }
