@@ -10,43 +10,20 @@
 #include <string.h>
 #include <sys/queue.h>
 
-/* * stands for any characters, ? for one. Linear but for the last *, whatever the pattern. */
-static bool glob(const char *pattern, const char *text)
-{
-    const char *star = NULL, *resume = NULL;
-    while (*text) {
-        if (*pattern == '*') {
-            star = pattern++;
-            resume = text;
-        } else if (*pattern == '?' || *pattern == *text) {
-            pattern++;
-            text++;
-        } else if (star) {
-            pattern = star + 1;
-            text = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
+#include "gateway/pattern.h"
 
 bool reading_wanted(const struct evkeyvalq *query, const char *device, const char *point)
 {
     const struct evkeyval *entry;
     bool any = false;
-    char full[256];
     if (!query)
         return true;
-    snprintf(full, sizeof full, "%s.%s", device, point);
     TAILQ_FOREACH(entry, query, next)
     {
         if (strcmp(entry->key, "point") != 0)
             continue;
         any = true;
-        if (glob(entry->value, device) || glob(entry->value, full))
+        if (pattern_fits(entry->value, device, point))
             return true;
     }
     return !any;

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,6 +107,17 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_FREE_PAGES] = "PRAGMA freelist_count",
     [STATEMENT_SEGMENT_DELETE] = "DELETE FROM segment WHERE id=?1",
     [STATEMENT_PAGES] = "PRAGMA page_count",
+    [STATEMENT_HISTORY_EPOCH] = "SELECT number FROM epoch WHERE ordinal=?1",
+    [STATEMENT_HISTORY_LAST] =
+        "SELECT id FROM segment WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
+    /* a blob is read from its pages only where the CASE wants it */
+    [STATEMENT_HISTORY_READ] =
+        "SELECT id,base_ms,last_ms,crc,CASE WHEN last_ms>=?3 AND base_ms<?4 THEN row END"
+        " FROM segment WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    [STATEMENT_HISTORY_POINTS] =
+        "SELECT d.id,d.sector,d.name,p.id,p.name,p.meaning FROM device d JOIN point p"
+        " ON p.ordinal=d.ordinal AND p.device=d.id WHERE d.ordinal=?1 AND d.id>?2"
+        " ORDER BY d.id,p.id",
 };
 
 uint64_t database_random(void)
@@ -164,27 +174,6 @@ bool database_meta_set(struct store *store, const char *key, int64_t value)
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_int64(s, 2, value);
     return database_run(store, STATEMENT_META_SET);
-}
-
-/* store.db -> store.lock, beside it */
-static bool take_lock(struct store *store, char *why, size_t why_size)
-{
-    const char *path = store->settings->store.path;
-    size_t stem = strlen(path);
-    if (stem > 3 && strcmp(path + stem - 3, ".db") == 0)
-        stem -= 3;
-    char lock[4096];
-    snprintf(lock, sizeof lock, "%.*s.lock", (int)stem, path);
-    store->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (store->lock_fd < 0) {
-        snprintf(why, why_size, "cannot create %s: %s", lock, strerror(errno));
-        return false;
-    }
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        snprintf(why, why_size, "%s is in use by another process", path);
-        return false;
-    }
-    return true;
 }
 
 static void make_folder(const char *path)
@@ -263,7 +252,7 @@ bool database_open(struct store *store, char *why, size_t why_size)
 {
     const char *path = store->settings->store.path;
     make_folder(path);
-    if (!take_lock(store, why, why_size))
+    if (lock_take(path, &store->lock_fd, why, why_size) != LOCK_TAKEN)
         return false;
     int rc = open_connection(store);
     if (rc != SQLITE_OK && database_damaged(store))
@@ -274,6 +263,25 @@ bool database_open(struct store *store, char *why, size_t why_size)
         return false;
     }
     return true;
+}
+
+bool database_read_only(struct store *store, char *why, size_t why_size)
+{
+    const char *path = store->settings->store.path;
+    int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(store->db,
+                          "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
+                          "PRAGMA query_only=ON; SELECT count(*) FROM epoch",
+                          NULL, NULL, NULL);
+    for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
+        (void)sqlite3_prepare_v2(store->db, statement_text[i], -1, &store->statements[i], NULL);
+    if (rc != SQLITE_OK)
+        snprintf(why, why_size, "cannot read %s: %s", path,
+                 store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
+    return rc == SQLITE_OK;
 }
 
 void database_close(struct store *store)

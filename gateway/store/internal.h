@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+#include "gateway/store/history.h"
 #include "gateway/store/ranges.h"
 #include "gateway/store/store.h"
 
@@ -53,6 +54,10 @@ enum statement {
     STATEMENT_POINTS_RETIRE,
     STATEMENT_PAGES,
     STATEMENT_FREE_PAGES,
+    STATEMENT_HISTORY_EPOCH,
+    STATEMENT_HISTORY_LAST,
+    STATEMENT_HISTORY_READ,
+    STATEMENT_HISTORY_POINTS,
     STATEMENT_COUNT,
 };
 
@@ -186,6 +191,7 @@ struct store {
     pthread_cond_t wake;
     bool commit, stop, attention;
     struct body *mail, **mail_tail, *spare;
+    struct history *lent; /* scans that wait for a slice, longest first */
     size_t mail_bytes;
     struct loss lost[SECTOR_COUNT][GAP_REASON_DISK + 1];
     struct postbox *postboxes;
@@ -219,6 +225,18 @@ uint32_t database_crc(uint64_t epoch, enum sector sector, uint64_t seq, const ui
 int64_t database_meta(struct store *store, const char *key, int64_t otherwise);
 bool database_meta_set(struct store *store, const char *key, int64_t value);
 uint64_t database_random(void);
+
+/* An existing store as it is, for somebody who only looks: nothing is created, upgraded, recovered
+ * or replaced. database_close() in either case. */
+bool database_read_only(struct store *store, char *why, size_t why_size);
+
+/* lock.c: store.db -> store.lock, beside it; whoever has it is said */
+enum lock_result { LOCK_TAKEN, LOCK_HELD, LOCK_FAILED };
+enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size)
+    __attribute__((warn_unused_result));
+
+/* history.c: the next slice of a scan that was lent; more may wait */
+void history_serve(struct store *store);
 
 /* recover.c: the first transaction of a start */
 /* Where an epoch stands in store->epochs; epoch_count when it is not there. */

@@ -528,6 +528,8 @@ static void *run(void *argument)
             reload_run(store, commit(store, false));
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
             serve(store, u);
+        if (!stop)
+            history_serve(store);
         if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
             trim_run(store);
             store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);

@@ -111,7 +111,7 @@ def deadbands():
     second = rig.start_daemon(config, "second")
     rig.check("a second daemon on one store is turned away", second.wait(5) == 1, second.returncode)
     del rig.processes["second"]
-    rig.check("and told why", "store.db is in use by another process" in rig.log("second"),
+    rig.check("and told why", "store.db is in use by process" in rig.log("second"),
               rig.log("second"))
 
     time.sleep(10)
