@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 
 #include "gateway/api/internal.h"
+#include "gateway/watchdog.h"
 
 struct page {
     struct evbuffer *out;
@@ -107,6 +108,26 @@ static void write_store_mode(struct page *page, const struct family *family)
         const struct label labels[] = {{"mode", status_store_mode((enum store_mode)mode)}, {0}};
         series(page, family, "", labels, (int)page->store.mode == mode);
     }
+}
+
+/* Nothing while it is not known. */
+static void write_card_years(struct page *page, const struct family *family)
+{
+    if (page->store.card_years >= 0)
+        series(page, family, "", no_labels, page->store.card_years);
+}
+
+static void count_one(void *count, const char *name)
+{
+    (void)name;
+    *(double *)count += 1;
+}
+
+static void write_hanging(struct page *page, const struct family *family)
+{
+    double count = 0;
+    watchdog_hanging(count_one, &count);
+    series(page, family, "", no_labels, count);
 }
 
 static const struct {
@@ -307,6 +328,7 @@ static const char gauge[] = "gauge", counter[] = "counter", summary[] = "summary
 static const struct family families[] = {
     {"lifeline_info", gauge, "Which gateway this is, always 1", write_info, 0},
     {"lifeline_uptime_seconds", gauge, "Since the daemon started", write_uptime, 0},
+    {"lifeline_threads_hanging", gauge, "Threads that give no sign of life", write_hanging, 0},
 
     {"lifeline_line_up", gauge, "1 when the port or connection is open", write_line_up, 0},
     {"lifeline_line_busy_ratio", gauge, "Share of its time that the line is busy", write_line_busy,
@@ -350,6 +372,9 @@ static const struct family families[] = {
     {"lifeline_store_commits_total", counter, "Commits to disk", STORE(commits)},
     {"lifeline_store_commits_failed_total", counter, "Commits that failed", STORE(failed_commits)},
     {"lifeline_store_flash_bytes_total", counter, "Bytes written to disk", STORE(flash_bytes)},
+    {"lifeline_store_card_years", gauge,
+     "Years until the card is worn out at the rate of the last day, at most 100", write_card_years,
+     0},
     {"lifeline_store_corrupt_total", counter, "Segments found corrupt", STORE(corrupt)},
     {"lifeline_store_gaps_total", counter, "Gaps noted", STORE(gaps)},
 

@@ -8,6 +8,8 @@
 #include <math.h>
 
 #include "gateway/clock_state.h"
+#include "gateway/store/card.h"
+#include "gateway/watchdog.h"
 
 const char *status_store_mode(enum store_mode mode)
 {
@@ -34,18 +36,41 @@ static json_t *gateway(const struct api_rooms *rooms, mono_time now)
                      (json_int_t)clock_wall().ms);
 }
 
+static void add_name(void *names, const char *name)
+{
+    json_array_append_new(names, json_string(name));
+}
+
+static json_t *watchdog(void)
+{
+    json_t *hanging = json_array();
+    watchdog_hanging(add_name, hanging);
+    return json_pack("{s:o}", "hanging", hanging);
+}
+
+/* The flash under the store; what is not known is null. */
+static json_t *card(const struct store_status *s)
+{
+    json_t *worn = s->card_worn_percent < 0 ? json_null() : json_integer(s->card_worn_percent);
+    json_t *years = s->card_years < 0 ? json_null() : json_real(round(s->card_years * 10) / 10);
+    return json_pack(
+        "{s:s?, s:o, s:o, s:o, s:i, s:i}", "name", s->card_name[0] ? s->card_name : NULL, "bytes",
+        s->card_bytes ? json_integer((json_int_t)s->card_bytes) : json_null(), "worn_percent", worn,
+        "years", years, "counted_cycles", CARD_CYCLES, "counted_amplification", CARD_AMPLIFICATION);
+}
+
 static json_t *store(const struct api_rooms *rooms)
 {
     struct store_status s;
     store_status(rooms->store, &s);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mode",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "mode",
                      status_store_mode(s.mode), "epoch", (json_int_t)s.epoch, "bytes",
                      (json_int_t)s.bytes, "quota_bytes", (json_int_t)s.quota_bytes, "commits",
                      (json_int_t)s.commits, "failed_commits", (json_int_t)s.failed_commits,
                      "readings", (json_int_t)s.readings, "flash_bytes", (json_int_t)s.flash_bytes,
                      "flash_bytes_day", (json_int_t)s.flash_bytes_day, "hours_left",
                      (json_int_t)s.hours_left, "corrupt", (json_int_t)s.corrupt, "gaps",
-                     (json_int_t)s.gaps);
+                     (json_int_t)s.gaps, "card", card(&s));
 }
 
 static json_t *pipeline(const struct api_rooms *rooms)
@@ -152,9 +177,9 @@ void status_gateway(struct api *api, struct evhttp_request *request, const char 
     for (size_t l = 0; l < settings->line_count; l++)
         json_array_append_new(lines, line(rooms, l));
     api_reply(request, HTTP_OK,
-              json_pack("{s:o, s:o, s:o, s:o, s:o}", "gateway", gateway(rooms, now), "store",
-                        store(rooms), "pipeline", pipeline(rooms), "uplinks", uplinks, "lines",
-                        lines));
+              json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "gateway", gateway(rooms, now),
+                        "watchdog", watchdog(), "store", store(rooms), "pipeline", pipeline(rooms),
+                        "uplinks", uplinks, "lines", lines));
 }
 
 /* In how many milliseconds; one that is due and waits for the line: 0. */

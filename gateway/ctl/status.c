@@ -22,6 +22,47 @@ static void show_gateway(const json_t *gateway)
               text_of(gateway, "clock"));
 }
 
+/* Whoever the watchdog waits for; normally nobody, and no line. */
+static void show_watchdog(const json_t *watchdog)
+{
+    size_t index;
+    const json_t *name;
+    json_array_foreach(json_object_get(watchdog, "hanging"), index, name)
+    {
+        text_line("%s HANGS: the supervisor is no longer told that all is well",
+                  json_string_value(name));
+    }
+}
+
+/* How long the card will last, and what that is counted with. */
+static void show_card(const json_t *card)
+{
+    char size[SMALL], worn[SMALL] = "", left[SMALL];
+    const json_t *years = json_object_get(card, "years");
+    json_int_t percent = text_integer(card, "worn_percent");
+    if (!text_integer(card, "bytes")) {
+        text_line("card not known, no forecast of its wear");
+        return;
+    }
+    if (json_is_number(json_object_get(card, "worn_percent")))
+        snprintf(worn, sizeof worn, ", up to %lld %% worn", (long long)percent);
+    double number = json_number_value(years);
+    snprintf(left, sizeof left,
+             number >= 100 ? "over %.0f"
+             : number < 10 ? "%.1f"
+                           : "%.0f",
+             number);
+    text_bytes(text_integer(card, "bytes"), size, sizeof size);
+    if (!json_is_number(years)) {
+        text_line("card %s, %s%s: too early for a forecast", text_of(card, "name"), size, worn);
+        return;
+    }
+    text_line("card %s, %s%s: %s years at this rate", text_of(card, "name"), size, worn, left);
+    text_line("  counting %lld erase cycles, %lld bytes of flash for each byte written",
+              (long long)text_integer(card, "counted_cycles"),
+              (long long)text_integer(card, "counted_amplification"));
+}
+
 static void show_store(const json_t *store, const json_t *pipeline)
 {
     char size[SMALL], quota[SMALL], flash[SMALL], day[SMALL];
@@ -35,6 +76,7 @@ static void show_store(const json_t *store, const json_t *pipeline)
               text_bytes(text_integer(store, "flash_bytes_day"), day, sizeof day),
               (long long)text_integer(store, "commits"),
               (long long)text_integer(store, "failed_commits"));
+    show_card(json_object_get(store, "card"));
     text_line("polls %lld, readings kept %lld, left out %lld, lost %lld",
               (long long)text_integer(pipeline, "samples"),
               (long long)text_integer(pipeline, "readings"),
@@ -249,6 +291,7 @@ static void show(const json_t *result)
 {
     const json_t *gateway = json_object_get(result, "gateway");
     show_gateway(gateway);
+    show_watchdog(json_object_get(result, "watchdog"));
     show_store(json_object_get(result, "store"), json_object_get(result, "pipeline"));
     putchar('\n');
     show_uplinks(json_object_get(result, "uplinks"), text_integer(gateway, "time_ms"));

@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+#include "gateway/store/gauge.h"
 #include "gateway/store/history.h"
 #include "gateway/store/ranges.h"
 #include "gateway/store/store.h"
@@ -179,7 +180,8 @@ struct store {
     enum store_mode mode;
     bool unreadable; /* the last read failed for want of disk or memory */
     uint64_t corrupt, gaps;
-    mono_time retry_at, trim_at, gauge_at, started;
+    mono_time retry_at, trim_at, gauge_at;
+    struct gauge gauge;
     uint64_t row_bytes;                                    /* of closed rows since start */
     FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */
     struct loss losing[SECTOR_COUNT][GAP_REASON_DISK + 1]; /* taken, not yet committed */

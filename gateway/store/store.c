@@ -32,7 +32,6 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
     store->settings = settings;
     store->mode = STORE_MODE_OK;
     store->lock_fd = -1;
-    store->started = clock_mono();
     store->mail_tail = &store->mail;
     store->debtor_count = settings->uplink_count;
     store->debtors = calloc(STORE_UPLINKS, sizeof *store->debtors);

@@ -161,8 +161,12 @@ struct store_status {
     uint64_t commits, failed_commits;
     uint64_t readings;        /* in segments closed since start */
     uint64_t flash_bytes;     /* written to disk since start, as the process counts them */
-    uint64_t flash_bytes_day; /* at the present rate */
-    uint64_t hours_left;      /* until the quota is full at the present rate; 0 = not known yet */
+    uint64_t flash_bytes_day; /* at the rate of the last day; 0 = not known yet */
+    char card_name[32];       /* the flash under the store; "" = none that we know of */
+    uint64_t card_bytes;      /* 0 = not known */
+    int card_worn_percent;    /* as it says itself; -1 = it does not */
+    double card_years;   /* left at that rate (card.h says how that is counted); -1 = not known */
+    uint64_t hours_left; /* until the quota is full at the present rate; 0 = not known yet */
     uint64_t corrupt, gaps;
 };
 

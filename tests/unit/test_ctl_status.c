@@ -214,6 +214,39 @@ static void the_worst_fits(void **state)
     assert_shown("…");
 }
 
+static json_t *store_card(void)
+{
+    json_t *card = json_pack("{s:s, s:I, s:n, s:f, s:i, s:i}", "name", "mmcblk0", "bytes",
+                             (json_int_t)8 << 30, "worn_percent", "years", 29.4, "counted_cycles",
+                             3000, "counted_amplification", 4);
+    json_object_set_new(json_object_get(answer_status, "store"), "card", card);
+    return card;
+}
+
+static void how_long_the_card_lasts(void **state)
+{
+    (void)state;
+    assert_shown("card not known, no forecast of its wear\n");
+    json_t *card = store_card();
+    assert_shown("card mmcblk0, 8.0 GiB: 29 years at this rate\n"
+                 "  counting 3000 erase cycles, 4 bytes of flash for each byte written\n");
+    json_object_set_new(card, "worn_percent", json_integer(30));
+    json_object_set_new(card, "years", json_real(2.5));
+    assert_shown("card mmcblk0, 8.0 GiB, up to 30 % worn: 2.5 years at this rate\n");
+    json_object_set_new(card, "years", json_real(100));
+    assert_shown(": over 100 years at this rate\n");
+    json_object_set_new(card, "years", json_null());
+    assert_shown("worn: too early for a forecast\n");
+}
+
+static void a_thread_that_hangs(void **state)
+{
+    (void)state;
+    assert_not_shown("HANGS");
+    json_object_set_new(answer_status, "watchdog", json_pack("{s:[s]}", "hanging", "line rs485-1"));
+    assert_shown("line rs485-1 HANGS: the supervisor is no longer told that all is well\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_not_well_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(every_trouble_has_its_words, setup, teardown),
         cmocka_unit_test_setup_teardown(shares_are_told_from_where_they_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(how_long_the_card_lasts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_thread_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(the_worst_fits, setup, teardown),
     };
     text_begin();
