@@ -280,6 +280,10 @@ void backlog_renew(struct store *store, struct debtor *debtor);
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);
 void backlog_free(struct store *store);
 
+/* postbox.c: what the uplinks said since the last turn, and parcels for them */
+void postbox_read(struct store *store, size_t uplink);
+void postbox_serve(struct store *store, size_t uplink);
+
 /* fetch.c: rows into parcels */
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only);
 bool fetch_reserve(struct parcel *parcel, size_t size);

@@ -18,8 +18,7 @@ enum {
     SETTLE_MS = 5000,             /* acknowledgements alone reach the disk at most this late */
     TRIM_MS = 60000,
     GAUGE_MS = 10000,
-    FLUSH_MS = 25000,    /* a worn card may take that long; what lasts longer hangs */
-    HISTORY_RESERVE = 2, /* parcels kept free of history: one for live, one for alarms */
+    FLUSH_MS = 25000, /* a worn card may take that long; what lasts longer hangs */
 };
 
 static void publish_status(struct store *store);
@@ -192,97 +191,6 @@ void store_lost(struct store *store, enum sector sector, enum gap_reason reason,
     pthread_mutex_unlock(&store->mutex);
 }
 
-void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct postbox *box = &store->postboxes[uplink];
-    box->wake = wake;
-    box->context = context;
-    if (!box->ready)
-        box->ready_tail = &box->ready;
-    pthread_mutex_unlock(&store->mutex);
-}
-
-bool store_detach(struct store *store, size_t uplink)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct postbox *box = &store->postboxes[uplink];
-    bool free = !box->filling;
-    if (free) {
-        box->wake = NULL;
-        box->waiting = box->ready = NULL;
-        box->ready_tail = &box->ready;
-    }
-    pthread_mutex_unlock(&store->mutex);
-    return free;
-}
-
-uint64_t store_renew(struct store *store, size_t uplink)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct postbox *box = &store->postboxes[uplink];
-    uint64_t generation = ++box->generation;
-    box->renewed = true;
-    store->attention = true;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->mutex);
-    return generation;
-}
-
-void store_fetch(struct store *store, size_t uplink, struct parcel *parcel)
-{
-    parcel->kind = PARCEL_EMPTY;
-    pthread_mutex_lock(&store->mutex);
-    struct parcel **at = &store->postboxes[uplink].waiting;
-    while (*at)
-        at = &(*at)->next;
-    parcel->next = NULL;
-    *at = parcel;
-    store->attention = true;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->mutex);
-}
-
-struct parcel *store_collect(struct store *store, size_t uplink)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct postbox *box = &store->postboxes[uplink];
-    struct parcel *parcel = box->ready;
-    if (parcel) {
-        box->ready = parcel->next;
-        if (!box->ready)
-            box->ready_tail = &box->ready;
-        parcel->next = NULL;
-    }
-    pthread_mutex_unlock(&store->mutex);
-    return parcel;
-}
-
-static void receipt(struct store *store, size_t uplink, const struct parcel *parcel, bool refused)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct postbox *box = &store->postboxes[uplink];
-    /* a full box can only be a store that hangs: what is not noted is sent again after the next
-     * connect */
-    if (box->receipt_count < STORE_RECEIPTS)
-        box->receipts[box->receipt_count++] = (struct receipt){
-            parcel->epoch,     parcel->first_seq, parcel->last_seq, parcel->readings,
-            parcel->first_gap, parcel->last_gap,  parcel->sector,   refused};
-    store->attention = true;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->mutex);
-}
-
-void store_settle(struct store *store, size_t uplink, const struct parcel *parcel)
-{
-    receipt(store, uplink, parcel, false);
-}
-
-void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel)
-{
-    receipt(store, uplink, parcel, true);
-}
-
 void store_status(struct store *store, struct store_status *out)
 {
     pthread_mutex_lock(&store->mutex);
@@ -298,83 +206,6 @@ void store_backlog(struct store *store, size_t uplink, struct store_backlog *out
 }
 
 /* ---- the store thread ---- */
-
-static void give_back(struct postbox *box, struct parcel *parcel)
-{
-    parcel->next = NULL;
-    *box->ready_tail = parcel;
-    box->ready_tail = &parcel->next;
-    if (box->wake)
-        box->wake(box->context);
-}
-
-/* What the uplinks said since the last turn. Takes the mutex only to copy. */
-static void read_postbox(struct store *store, size_t u)
-{
-    struct postbox *box = &store->postboxes[u];
-    struct receipt receipts[STORE_RECEIPTS];
-    pthread_mutex_lock(&store->mutex);
-    size_t count = box->receipt_count;
-    memcpy(receipts, box->receipts, count * sizeof *receipts);
-    box->receipt_count = 0;
-    bool renewed = box->renewed;
-    box->renewed = false;
-    store->debtors[u].generation = box->generation;
-    pthread_mutex_unlock(&store->mutex);
-    for (size_t i = 0; i < count; i++)
-        backlog_receipt(store, &store->debtors[u], &receipts[i]);
-    if (renewed)
-        backlog_renew(store, &store->debtors[u]);
-}
-
-static struct parcel *take_waiting(struct store *store, size_t u, size_t *left)
-{
-    struct postbox *box = &store->postboxes[u];
-    pthread_mutex_lock(&store->mutex);
-    struct parcel *parcel = box->waiting;
-    *left = 0;
-    for (struct parcel *p = parcel; p; p = p->next)
-        (*left)++;
-    if (parcel)
-        box->waiting = parcel->next;
-    box->filling = parcel != NULL;
-    pthread_mutex_unlock(&store->mutex);
-    return parcel;
-}
-
-static void return_parcel(struct store *store, size_t u, struct parcel *parcel, bool filled)
-{
-    struct postbox *box = &store->postboxes[u];
-    pthread_mutex_lock(&store->mutex);
-    box->filling = false;
-    if (filled) {
-        give_back(box, parcel);
-    } else {
-        parcel->next = box->waiting;
-        box->waiting = parcel;
-    }
-    pthread_mutex_unlock(&store->mutex);
-}
-
-/* Fills parcels until there is nothing to send or none is left. */
-static void serve(struct store *store, size_t u)
-{
-    struct debtor *debtor = &store->debtors[u];
-    size_t left;
-    struct parcel *parcel;
-    while ((parcel = take_waiting(store, u, &left))) {
-        bool filled = true;
-        if (parcel->generation > debtor->generation)
-            filled = false; /* of a connection that the next turn will hear of */
-        else if (parcel->generation < debtor->generation)
-            parcel->kind = PARCEL_EMPTY;
-        else
-            filled = fetch_data(store, debtor, parcel, left <= HISTORY_RESERVE);
-        return_parcel(store, u, parcel, filled);
-        if (!filled)
-            return;
-    }
-}
 
 static uint64_t file_bytes(struct store *store)
 {
@@ -520,13 +351,13 @@ static void *run(void *argument)
         watchdog_beat();
         bool due = wait_for_work(store, &stop);
         for (size_t u = 0; u < store->debtor_count; u++)
-            read_postbox(store, u);
+            postbox_read(store, u);
         if (due && !stop)
             commit(store, false);
         if (!stop && reload_is_asked(store))
             reload_run(store, commit(store, false));
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
-            serve(store, u);
+            postbox_serve(store, u);
         if (!stop)
             history_serve(store);
         if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
