@@ -98,12 +98,14 @@ struct settings_url {
 struct settings_uplink {
     struct place place;
     char *name;
+    char *client_id; /* the gateway's id; ID-NAME where an earlier uplink goes to the same broker */
     struct settings_url *urls;
     size_t url_count;
     char *root;                     /* lifeline/v1 */
     char *username, *password_file; /* NULL when not given */
     char *ca, *cert, *key;          /* NULL when not given */
     uint32_t keepalive_ms;
+    uint32_t spread_ms; /* over how long the gateways of a broker come back to it */
     bool sectors[SECTOR_COUNT];
     enum confirm confirm;
     enum compress compress;

@@ -2,6 +2,7 @@
  *
  * Runs in the thread that loads a configuration, after every field has been read; changes nothing
  * but the diagnostics. Parts of the settings may be missing here, because the file may be wrong. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -351,27 +352,45 @@ static void check_uplink(const struct loader *loader, const struct node *node,
                     tree_member(node, "compress")->text);
 }
 
-/* The gateway's id is the client id of all its uplinks. */
-static void check_uplink_pair(const struct loader *loader, const struct settings_uplink *a,
-                              const struct settings_uplink *b, const struct node *node)
+static bool is_same_broker(const struct settings_url *a, const struct settings_url *b)
 {
+    return a->port == b->port && is_same_host(a->host, b->host);
+}
+
+/* The first broker of b that is one of a's too; NULL when they have none in common. */
+static const struct settings_url *shared_broker(const struct settings_uplink *a,
+                                                const struct settings_uplink *b)
+{
+    for (size_t i = 0; i < a->url_count * b->url_count; i++) {
+        if (is_same_broker(&a->urls[i / b->url_count], &b->urls[i % b->url_count]))
+            return &b->urls[i % b->url_count];
+    }
+    return NULL;
+}
+
+/* Two uplinks of one broker are two clients, but not of the same topics. */
+static void check_uplink_pair(const struct loader *loader, const struct settings_uplink *a,
+                              struct settings_uplink *b, const struct node *node)
+{
+    const struct settings_url *shared = shared_broker(a, b);
+    const char *id = loader->settings->gateway.id;
     if (is_same(a->name, b->name))
         field_error(&loader->reader, tree_member(node, "name"),
                     "uplink \"%s\" is there twice; the first is in line %u", a->name,
                     a->place.line);
-    for (size_t i = 0; i < a->url_count * b->url_count; i++) {
-        const struct settings_url *p = &a->urls[i / b->url_count], *q = &b->urls[i % b->url_count];
-        if (p->port != q->port || !is_same_host(p->host, q->host))
-            continue;
-        const struct node *urls = tree_member(node, "urls"), *item = urls->first;
-        for (size_t left = i % b->url_count; left > 0 && item->next != NULL; left--)
-            item = item->next;
-        field_error(&loader->reader, urls->count == b->url_count ? item : urls,
-                    "broker %s:%u already belongs to uplink \"%s\" (line %u); with one client id "
-                    "the two would throw each other out",
-                    q->host, q->port, a->name == NULL ? "?" : a->name, a->place.line);
+    if (shared == NULL)
         return;
-    }
+    if (is_same(a->root, b->root))
+        field_error(&loader->reader, settings_at(node, "root"),
+                    "uplink \"%s\" (line %u) publishes under root %s on %s:%u already; give this "
+                    "one another root",
+                    a->name == NULL ? "?" : a->name, a->place.line, a->root, shared->host,
+                    shared->port);
+    if (id == NULL || b->name == NULL)
+        return;
+    size_t size = strlen(id) + strlen(b->name) + 2;
+    b->client_id = arena_alloc(loader->reader.arena, size);
+    snprintf(b->client_id, size, "%s-%s", id, b->name);
 }
 
 static void check_uplinks(const struct loader *loader)
@@ -380,6 +399,7 @@ static void check_uplinks(const struct loader *loader)
     for (size_t i = 0; i < settings->uplink_count; i++) {
         const struct node *node = loader->uplink_nodes[i];
         check_uplink(loader, node, &settings->uplinks[i]);
+        settings->uplinks[i].client_id = settings->gateway.id;
         for (size_t earlier = 0; earlier < i; earlier++)
             check_uplink_pair(loader, &settings->uplinks[earlier], &settings->uplinks[i], node);
     }

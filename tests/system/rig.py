@@ -245,6 +245,7 @@ class Rig:
         booted readings would be held back for minutes otherwise."""
         uplinks = uplinks or ["name: city, urls: [ \"mqtt://127.0.0.1:%d\" ]%s"
                               % (self.broker_port, ", " + uplink if uplink else "")]
+        uplinks = [u if "spread:" in u else u + ", spread: 1s" for u in uplinks]
         return self.write(name, """gateway: { id: gw-test-1, region: "140502", name: test, trusted_rtc: %s }
 store: { path: %s, %s }
 lines:

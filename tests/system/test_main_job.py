@@ -32,7 +32,7 @@ lines:
 devices:
   %s
 uplinks:
-  - { name: city, urls: [ "mqtt://127.0.0.1:%d" ] }
+  - { name: city, urls: [ "mqtt://127.0.0.1:%d" ], spread: 1s }
 api: { socket: %s }
 """ % (rig.path("store.db"), SYNC_MS, "\n  ".join(lines), "\n  ".join(devices), rig.broker_port,
        rig.path("api.sock")))

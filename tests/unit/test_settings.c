@@ -56,7 +56,7 @@ static const char MINIMAL[] =
     "  - { name: city, urls: [ \"mqtt://broker-a\", \"mqtts://[fe80::2]\", \"mqtts://b:1\" ],\n"
     "      username: gw, password_file: /s, tls: { ca: /ca, cert: /c, key: /k },\n"
     "      sectors: [manhole, gas], max_payload: 1MiB, root: a/b, keepalive: 5m }\n"
-    "  - { name: local, urls: [ \"mqtt://localhost\" ] }\n";
+    "  - { name: local, urls: [ \"mqtt://localhost\", \"mqtt://b:1\" ], spread: 0s }\n";
 
 static struct settings *load(const char *text, struct diagnostics *diagnostics)
 {
@@ -114,7 +114,7 @@ static void defaults(void **state)
     assert_true(settings->lines[2].close_between_polls);
 
     const struct settings_uplink *local = &settings->uplinks[1];
-    assert_int_equal(local->url_count, 1);
+    assert_int_equal(local->url_count, 2);
     assert_string_equal(local->root, "lifeline/v1");
     assert_null(local->username);
     assert_null(local->password_file);
@@ -281,6 +281,10 @@ static void uplinks(void **state)
     assert_string_equal(city->key, "/k");
     assert_string_equal(city->root, "a/b");
     assert_int_equal(city->keepalive_ms, 300000);
+    assert_int_equal(city->spread_ms, 60000);
+    assert_int_equal(settings->uplinks[1].spread_ms, 0);
+    assert_string_equal(city->client_id, "gw-1");
+    assert_string_equal(settings->uplinks[1].client_id, "gw-1-local"); /* both know broker b */
     assert_int_equal(city->max_payload, 1 << 20);
     assert_int_equal(city->confirm, CONFIRM_BROKER);
     assert_int_equal(city->compress, COMPRESS_NONE);
