@@ -27,6 +27,7 @@ static const struct route routes[] = {
     {"/v1/points", EVHTTP_REQ_GET, inventory_points},
     {"/v1/latest", EVHTTP_REQ_GET, reading_latest},
     {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
+    {"/v1/history", EVHTTP_REQ_GET, history_answer},
     {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
     {"/v1/lines/*", EVHTTP_REQ_GET, asks_line},
     {"/v1/lines/*/ask", EVHTTP_REQ_POST, asks_ask},
@@ -147,6 +148,7 @@ static void take_down(struct api *api)
 {
     events_free(api->events);
     reads_free(api->reads);
+    history_scans_free(api->scans);
     asks_free(api->asks);
     if (api->http)
         evhttp_free(api->http);
@@ -172,8 +174,10 @@ struct api *api_new(struct event_base *base, const struct api_rooms *rooms, char
     api->values = calloc(points, sizeof *api->values);
     api->events = events_new(api);
     api->reads = reads_new(api);
+    api->scans = history_scans_new(api);
     api->asks = asks_new(api);
-    if (api->values && api->events && api->reads && api->asks && serve(api, why, why_size))
+    if (api->values && api->events && api->reads && api->scans && api->asks &&
+        serve(api, why, why_size))
         return api;
     take_down(api);
     return NULL;

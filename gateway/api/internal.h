@@ -11,6 +11,7 @@
 struct asks;
 struct events;
 struct reads;
+struct scans;
 
 struct api {
     struct event_base *base;
@@ -18,6 +19,7 @@ struct api {
     struct evhttp *http;
     struct events *events;
     struct reads *reads;
+    struct scans *scans;
     struct asks *asks;
     struct value *values; /* scratch: as many as any block has */
 };
@@ -71,6 +73,11 @@ void events_subscribe(struct api *api, struct evhttp_request *request, const cha
 struct reads *reads_new(struct api *api);
 void reads_free(struct reads *reads);
 void reads_device(struct api *api, struct evhttp_request *request, const char *name);
+
+/* history.c: out of the store */
+struct scans *history_scans_new(struct api *api);
+void history_scans_free(struct scans *scans);
+void history_answer(struct api *api, struct evhttp_request *request, const char *name);
 
 /* asks.c: questions on a line, for a probe */
 struct asks *asks_new(struct api *api);

@@ -23,6 +23,7 @@ struct exchange {
     size_t length;
     char why[CURL_ERROR_SIZE];
     void (*event)(void *context, const json_t *body);
+    void (*line)(void *context, const char *line); /* instead of event */
     void *context;
 };
 
@@ -51,6 +52,10 @@ static size_t keep(char *bytes, size_t one, size_t count, void *context)
 static void hear_line(struct exchange *exchange, const char *line)
 {
     static const char data[] = "data: ";
+    if (exchange->line) {
+        exchange->line(exchange->context, line);
+        return;
+    }
     if (strncmp(line, data, sizeof data - 1) != 0)
         return;
     json_t *body = json_loads(line + sizeof data - 1, 0, NULL);
@@ -59,7 +64,7 @@ static void hear_line(struct exchange *exchange, const char *line)
     json_decref(body);
 }
 
-/* Hands over the whole lines of an event stream. */
+/* Hands over the whole lines of a stream. */
 static size_t hear(char *bytes, size_t one, size_t count, void *context)
 {
     struct exchange *exchange = context;
@@ -211,5 +216,31 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
 out:
     end(&exchange);
     curl_multi_cleanup(multi);
+    return code;
+}
+
+enum ctl_exit client_lines(const struct ctl *ctl, const char *path,
+                           void (*line)(void *context, const char *line), void *context,
+                           bool *nobody)
+{
+    struct exchange exchange = {.ctl = ctl, .line = line, .context = context};
+    enum ctl_exit code = begin(&exchange, path, hear);
+    if (code != CTL_FINE)
+        goto out;
+    CURLcode result = curl_easy_perform(exchange.curl);
+    *nobody = result == CURLE_COULDNT_CONNECT;
+    if (*nobody) {
+        code = CTL_NO_DAEMON;
+    } else if (result != CURLE_OK) {
+        code = no_daemon(&exchange, result);
+    } else {
+        json_t *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        code = judge(&exchange, body);
+        json_decref(body);
+    }
+    if (code == CTL_USAGE)
+        code = CTL_FINDING;
+out:
+    end(&exchange);
     return code;
 }

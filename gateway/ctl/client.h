@@ -13,6 +13,12 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
                             void (*event)(void *context, const json_t *body), void *context)
     __attribute__((warn_unused_result));
 
+/* Hands over every line of an answer that streams, until it ends. Not found is a finding here. When
+ * nobody answers at all *nobody is set, and nothing said. */
+enum ctl_exit client_lines(const struct ctl *ctl, const char *path,
+                           void (*line)(void *context, const char *line), void *context,
+                           bool *nobody) __attribute__((warn_unused_result));
+
 /* Appends text to a path or query with everything that means something there escaped. */
 void client_escape(FILE *path, const char *text);
 

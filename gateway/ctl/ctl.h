@@ -8,6 +8,9 @@
 
 enum ctl_exit { CTL_FINE = 0, CTL_FINDING = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
 
+/* How query writes its readings. */
+enum ctl_form { CTL_TEXT, CTL_JSON_LINES, CTL_CSV };
+
 struct ctl;
 
 struct command {
@@ -28,9 +31,12 @@ struct writer {
 struct ctl {
     const char *socket;
     struct setup_path profiles;
-    const char *config; /* probe */
+    const char *config; /* probe, query */
     const char *record; /* probe: a file for the transcript, or NULL */
     bool scan;          /* probe */
+    const char *since;  /* query, NULL = not given */
+    const char *until;  /* likewise */
+    enum ctl_form form; /* query */
     const struct writer *writer;
     const struct command *command;
     char **arguments;
@@ -39,6 +45,6 @@ struct ctl {
 
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
-    probe_command;
+    probe_command, query_command;
 
 #endif

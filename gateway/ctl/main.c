@@ -16,8 +16,8 @@
 
 enum { HELP_COLUMN = 26 };
 
-static const struct command *const commands[] = {&status_command, &tail_command, &read_command,
-                                                 &check_command, &probe_command};
+static const struct command *const commands[] = {&status_command, &tail_command,  &read_command,
+                                                 &query_command,  &check_command, &probe_command};
 
 static void write_text(const struct command *command, const json_t *result)
 {
@@ -47,7 +47,11 @@ static void usage(FILE *out)
           "                          " DEFAULT_SOCKET "\n"
           "      --profiles DIR      check, probe: where profiles are, before profiles/\n"
           "                          beside the file and " SETUP_PROFILES "\n"
-          "  -c, --config FILE       probe without a daemon: the configuration, else\n"
+          "      --since T           query: from when, 1h ago if not given; 2h, 30d or\n"
+          "                          2026-11-22T03:00, local or with Z, +08:00\n"
+          "      --until T           query: before when, now if not given\n"
+          "      --csv, --json       query: for other programs; json is one object a line\n"
+          "  -c, --config FILE       probe, query without a daemon: the configuration, else\n"
           "                          " SETUP_CONFIG "\n"
           "      --scan              probe: every unit at every usual baud\n"
           "      --record FILE       probe: write what was said into a transcript\n"
@@ -55,7 +59,7 @@ static void usage(FILE *out)
           "      --version\n"
           "\n"
           "POINT is device.point or a device; * and ? stand for others.\n"
-          "Exit status: 0 fine, 1 a finding, 2 usage, 3 no daemon.\n",
+          "Exit status: 0 fine, 1 a finding, 2 usage, 3 no daemon (query: and no store).\n",
           out);
 }
 
@@ -64,6 +68,7 @@ static bool choose_writer(struct ctl *ctl, const char *name)
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
         if (strcmp(writers[i].name, name) == 0) {
             ctl->writer = &writers[i];
+            ctl->form = writers[i].write == write_json ? CTL_JSON_LINES : CTL_TEXT;
             return true;
         }
     }
@@ -109,6 +114,15 @@ static bool take_word(struct ctl *ctl, int option)
     case 'n':
         ctl->scan = true;
         return true;
+    case 'b':
+        ctl->since = optarg;
+        return true;
+    case 'u':
+        ctl->until = optarg;
+        return true;
+    case 'C':
+        ctl->form = CTL_CSV;
+        return true;
     default:
         return false;
     }
@@ -123,6 +137,10 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
                                           {"config", required_argument, NULL, 'c'},
                                           {"scan", no_argument, NULL, 'n'},
                                           {"record", required_argument, NULL, 'r'},
+                                          {"since", required_argument, NULL, 'b'},
+                                          {"until", required_argument, NULL, 'u'},
+                                          {"csv", no_argument, NULL, 'C'},
+                                          {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"version", no_argument, NULL, 'v'},
                                           {0}};
@@ -130,6 +148,8 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
     *code = CTL_USAGE;
     while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
         if (option == 'f' && choose_writer(ctl, optarg))
+            continue;
+        if (option == 'j' && choose_writer(ctl, "json"))
             continue;
         if (option == 'p' && setup_path_add(&ctl->profiles, optarg))
             continue;

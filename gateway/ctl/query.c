@@ -1,0 +1,247 @@
+/* lifelinectl query POINT... --since T [--until T] [--csv|--json]: stored readings.
+ *
+ *     2026-11-22 14:03:07.512  well-017.tilt_x                1.25 °      good
+ *
+ * One thread. Asks the daemon; when none answers and nobody has the store, reads the file itself,
+ * with the scan that the daemon uses and without changing anything. Either way the readings come as
+ * the same lines of JSON, one after the other: nothing is kept but the width of names. Rows that
+ * are damaged are told on stderr. */
+#include <stdio.h>
+
+#include "gateway/ctl/client.h"
+#include "gateway/ctl/moment.h"
+#include "gateway/ctl/text.h"
+#include "gateway/store/history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/clock.h"
+
+enum {
+    NAME_COLUMNS = 24,
+    VALUE_COLUMNS = 10,
+    UNIT_COLUMNS = 6,
+    DEFAULT_SINCE_MS = 3600 * 1000,
+};
+
+struct answer {
+    const struct ctl *ctl;
+    json_t *end; /* the last line */
+    uint64_t readings;
+};
+
+static void show(const json_t *reading)
+{
+    static int name_columns = 8; /* of the widest name seen, up to NAME_COLUMNS */
+    char when[MOMENT_BYTES], value[64], name[256];
+    snprintf(name, sizeof name, "%s.%s", text_of(reading, "device"), text_of(reading, "point"));
+    text_value(reading, value, sizeof value);
+    int width = text_width(name), value_columns = text_width(value);
+    if (width > name_columns)
+        name_columns = width < NAME_COLUMNS ? width : NAME_COLUMNS;
+    if (value_columns < VALUE_COLUMNS)
+        value_columns = VALUE_COLUMNS;
+    /* A long number takes from a long name. */
+    int excess = name_columns + value_columns - NAME_COLUMNS - VALUE_COLUMNS;
+    fputs(moment_local(text_integer(reading, "time_ms"), when), stdout);
+    fputs("  ", stdout);
+    text_cell(name, excess > 0 ? name_columns - excess : name_columns, false);
+    putchar(' ');
+    text_cell(value, value_columns, true);
+    putchar(' ');
+    text_cell(text_unit(reading), UNIT_COLUMNS, false);
+    printf(" %s\n", text_of(reading, "quality"));
+}
+
+/* A field of CSV; quoted only where it must be. */
+static void put_field(const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void show_csv(const json_t *reading)
+{
+    char when[MOMENT_BYTES], value[64] = "", name[256];
+    snprintf(name, sizeof name, "%s.%s", text_of(reading, "device"), text_of(reading, "point"));
+    const json_t *number = json_object_get(reading, "value");
+    if (json_is_integer(json_object_get(reading, "decimals")) && json_is_number(number))
+        text_value(reading, value, sizeof value);
+    else if (json_is_number(number))
+        snprintf(value, sizeof value, "%.9g", json_number_value(number));
+    printf("%s,", moment_utc(text_integer(reading, "time_ms"), when));
+    put_field(name);
+    printf(",%s,", value);
+    put_field(text_of(reading, "unit"));
+    printf(",%s\n", text_of(reading, "quality"));
+}
+
+static void hear(void *context, const char *line)
+{
+    static const char end[] = "{\"end\":";
+    struct answer *answer = context;
+    bool is_end = strncmp(line, end, sizeof end - 1) == 0;
+    bool raw = !is_end && answer->ctl->form == CTL_JSON_LINES;
+    json_t *reading = raw ? NULL : json_loads(line, 0, NULL);
+    if (is_end && !answer->end) {
+        answer->end = json_incref(reading);
+    } else if (!is_end) {
+        if (answer->readings++ == 0 && answer->ctl->form == CTL_CSV)
+            puts("time,point,value,unit,quality");
+        if (raw)
+            puts(line);
+        else if (answer->ctl->form == CTL_CSV)
+            show_csv(reading);
+        else
+            show(reading);
+    }
+    json_decref(reading);
+}
+
+/* What the last line says of the others. */
+static enum ctl_exit judge(const struct answer *answer)
+{
+    json_int_t damaged = text_integer(answer->end, "damaged_rows");
+    const char *error = json_string_value(json_object_get(answer->end, "error"));
+    fflush(stdout);
+    if (damaged)
+        fprintf(stderr, "lifelinectl: %lld damaged row%s left out\n", (long long)damaged,
+                damaged == 1 ? "" : "s");
+    if (error)
+        fprintf(stderr, "lifelinectl: %s; the rest is missing\n", error);
+    else if (!answer->end)
+        fputs("lifelinectl: the answer was cut short\n", stderr);
+    else if (text_integer(answer->end, "points") == 0)
+        fputs("lifelinectl: no point matches\n", stderr);
+    else if (answer->readings == 0)
+        fputs("lifelinectl: no reading in that time\n", stderr);
+    return answer->end && !error && !damaged && answer->readings ? CTL_FINE : CTL_FINDING;
+}
+
+/* ---- without a daemon ---- */
+
+static enum ctl_exit scan(struct store *store, struct history *history, struct answer *answer)
+{
+    char line[HISTORY_LINE_MAX];
+    struct history_reading reading;
+    enum history_step step;
+    while ((step = history_next(history, &reading)) == HISTORY_READING || step == HISTORY_FETCH) {
+        if (step == HISTORY_FETCH) {
+            history_fetch(store, history);
+            continue;
+        }
+        size_t length = history_line(&reading, line);
+        line[length ? length - 1 : 0] = '\0';
+        hear(answer, line);
+    }
+    size_t length = history_last_line(history, line);
+    line[length ? length - 1 : 0] = '\0';
+    hear(answer, line);
+    return judge(answer);
+}
+
+static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_ms)
+{
+    struct answer answer = {.ctl = ctl};
+    struct setup setup;
+    struct store *store = NULL;
+    struct history *history = NULL;
+    enum ctl_exit code = CTL_NO_DAEMON;
+    char why[512] = "the configuration cannot be read";
+    bool loaded = setup_load(&setup, ctl->config, &ctl->profiles, false) || setup.settings;
+    if (!loaded && setup.diagnostics)
+        fputs(diagnostics_text(setup.diagnostics), stderr);
+    if (loaded && history_open(setup.settings, &store, why, sizeof why) == HISTORY_IN_USE)
+        fprintf(stderr, "lifelinectl: the socket of %s is %s\n", ctl->config,
+                setup.settings->api.socket);
+    if (!store) {
+        fprintf(stderr, "lifelinectl: no daemon at %s; %s\n", ctl->socket, why);
+        goto out;
+    }
+    code = CTL_FINDING;
+    history = history_new((const char *const *)ctl->arguments, (size_t)ctl->argument_count,
+                          since_ms, until_ms);
+    if (history)
+        code = scan(store, history, &answer);
+    else
+        fputs("lifelinectl: out of memory\n", stderr);
+out:
+    json_decref(answer.end);
+    history_free(history);
+    if (store)
+        history_close(store);
+    setup_free(&setup);
+    return code;
+}
+
+/* ---- with one ---- */
+
+static char *path_of(const struct ctl *ctl, int64_t since_ms, int64_t until_ms)
+{
+    char *path = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&path, &length);
+    if (!stream)
+        return NULL;
+    fprintf(stream, "/v1/history?since_ms=%" PRId64 "&until_ms=%" PRId64, since_ms, until_ms);
+    for (int i = 0; i < ctl->argument_count; i++) {
+        fputs("&point=", stream);
+        client_escape(stream, ctl->arguments[i]);
+    }
+    fclose(stream);
+    return path;
+}
+
+static bool take_time(const char *option, const char *text, int64_t now_ms, int64_t *out)
+{
+    if (!text || moment_parse(text, now_ms, out))
+        return true;
+    fprintf(stderr,
+            "lifelinectl: --%s \"%s\" is no time; it is like 2h, 30d, 2026-11-22T03:00\n"
+            "             (local), 2026-11-22T03:00Z or ...+08:00\n",
+            option, text);
+    return false;
+}
+
+static enum ctl_exit run(struct ctl *ctl)
+{
+    struct answer answer = {.ctl = ctl};
+    int64_t now_ms = clock_wall().ms;
+    int64_t since_ms = now_ms - DEFAULT_SINCE_MS, until_ms = INT64_MAX;
+    bool nobody = false;
+    if (!take_time("since", ctl->since, now_ms, &since_ms) ||
+        !take_time("until", ctl->until, now_ms, &until_ms))
+        return CTL_USAGE;
+    if (since_ms >= until_ms) {
+        fputs("lifelinectl: --since is not before --until\n", stderr);
+        return CTL_USAGE;
+    }
+    char *path = path_of(ctl, since_ms, until_ms);
+    enum ctl_exit code = path ? client_lines(ctl, path, hear, &answer, &nobody) : CTL_FINDING;
+    free(path);
+    if (code == CTL_FINE)
+        code = judge(&answer);
+    json_decref(answer.end);
+    return nobody ? read_file(ctl, since_ms, until_ms) : code;
+}
+
+const struct command query_command = {
+    .name = "query",
+    .arguments = "POINT...",
+    .help = "stored readings; without a daemon from the file",
+    .least = 1,
+    .most = -1,
+    .run = run,
+    .text = show,
+};

@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+"""lifelinectl query: what the store holds, with the daemon and without, over a restart, a crash and
+a new epoch; against what the simulator answered and what an independent subscriber decoded."""
+import csv
+import datetime
+import hashlib
+import io
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+
+from invariant import as_sent, match
+from rig import BUILD, SOURCE, Rig, free_port, now_ms, run_scenarios
+
+SYNC_MS = 1000
+FLOATS = ("gas-1.total", "gas-1.flow", "gas-1.temperature")
+HEAD = ["time", "point", "value", "unit", "quality"]
+
+
+def tcp_line(name):
+    return "name: %s, transport: tcp, host: 127.0.0.1, port: %d" % (name, free_port())
+
+
+def query(rig, config, *arguments, socket_path=None):
+    """Exit status, standard output, standard error."""
+    run = subprocess.run([os.path.join(BUILD, "lifelinectl"), "--socket",
+                          socket_path or rig.path("api.sock"), "-c", config, "--profiles",
+                          os.path.join(SOURCE, "config", "profiles"), "query", *arguments],
+                         capture_output=True, text=True, timeout=60, check=False)
+    return run.returncode, run.stdout, run.stderr
+
+
+def rows_of(text):
+    """(point, time, value, unit, quality) of a CSV answer, in its order."""
+    rows = list(csv.reader(io.StringIO(text)))
+    assert not rows or rows[0] == HEAD, rows[:1]
+    out = []
+    for when, point, value, unit, quality in rows[1:]:
+        t = datetime.datetime.fromisoformat(when.replace("Z", "+00:00"))
+        out.append((point, round(t.timestamp() * 1000), value, unit, quality))
+    return out
+
+
+def number_of(point, text):
+    """Steps again; of a point that is sent as floats the float32."""
+    if not text:
+        return text
+    return as_sent(float(text)) if point in FLOATS else int(text.replace(".", ""))
+
+
+class Answer:
+    """A CSV answer as `match` of the invariant wants it."""
+
+    def __init__(self, rig, rows):
+        self.rig, self.rows, self.check, self.emitted = rig, rows, rig.check, rig.emitted
+
+    def readings(self):
+        for point, t, value, _, quality in self.rows:
+            yield (*point.split("."), t, number_of(point, value), quality, "any")
+
+
+def check_order(rig, what, rows):
+    back = [(a, b) for a, b in zip(rows, rows[1:]) if b[1] < a[1]]
+    rig.check(what + ": in the order of time", rows and not back, back[:3])
+    rig.check(what + ": nothing twice", len({(r[0], r[1]) for r in rows}) == len(rows))
+
+
+def check_same(rig, what, got, wanted):
+    rig.check(what + " (%d)" % len(wanted), wanted and sorted(got) == sorted(wanted),
+              ([r for r in got if r not in set(wanted)][:3],
+               [r for r in wanted if r not in set(got)][:3], len(got)))
+
+
+def usable(quality):
+    return quality in ("good", "uncertain", "spike", "warmup", "calibrating")
+
+
+def check_subscriber(rig, rows, until_ms):
+    """The same set of readings as the one that came over MQTT."""
+    arrived = sorted((device + "." + point, t, value if usable(quality) else "", quality)
+                     for device, point, t, value, quality, _ in rig.readings() if t < until_ms)
+    stored = sorted((point, t, number_of(point, value), quality) for point, t, value, _, quality in rows
+                    if t < until_ms)
+    check_same(rig, "the subscriber got just that", stored, arrived)
+
+
+def new_board(rig):
+    """The store wakes on another board: a new epoch."""
+    with sqlite3.connect(rig.path("store.db")) as db:
+        db.execute("UPDATE epoch SET machine=machine+1")
+    db.close()
+
+
+def digests(rig):
+    out = {}
+    for name in ("store.db", "store.db-wal"):
+        with open(rig.path(name), "rb") as f:
+            out[name] = hashlib.sha256(f.read()).hexdigest()
+    return out
+
+
+def live(rig, config, seconds):
+    rig.start_daemon(config)
+    rig.wait(lambda: rig.api("/v1/status"), 10, "the daemon answers")
+    time.sleep(seconds)
+
+
+def lives():
+    rig = Rig("query-lives")
+    lines = [tcp_line("one"), tcp_line("two")]
+    devices = ["name: well-1, line: one, unit: 1, profile: rs-dip-n01, every: 200ms",
+               "name: pipe-1, line: two, unit: 2, profile: press-level-b, every: 300ms, "
+               "sector: drainage",
+               "name: gas-1, line: two, unit: 4, profile: fuxin-gas-flow, every: 500ms"]
+    gone = "name: well-2, line: one, unit: 3, profile: rs-dip-n01, every: 300ms"
+    dead = "name: mute, line: one, unit: 9, profile: rs-dip-n01, every: 1s"
+    config = rig.configure(lines, devices + [gone, dead])
+    without = rig.configure(lines, devices + [dead], name="without.yaml")
+    simulated = rig.configure(lines, devices + [gone], name="simulated.yaml")
+    rig.start_broker()
+    rig.subscribe()
+    rig.start_sim(simulated)
+
+    live(rig, config, 4)
+    code, text, _ = query(rig, config, "*", "--csv", "--since", "1m")
+    rows = rows_of(text)
+    rig.check("with the daemon: exit 0", code == 0, code)
+    check_order(rig, "with the daemon", rows)
+    age = now_ms() - max((r[1] for r in rows), default=0)
+    rig.check("open segments are there (newest %d ms old)" % age, age < SYNC_MS + 1500)
+    rig.check("SIGTERM", rig.end("daemon") == 0)
+    again = rows_of(query(rig, config, "*", "--csv", "--since", "1m")[1])
+    rig.check("without the daemon: all of that and more", set(rows) < set(again),
+              [r for r in rows if r not in set(again)][:3])
+
+    live(rig, without, 3)
+    kill_ms = now_ms()
+    rig.end("daemon", signal.SIGKILL)
+    before = digests(rig)
+    rig.check("the crash left a WAL", os.path.getsize(rig.path("store.db-wal")) > 0)
+    code, text, errors = query(rig, config, "well-1", "--csv", "--since", "1m")
+    crashed = rows_of(text)
+    rig.check("a crashed store can be read", code == 0 and
+              kill_ms - max((r[1] for r in crashed), default=0) < SYNC_MS + 700, (code, errors))
+    rig.check("and is left as it was", digests(rig) == before)
+
+    new_board(rig)
+    live(rig, without, 3)
+    until = rig.drain()
+    rows = rows_of(query(rig, without, "*", "--csv", "--since", "10m")[1])
+    check_order(rig, "over three lives and two epochs", rows)
+    epochs = {b.epoch for _, _, b, _, _ in rig.batches()}
+    rig.check("there were two epochs", len(epochs) == 2, epochs)
+    check_subscriber(rig, rows, until)
+    missing, _ = match(Answer(rig, [r for r in rows if r[4] == "good"]), 500, until)
+    # while no daemon runs nobody asks; what was asked may die with the process
+    lost = [m for entries in missing.values() for m in entries
+            if not kill_ms - SYNC_MS - 300 <= m[1] <= kill_ms + 100]
+    rig.check("every answer of the simulator is there", not lost, lost[:5])
+    rig.check("a point that was retired is found", any(r[0] == "well-2.tilt_x" for r in rows))
+    rig.check("so is one that never answered", {r[4:] for r in rows if r[0] == "mute.tilt_x"} >=
+              {("exception",)} and all(not r[2] for r in rows if r[0] == "mute.tilt_x"))
+    rig.check("units", {(r[0], r[3]) for r in rows} >= {("well-1.tilt_x", "°")},
+              {(r[0], r[3]) for r in rows})
+    ways(rig, without, rows, until)
+    rig.finish()
+
+
+def iso(ms, zone=""):
+    moment = datetime.datetime.utcfromtimestamp(ms / 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + ".%03d" % (ms % 1000) + zone
+
+
+def ways(rig, config, rows, until):
+    """Names, times, formats, exit statuses; the daemon and the file say the same."""
+    middle = (rows[0][1] + until) // 2
+    span = ["--since", iso(middle - 3000, "Z"), "--until", iso(middle + 8 * 3600000, "+08:00")]
+    wanted = [r for r in rows if middle - 3000 <= r[1] < middle]
+    asked = [("a glob", ["w*.tilt_?"], lambda p: p.startswith("w") and ".tilt_" in p),
+             ("a device", ["pipe-1"], lambda p: p.startswith("pipe-1.")),
+             ("a point and a device", ["well-1.tilt_y", "mute"],
+              lambda p: p == "well-1.tilt_y" or p.startswith("mute."))]
+    answers = {}
+    for what, patterns, fits in asked:
+        code, text, _ = answers[what] = query(rig, config, *patterns, "--csv", *span)
+        check_same(rig, what + " and a span of time", rows_of(text),
+                   [r for r in wanted if fits(r[0])])
+        rig.check(what + ": exit 0", code == 0, code)
+    lines = query(rig, config, "*", "--json", *span)[1].splitlines()
+    as_json = [json.loads(line) for line in lines]
+    check_same(rig, "json, one object a line",
+               [("%s.%s" % (r["device"], r["point"]), r["time_ms"], r["quality"])
+                for r in as_json], [(r[0], r[1], r[4]) for r in wanted])
+    text = query(rig, config, "*", *span)[1].splitlines()
+    rig.check("text: a line a reading, within 80 columns", len(text) == len(wanted) and
+              max(map(len, text), default=99) <= 80, text[:3])
+    for what, arguments, status in (("no such point", ["nobody"], 1),
+                                    ("no reading", ["*", "--until", "2020-01-01", "--since",
+                                                    "2019-01-01"], 1),
+                                    ("no time", ["*", "--since", "yesterday"], 2),
+                                    ("no such day", ["*", "--since", "2026-02-30"], 2),
+                                    ("the wrong way round", ["*", "--since", "1h", "--until",
+                                                             "2h"], 2),
+                                    ("no point", [], 2)):
+        code, out, errors = answers[what] = query(rig, config, *arguments)
+        rig.check("%s: exit %d and why" % (what, status), code == status and errors and not out,
+                  (code, out, errors))
+    code, _, errors = query(rig, config, "*", socket_path=rig.path("none.sock"))
+    rig.check("a daemon elsewhere: exit 3, and who has the store", code == 3 and
+              "process %d (lifelined)" % rig.processes["daemon"].pid in errors and
+              rig.path("api.sock") in errors, (code, errors))
+    rig.check("bad parameters: 400", '"error"' in subprocess.run(
+        ["curl", "-s", "--unix-socket", rig.path("api.sock"),
+         "http://localhost/v1/history?since_ms=soon"], capture_output=True, text=True,
+        check=False).stdout)
+
+    rig.check("SIGTERM once more", rig.end("daemon") == 0)
+    for what, patterns, _ in asked:
+        rig.check(what + ": the file says the same as the daemon",
+                  query(rig, config, *patterns, "--csv", *span) == answers[what])
+    rig.check("no such point in the file: exit 1", query(rig, config, "nobody")[0] == 1)
+    damage(rig, config)
+    os.remove(rig.path("store.db"))
+    code, _, errors = query(rig, config, "*")
+    rig.check("neither daemon nor store: exit 3", code == 3 and "no store" in errors,
+              (code, errors))
+
+
+def damage(rig, config):
+    """A row that its CRC disowns is left out and counted."""
+    with sqlite3.connect(rig.path("store.db")) as db:
+        row, low, high = db.execute(
+            "SELECT id,base_ms,last_ms FROM segment WHERE (id>>40)&255=3 AND last_ms>base_ms "
+            "ORDER BY id LIMIT 1 OFFSET 2").fetchone()
+        db.execute("UPDATE segment SET row=zeroblob(length(row)) WHERE id=?", (row,))
+    db.close()
+    around = ["--since", iso(low - 10000, "Z"), "--until", iso(high + 10000, "Z")]
+    code, text, errors = query(rig, config, "pipe-1", "--csv", *around)
+    inside = [r for r in rows_of(text) if low < r[1] < high]
+    rig.check("a damaged row is left out and said", code == 1 and "1 damaged row" in errors and
+              not inside and rows_of(text), (code, errors, inside[:3]))
+
+
+if __name__ == "__main__":
+    run_scenarios({"lives": lives})
