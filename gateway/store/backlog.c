@@ -109,6 +109,7 @@ static bool read_unacked(struct store *store, struct debtor *debtor)
 
 static void sum_readings(struct store *store, struct debtor *debtor)
 {
+    debtor->readings = 0;
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             const struct ranges *unacked = &debtor->owed[e][sector].unacked;
@@ -129,8 +130,8 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
 {
     const struct settings_uplink *settings = debtor->own;
     int64_t known = 0;
-    /* one more: an epoch may begin in this start */
-    debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
+    if (!debtor->owed)
+        debtor->owed = calloc(store->epoch_count + 1, sizeof *debtor->owed);
     if (!debtor->owed || !settings)
         return debtor->owed != NULL;
     debtor->max_payload = settings->max_payload;
@@ -154,12 +155,59 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
     return true;
 }
 
+void backlog_count(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++)
+        sum_readings(store, &store->debtors[u]);
+}
+
 bool backlog_load(struct store *store)
 {
     bool ok = backlog_forget(store);
     for (size_t u = 0; ok && u < store->debtor_count; u++)
         ok = backlog_load_debtor(store, &store->debtors[u]);
     return ok;
+}
+
+bool backlog_add_epoch(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        struct owed(*owed)[SECTOR_COUNT] =
+            realloc(debtor->owed, (store->epoch_count + 1) * sizeof *owed);
+        if (!owed)
+            return false;
+        memset(owed[store->epoch_count], 0, sizeof *owed);
+        debtor->owed = owed;
+    }
+    return true;
+}
+
+bool backlog_register(struct store *store)
+{
+    bool ok = true;
+    for (size_t u = 0; ok && u < store->debtor_count; u++) {
+        struct debtor *debtor = &store->debtors[u];
+        int64_t known = 0;
+        if (!debtor->own)
+            continue;
+        sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_PUT);
+        sqlite3_bind_text(s, 1, debtor->own->name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 2, wanted_sectors(debtor));
+        ok = database_run(store, STATEMENT_UPLINK_PUT) &&
+             find_uplink(store, debtor->own->name, &debtor->row, &known);
+    }
+    return ok;
+}
+
+void backlog_mark(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            for (int sector = 1; sector < SECTOR_COUNT; sector++)
+                store->debtors[u].owed[e][sector].dirty = true;
+        }
+    }
 }
 
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq)
@@ -392,7 +440,7 @@ static int64_t oldest_of(struct store *store, size_t epoch, int sector, struct o
     struct range first;
     if (!ranges_next(&owed->unacked, 0, &first))
         return 0;
-    if (first.first != owed->oldest_seq) {
+    if (first.first != owed->oldest_seq && !store->epochs[epoch].elsewhere) {
         sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
         int64_t id = SEGMENT_ID(store->epochs[epoch].ordinal, sector, first.first);
         sqlite3_bind_int64(s, 1, id);
@@ -427,9 +475,9 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
     }
 }
 
-void backlog_free_debtor(const struct store *store, struct debtor *debtor)
+void backlog_free_debtor(struct debtor *debtor, size_t epochs)
 {
-    for (size_t e = 0; debtor->owed && e < store->epoch_count; e++) {
+    for (size_t e = 0; debtor->owed && e < epochs; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             ranges_free(&debtor->owed[e][sector].unacked);
             ranges_free(&debtor->owed[e][sector].unsent);
@@ -442,5 +490,5 @@ void backlog_free_debtor(const struct store *store, struct debtor *debtor)
 void backlog_free(struct store *store)
 {
     for (size_t u = 0; u < store->debtor_count; u++)
-        backlog_free_debtor(store, &store->debtors[u]);
+        backlog_free_debtor(&store->debtors[u], store->epoch_count);
 }

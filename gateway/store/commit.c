@@ -138,7 +138,7 @@ bool commit_write(struct store *store)
 /* LIFELINE_TEST_JOURNAL: what is on disk from now on, for the rigs in tests/. */
 static void write_journal(struct store *store)
 {
-    if (!store->journal)
+    if (!store->journal || store->in_memory)
         return;
     for (const struct body *b = store->queue; b; b = b->next)
         fprintf(store->journal, "%" PRIu64 " %s %u %" PRIu64 " %u %08x %s\n",
@@ -148,18 +148,22 @@ static void write_journal(struct store *store)
     fflush(store->journal);
 }
 
-/* A disk that fails in another way leaves readings in memory. */
-static enum store_mode mode_of(int rc)
+void commit_journal_epoch(struct store *store, size_t epoch)
 {
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-        return STORE_MODE_OK;
-    case SQLITE_FULL:
-        return STORE_MODE_FULL;
-    case SQLITE_READONLY:
-        return STORE_MODE_READ_ONLY;
+    if (!store->journal)
+        return;
+    const struct epoch *it = &store->epochs[epoch];
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(it->ordinal, 0, 0));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(it->ordinal + 1, 0, 0) - 1);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(s, 0);
+        fprintf(store->journal, "%" PRIu64 " %s 0 %" PRId64 " %" PRId64 " %08x closed\n",
+                it->number, names_sector((enum sector)(id >> 40 & 0xff)), id & 0xffffffffff,
+                (int64_t)sqlite3_column_int64(s, 3), (unsigned)sqlite3_column_int64(s, 4));
     }
-    return STORE_MODE_MEMORY;
+    sqlite3_reset(s);
+    fflush(store->journal);
 }
 
 static void tell(struct store *store, bool ok)
@@ -167,7 +171,6 @@ static void tell(struct store *store, bool ok)
     if (ok == !store->failing)
         return;
     store->failing = !ok;
-    store->mode = mode_of(ok ? SQLITE_OK : sqlite3_errcode(store->db));
     if (ok)
         log_notice("store: writing again");
     else
@@ -185,17 +188,46 @@ void commit_done(struct store *store)
     }
 }
 
-bool commit_all(struct store *store, bool clean)
+void commit_take_back(struct store *store)
+{
+    for (struct body *b = store->queue; b; b = b->next) {
+        if (!b->seq)
+            continue;
+        uint64_t *last_seq = &store->epochs[b->epoch].last_seq[b->sector];
+        if (*last_seq >= b->seq)
+            *last_seq = b->seq - 1;
+        for (size_t u = 0; u < store->debtor_count; u++) {
+            struct owed *owed = &store->debtors[u].owed[b->epoch][b->sector];
+            /* without memory the number is met as missing, and becomes a Gap */
+            if (ranges_remove(&owed->unacked, b->seq, b->seq))
+                owed->dirty = true;
+        }
+        b->seq = 0;
+    }
+}
+
+static int try(struct store *store, bool clean)
 {
     bool ok = database_run(store, STATEMENT_BEGIN) && commit_write(store) &&
               (!clean || database_meta_set(store, "clean", 1)) &&
               database_run(store, STATEMENT_COMMIT);
-    tell(store, ok);
-    if (ok)
-        commit_done(store);
-    else
+    int rc = ok ? SQLITE_OK : database_error(store);
+    if (!ok && store->db && !sqlite3_get_autocommit(store->db))
         database_run(store, STATEMENT_ROLLBACK);
-    return ok;
+    return rc;
+}
+
+bool commit_all(struct store *store, bool clean)
+{
+    unsigned attempt = 0;
+    int rc;
+    do {
+        rc = try(store, clean);
+    } while (rc != SQLITE_OK && media_rescue(store, rc, attempt++));
+    tell(store, rc == SQLITE_OK);
+    if (rc == SQLITE_OK)
+        commit_done(store);
+    return rc == SQLITE_OK;
 }
 
 void commit_free_bodies(struct body *body)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -49,7 +50,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_META_GET] = "SELECT value FROM meta WHERE key=?1",
     [STATEMENT_META_SET] = "INSERT OR REPLACE INTO meta VALUES(?1,?2)",
-    [STATEMENT_EPOCH_ADD] = "INSERT INTO epoch VALUES(?1,?2,?3)",
+    [STATEMENT_EPOCH_ADD] = "INSERT OR REPLACE INTO epoch VALUES(?1,?2,?3)",
     [STATEMENT_EPOCH_LIST] = "SELECT ordinal,number,machine FROM epoch ORDER BY ordinal",
     [STATEMENT_OPEN_PUT] =
         "INSERT INTO open VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
@@ -57,7 +58,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_OPEN_LIST] =
         "SELECT id,sector,base_ms,last_ms,readings,crc,body FROM open ORDER BY id",
     [STATEMENT_OPEN_DELETE] = "DELETE FROM open WHERE id BETWEEN ?1 AND ?2",
-    [STATEMENT_SEGMENT_ADD] = "INSERT INTO segment VALUES(?1,?2,?3,?4,?5,?6)",
+    /* REPLACE: a commit whose outcome is in doubt is done again, with the same numbers */
+    [STATEMENT_SEGMENT_ADD] = "INSERT OR REPLACE INTO segment VALUES(?1,?2,?3,?4,?5,?6)",
     [STATEMENT_SEGMENT_READ] =
         "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"
         " ORDER BY id",
@@ -176,6 +178,17 @@ bool database_meta_set(struct store *store, const char *key, int64_t value)
     return database_run(store, STATEMENT_META_SET);
 }
 
+bool database_execute(struct store *store, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *sql = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    bool ok = sql && sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_free(sql);
+    return ok;
+}
+
 static void make_folder(const char *path)
 {
     char folder[4096];
@@ -187,18 +200,10 @@ static void make_folder(const char *path)
         return; /* it is there, or opening the file will say what is wrong */
 }
 
-static int open_connection(struct store *store)
+static int prepare(struct store *store, const char *path, const char *pragmas)
 {
-    static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
-                                  "PRAGMA journal_mode=WAL;"
-                                  "PRAGMA synchronous=FULL;"
-                                  "PRAGMA secure_delete=OFF;"
-                                  "PRAGMA temp_store=MEMORY;"
-                                  "PRAGMA cache_size=-256;"
-                                  "PRAGMA journal_size_limit=4194304;";
-    int rc =
-        sqlite3_open_v2(store->settings->store.path, &store->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(
+        path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
@@ -206,10 +211,35 @@ static int open_connection(struct store *store)
     for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
         rc = sqlite3_prepare_v3(store->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &store->statements[i], NULL);
-    return rc;
+    if (rc != SQLITE_OK)
+        database_abandon(store);
+    return rc & 0xff;
 }
 
-static void close_connection(struct store *store)
+int database_open(struct store *store)
+{
+    make_folder(store->settings->store.path);
+    return prepare(store, store->settings->store.path,
+                   "PRAGMA locking_mode=EXCLUSIVE;"
+                   "PRAGMA journal_mode=WAL;"
+                   "PRAGMA synchronous=FULL;"
+                   "PRAGMA secure_delete=OFF;"
+                   "PRAGMA temp_store=MEMORY;"
+                   "PRAGMA cache_size=-256;"
+                   "PRAGMA journal_size_limit=4194304;");
+}
+
+int database_open_memory(struct store *store, int pages)
+{
+    char pragmas[200];
+    snprintf(pragmas, sizeof pragmas,
+             "PRAGMA page_size=4096;PRAGMA max_page_count=%d;PRAGMA secure_delete=OFF;"
+             "PRAGMA temp_store=MEMORY;",
+             pages);
+    return prepare(store, ":memory:", pragmas);
+}
+
+void database_disconnect(struct store *store)
 {
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         sqlite3_finalize(store->statements[i]);
@@ -219,50 +249,65 @@ static void close_connection(struct store *store)
     store->db = NULL;
 }
 
-/* Keeps what is no database for a person to look at, and makes room for a new one. */
-static void set_aside(const char *path)
+void database_unlock(struct store *store)
+{
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    store->lock_fd = -1;
+}
+
+void database_close(struct store *store)
+{
+    database_disconnect(store);
+    database_unlock(store);
+}
+
+void database_abandon(struct store *store)
+{
+    if (store->db)
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    database_disconnect(store);
+}
+
+int database_checkpoint(struct store *store)
+{
+    return sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) &
+           0xff;
+}
+
+void database_detach(struct store *store, struct connection *out)
+{
+    out->db = store->db;
+    memcpy(out->statements, store->statements, sizeof out->statements);
+    memset(store->statements, 0, sizeof store->statements);
+    store->db = NULL;
+}
+
+void database_attach(struct store *store, struct connection *in)
+{
+    store->db = in->db;
+    memcpy(store->statements, in->statements, sizeof in->statements);
+    *in = (struct connection){0};
+}
+
+void database_set_aside(const struct store *store)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
+    const char *path = store->settings->store.path;
+    long long now_ms = (long long)clock_wall().ms;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         char from[4096], to[4096];
         snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
-        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, (long long)clock_wall().ms, suffixes[i]);
+        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, now_ms, suffixes[i]);
         if (rename(from, to) == 0)
             log_error("store: %s is damaged, kept as %s", from, to);
     }
 }
 
-bool database_damaged(const struct store *store)
+int database_error(const struct store *store)
 {
-    int rc = sqlite3_errcode(store->db);
-    return rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT;
-}
-
-bool database_replace(struct store *store, char *why, size_t why_size)
-{
-    close_connection(store);
-    set_aside(store->settings->store.path);
-    if (open_connection(store) == SQLITE_OK)
-        return true;
-    snprintf(why, why_size, "cannot create %s", store->settings->store.path);
-    return false;
-}
-
-bool database_open(struct store *store, char *why, size_t why_size)
-{
-    const char *path = store->settings->store.path;
-    make_folder(path);
-    if (lock_take(path, &store->lock_fd, why, why_size) != LOCK_TAKEN)
-        return false;
-    int rc = open_connection(store);
-    if (rc != SQLITE_OK && database_damaged(store))
-        return database_replace(store, why, why_size);
-    if (rc != SQLITE_OK) {
-        snprintf(why, why_size, "cannot open %s: %s", path,
-                 store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
-        return false;
-    }
-    return true;
+    int rc = sqlite3_errcode(store->db) & 0xff;
+    return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_NOMEM : rc;
 }
 
 bool database_read_only(struct store *store, char *why, size_t why_size)
@@ -282,11 +327,4 @@ bool database_read_only(struct store *store, char *why, size_t why_size)
         snprintf(why, why_size, "cannot read %s: %s", path,
                  store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
     return rc == SQLITE_OK;
-}
-
-void database_close(struct store *store)
-{
-    close_connection(store);
-    if (store->lock_fd >= 0)
-        close(store->lock_fd);
 }

@@ -158,6 +158,8 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
 {
     for (size_t e = 0; e < store->epoch_count; e++) {
         uint64_t floor = UINT64_MAX;
+        if (store->epochs[e].elsewhere)
+            continue;
         for (int i = 1; i < SECTOR_COUNT; i++) {
             /* the turn goes round, so that no sector waits for another's backlog */
             int sector = 1 + (int)((debtor->turn + (unsigned)i) % (SECTOR_COUNT - 1));

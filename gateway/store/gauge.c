@@ -60,7 +60,6 @@ void gauge_read(struct store *store, struct store_status *out)
     out->card_worn_percent = card.worn_percent;
     out->card_years = card_years(&card, rate.flash_day);
     snprintf(out->card_name, sizeof out->card_name, "%s", card.name);
-    out->quota_bytes = store->settings->store.max_size;
     uint64_t left = out->quota_bytes > out->bytes ? out->quota_bytes - out->bytes : 0;
     out->hours_left = rate.rows_day ? (uint64_t)((double)left * 24 / (double)rate.rows_day) : 0;
 }

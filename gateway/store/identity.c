@@ -83,6 +83,51 @@ static size_t pack_point(const struct profile_point *point, const struct setting
     return message_pack(&message.base, body, BODY_MAX);
 }
 
+static bool put_device(struct store *store, uint32_t ordinal, size_t d)
+{
+    const struct settings_device *device = &store->settings->devices[d];
+    uint32_t id = store->ids.device[d];
+    uint8_t body[BODY_MAX];
+    size_t length = pack_device(store->settings, device, id, body);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_DEVICE_PUT);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, id);
+    sqlite3_bind_int64(s, 3, device->sector);
+    sqlite3_bind_text(s, 4, device->name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 5, body, (int)length, SQLITE_STATIC);
+    return length && database_run(store, STATEMENT_DEVICE_PUT);
+}
+
+/* What a value of the point means: another meaning is another id. */
+struct meaning {
+    char text[256];
+};
+
+static struct meaning meaning_of(const struct profile_point *point)
+{
+    struct meaning meaning;
+    snprintf(meaning.text, sizeof meaning.text, "%s/%s", point->quantity, point->unit);
+    return meaning;
+}
+
+static bool put_point(struct store *store, uint32_t ordinal, size_t d, size_t p)
+{
+    const struct settings_device *owner = &store->settings->devices[d];
+    const struct profile_point *point = &owner->profile->points[p];
+    const struct meaning meaning = meaning_of(point);
+    uint32_t device = store->ids.device[d], id = store->ids.point[d][p];
+    uint8_t body[BODY_MAX];
+    size_t length = pack_point(point, &owner->points[p], device, id, body);
+    sqlite3_stmt *s = database_statement(store, STATEMENT_POINT_PUT);
+    sqlite3_bind_int64(s, 1, ordinal);
+    sqlite3_bind_int64(s, 2, device);
+    sqlite3_bind_int64(s, 3, id);
+    sqlite3_bind_text(s, 4, point->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 5, meaning.text, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 6, body, (int)length, SQLITE_STATIC);
+    return length && database_run(store, STATEMENT_POINT_PUT);
+}
+
 static bool register_device(struct store *store, struct given *ids, uint32_t ordinal, size_t d)
 {
     const struct settings_device *device = &store->settings->devices[d];
@@ -102,13 +147,7 @@ static bool register_device(struct store *store, struct given *ids, uint32_t ord
     if (same)
         return true;
     store->changed[device->sector] = true;
-    s = database_statement(store, STATEMENT_DEVICE_PUT);
-    sqlite3_bind_int64(s, 1, ordinal);
-    sqlite3_bind_int64(s, 2, id);
-    sqlite3_bind_int64(s, 3, device->sector);
-    sqlite3_bind_text(s, 4, device->name, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 5, body, (int)length, SQLITE_STATIC);
-    return length && database_run(store, STATEMENT_DEVICE_PUT);
+    return put_device(store, ordinal, d);
 }
 
 static bool register_point(struct store *store, struct given *ids, uint32_t ordinal, size_t d,
@@ -118,14 +157,13 @@ static bool register_point(struct store *store, struct given *ids, uint32_t ordi
     const struct profile_point *point = &owner->profile->points[p];
     uint32_t device = store->ids.device[d];
     uint8_t body[BODY_MAX];
-    char meaning[256];
+    const struct meaning meaning = meaning_of(point);
     int64_t id = 0;
-    snprintf(meaning, sizeof meaning, "%s/%s", point->quantity, point->unit);
     sqlite3_stmt *s = database_statement(store, STATEMENT_POINT_FIND);
     sqlite3_bind_int64(s, 1, ordinal);
     sqlite3_bind_int64(s, 2, device);
     sqlite3_bind_text(s, 3, point->name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 4, meaning, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 4, meaning.text, -1, SQLITE_STATIC);
     bool known = found(s, &id);
     if (!known)
         id = ++ids->points;
@@ -136,14 +174,7 @@ static bool register_point(struct store *store, struct given *ids, uint32_t ordi
     if (same)
         return true;
     store->changed[owner->sector] = true;
-    s = database_statement(store, STATEMENT_POINT_PUT);
-    sqlite3_bind_int64(s, 1, ordinal);
-    sqlite3_bind_int64(s, 2, device);
-    sqlite3_bind_int64(s, 3, id);
-    sqlite3_bind_text(s, 4, point->name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 5, meaning, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 6, body, (int)length, SQLITE_STATIC);
-    return length && database_run(store, STATEMENT_POINT_PUT);
+    return put_point(store, ordinal, d, p);
 }
 
 static bool contains(const uint32_t *ids, size_t count, int64_t id)
@@ -231,6 +262,18 @@ bool identity_register(struct store *store)
             return false;
     }
     return true;
+}
+
+bool identity_repeat(struct store *store)
+{
+    uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal;
+    bool ok = true;
+    for (size_t d = 0; ok && d < store->settings->device_count; d++) {
+        ok = put_device(store, ordinal, d);
+        for (size_t p = 0; ok && p < store->settings->devices[d].profile->point_count; p++)
+            ok = put_point(store, ordinal, d, p);
+    }
+    return ok;
 }
 
 void identity_free(struct store_ids *ids, const struct settings *settings)

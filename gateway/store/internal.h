@@ -67,6 +67,7 @@ struct epoch {
     uint32_t ordinal;
     uint64_t number;
     uint64_t last_seq[SECTOR_COUNT];
+    bool elsewhere; /* its rows are on a disk that is out of reach */
 };
 
 /* What one uplink still owes of one (epoch, sector). */
@@ -119,6 +120,12 @@ struct body {
 struct loss {
     uint64_t readings;
     int64_t from_ms, to_ms;
+};
+
+/* A database with its prepared statements. */
+struct connection {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
 };
 
 enum { STORE_RECEIPTS = 4 * STORE_WINDOW };
@@ -178,8 +185,15 @@ struct store {
     size_t row_capacity;
     bool failing;
     enum store_mode mode;
-    bool unreadable; /* the last read failed for want of disk or memory */
-    uint64_t corrupt, gaps;
+    bool in_memory; /* the database is the bounded one in memory */
+    bool known;     /* the epochs of the disk are in the list, and what is owed of them */
+    unsigned falls; /* into memory */
+    mono_time return_at;
+    int64_t return_ms;  /* back-off */
+    int64_t started_ms; /* wall */
+    uint64_t quota;     /* bytes of the database in use */
+    bool unreadable;    /* the last read failed for want of disk or memory */
+    uint64_t corrupt, gaps, failures;
     mono_time retry_at, trim_at, gauge_at;
     struct gauge gauge;
     uint64_t row_bytes;                                    /* of closed rows since start */
@@ -213,12 +227,25 @@ enum { OPEN_CHUNK = 4000, OPEN_CHUNKS = 1024 };
 #define OPEN_ID(part, chunk) ((int64_t)(part)*OPEN_CHUNKS + (chunk))
 
 /* database.c */
-bool database_open(struct store *store, char *why, size_t why_size);
+/* The result of SQLite; the connection is closed again when it is not SQLITE_OK. */
+int database_open(struct store *store);
+int database_open_memory(struct store *store, int pages);
+/* What is in the log is not written back: the disk has just failed. */
+void database_abandon(struct store *store);
+void database_disconnect(struct store *store);
+void database_unlock(struct store *store);
+/* Both. */
 void database_close(struct store *store);
-/* The last error says that the file is no sound database. */
-bool database_damaged(const struct store *store);
-/* Keeps the damaged file for a person to look at and begins a new one. */
-bool database_replace(struct store *store, char *why, size_t why_size);
+/* All of the log into the database, and both synced. */
+int database_checkpoint(struct store *store);
+/* The connection leaves the store, or comes back to it. */
+void database_detach(struct store *store, struct connection *out);
+void database_attach(struct store *store, struct connection *in);
+bool database_execute(struct store *store, const char *format, ...);
+/* Why the last statement failed; what was no error of SQLite is want of memory. */
+int database_error(const struct store *store);
+/* Keeps a damaged file for a person to look at; the connection is closed. */
+void database_set_aside(const struct store *store);
 sqlite3_stmt *database_statement(struct store *store, enum statement statement);
 /* Runs a statement that returns no row; parameters bound before. */
 bool database_run(struct store *store, enum statement statement);
@@ -243,9 +270,38 @@ void history_serve(struct store *store);
 /* recover.c: the first transaction of a start */
 /* Where an epoch stands in store->epochs; epoch_count when it is not there. */
 size_t recover_epoch_index(const struct store *store, uint32_t ordinal);
-bool recover_run(struct store *store, char *why, size_t why_size);
+/* A whole start; the result of SQLite. After a failure the store is empty again. */
+int recover_run(struct store *store);
+/* Reads what the disk holds into an empty store and closes what a crash left open; inside a
+ * transaction. */
+bool recover_read(struct store *store);
+void recover_forget(struct store *store);
+bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number);
+bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number);
+/* Both: an epoch begins. */
+bool recover_begin_epoch(struct store *store, uint32_t ordinal, uint64_t number);
+
+/* media.c: from the disk into memory and back */
+/* At the start. False: another process has the store, or there is no memory. */
+bool media_open(struct store *store, char *why, size_t why_size);
+/* Tries the disk; true when the store is back on it. */
+bool media_return(struct store *store);
+/* After a failed commit; true when another try is worth it. */
+bool media_rescue(struct store *store, int rc, unsigned attempt);
+
+/* carry.c: rows from one database into another */
+struct carry {
+    struct connection *from;
+    uint32_t ordinal, to; /* as the epoch is called there and here */
+};
+bool carry_epoch(struct store *store, const struct carry *carry);
+bool carry_identity(struct store *store, const struct carry *carry);
 
 /* commit.c: bodies, numbers, gaps, ranges into one transaction */
+/* Numbers that were given and not committed are taken back. */
+void commit_take_back(struct store *store);
+/* LIFELINE_TEST_JOURNAL: the rows of an epoch that came to the disk from somewhere else. */
+void commit_journal_epoch(struct store *store, size_t epoch);
 bool commit_all(struct store *store, bool clean);
 /* The same in two halves, inside somebody else's transaction: the statements, and after its COMMIT
  * what memory has to know. */
@@ -260,9 +316,17 @@ void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t rea
 bool backlog_load(struct store *store);
 /* The same for one place, out of what is on disk. */
 bool backlog_load_debtor(struct store *store, struct debtor *debtor);
-void backlog_free_debtor(const struct store *store, struct debtor *debtor);
+void backlog_free_debtor(struct debtor *debtor, size_t epochs);
 /* Removes from disk what the settings do not name any more. */
 bool backlog_forget(struct store *store);
+/* Room for one more epoch. */
+bool backlog_add_epoch(struct store *store);
+/* Counts the unsettled readings anew. */
+void backlog_count(struct store *store);
+/* Everything that is owed is to be written at the next commit. */
+void backlog_mark(struct store *store);
+/* The uplinks in another database, which numbers their rows itself. */
+bool backlog_register(struct store *store);
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
 void backlog_committed(struct store *store, const struct body *body);
 bool backlog_gap(struct store *store, const struct gap *gap);
@@ -302,6 +366,8 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
 
 /* identity.c: ids of devices and points */
 bool identity_register(struct store *store);
+/* The same ids in another database. */
+bool identity_repeat(struct store *store);
 void identity_free(struct store_ids *ids, const struct settings *settings);
 
 /* gauge.c: flash, rates, hours left */
@@ -313,5 +379,7 @@ void reload_run(struct store *store, bool committed);
 
 /* trim.c: age and quota */
 void trim_run(struct store *store);
+/* Room at once: the oldest rows. False when there are none. */
+bool trim_evict(struct store *store);
 
 #endif

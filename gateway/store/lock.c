@@ -57,8 +57,11 @@ enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size
         stem -= 3;
     snprintf(lock, sizeof lock, "%.*s.lock", (int)stem, path);
     *fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int error = errno;
+    if (*fd < 0) /* a disk that takes no new file may have one from before, and that will do */
+        *fd = open(lock, O_RDONLY | O_CLOEXEC);
     if (*fd < 0) {
-        snprintf(why, why_size, "cannot create %s: %s", lock, strerror(errno));
+        snprintf(why, why_size, "cannot create %s: %s", lock, strerror(error));
         return LOCK_FAILED;
     }
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)

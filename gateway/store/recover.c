@@ -24,8 +24,10 @@ static int64_t machine(void)
     return length > 0 ? (int64_t)crc32(0, (const Bytef *)id, (uInt)length) : 0;
 }
 
-static bool append_epoch(struct store *store, uint32_t ordinal, uint64_t number)
+bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number)
 {
+    if (!backlog_add_epoch(store))
+        return false;
     struct epoch *epochs = realloc(store->epochs, (store->epoch_count + 1) * sizeof *epochs);
     if (!epochs)
         return false;
@@ -34,29 +36,19 @@ static bool append_epoch(struct store *store, uint32_t ordinal, uint64_t number)
     return true;
 }
 
-/* Ids mean the same in the new epoch as in the old one. */
-static bool carry_identity(struct store *store, uint32_t from, uint32_t to)
+bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number)
 {
-    char *sql = sqlite3_mprintf(
-        "INSERT INTO device SELECT %u,id,sector,name,retired,body FROM device WHERE ordinal=%u;"
-        "INSERT INTO point SELECT %u,device,id,name,meaning,retired,body FROM point WHERE"
-        " ordinal=%u;",
-        to, from, to, from);
-    if (!sql)
-        return false;
-    bool ok = sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
-    sqlite3_free(sql);
-    return ok;
-}
-
-static bool begin_epoch(struct store *store, uint32_t ordinal, int64_t here)
-{
-    uint64_t number = database_random();
     sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_ADD);
     sqlite3_bind_int64(s, 1, ordinal);
     sqlite3_bind_int64(s, 2, (int64_t)number);
-    sqlite3_bind_int64(s, 3, here);
-    return database_run(store, STATEMENT_EPOCH_ADD) && append_epoch(store, ordinal, number);
+    sqlite3_bind_int64(s, 3, machine());
+    return database_run(store, STATEMENT_EPOCH_ADD);
+}
+
+bool recover_begin_epoch(struct store *store, uint32_t ordinal, uint64_t number)
+{
+    return recover_write_epoch(store, ordinal, number) &&
+           recover_append_epoch(store, ordinal, number);
 }
 
 /* *there: the board that wrote the last epoch */
@@ -65,8 +57,8 @@ static bool read_epochs(struct store *store, int64_t *there)
     sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
     bool ok = true;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        ok = append_epoch(store, (uint32_t)sqlite3_column_int64(s, 0),
-                          (uint64_t)sqlite3_column_int64(s, 1));
+        ok = recover_append_epoch(store, (uint32_t)sqlite3_column_int64(s, 0),
+                                  (uint64_t)sqlite3_column_int64(s, 1));
         *there = sqlite3_column_int64(s, 2);
     }
     return sqlite3_reset(s) == SQLITE_OK && ok;
@@ -163,7 +155,7 @@ static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
  * a stored reading cannot have lost one that it could name. */
 static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
 {
-    int64_t now_ms = clock_wall().ms;
+    int64_t now_ms = store->started_ms;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (last_ms[sector])
             commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector],
@@ -171,13 +163,13 @@ static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
     }
 }
 
-static bool recover(struct store *store)
+bool recover_read(struct store *store)
 {
     int64_t last_ms[SECTOR_COUNT] = {0};
     int64_t here = machine(), there = here;
     if (!read_epochs(store, &there))
         return false;
-    if (!store->epoch_count && !begin_epoch(store, 1, here))
+    if (!store->epoch_count && !recover_begin_epoch(store, 1, database_random()))
         return false;
     if (!read_streams(store, last_ms) || !backlog_load(store) || !read_open(store))
         return false;
@@ -185,50 +177,42 @@ static bool recover(struct store *store)
     if (database_meta(store, "clean", 1) != 1)
         note_crash(store, last_ms);
     /* a disowned body is not among those that are closed now */
-    if (sqlite3_exec(store->db, "DELETE FROM open", NULL, NULL, NULL) != SQLITE_OK ||
-        !commit_write(store))
+    if (!database_execute(store, "DELETE FROM open") || !commit_write(store))
         return false;
-    if (here != there) {
-        uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
-        log_notice("store: this is another board; a new epoch begins");
-        if (!begin_epoch(store, last + 1, here) || !carry_identity(store, last, last + 1))
-            return false;
-    }
-    return identity_register(store) && database_meta_set(store, "clean", 0);
+    store->known = true;
+    uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
+    if (here == there)
+        return true;
+    log_notice("store: this is another board; a new epoch begins");
+    return recover_begin_epoch(store, last + 1, database_random()) &&
+           carry_identity(store, &(struct carry){NULL, last, last + 1});
 }
 
-/* What an attempt that failed has read. */
-static void forget(struct store *store)
+void recover_forget(struct store *store)
 {
     backlog_free(store);
-    identity_free(&store->ids, store->settings);
     free(store->epochs);
     store->epochs = NULL;
     store->epoch_count = 0;
+    store->known = false;
     commit_free_bodies(store->queue);
     store->queue = NULL;
     memset(store->losing, 0, sizeof store->losing);
 }
 
-static bool attempt(struct store *store)
+int recover_run(struct store *store)
 {
-    return database_run(store, STATEMENT_BEGIN) && recover(store) &&
-           database_run(store, STATEMENT_COMMIT);
-}
-
-bool recover_run(struct store *store, char *why, size_t why_size)
-{
-    bool ok = attempt(store);
-    if (!ok && database_damaged(store)) {
-        forget(store);
-        if (!database_replace(store, why, why_size))
-            return false;
-        ok = attempt(store);
-    }
-    if (ok)
+    bool ok = database_run(store, STATEMENT_BEGIN) && recover_read(store) &&
+              identity_register(store) && database_meta_set(store, "clean", 0) &&
+              database_run(store, STATEMENT_COMMIT);
+    int rc = ok ? SQLITE_OK : database_error(store);
+    if (ok) {
         commit_done(store);
-    else
-        snprintf(why, why_size, "cannot write %s: %s", store->settings->store.path,
-                 sqlite3_errmsg(store->db));
-    return ok;
+    } else {
+        recover_forget(store);
+        identity_free(&store->ids, store->settings);
+    }
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
+    return rc;
 }

@@ -75,7 +75,7 @@ static void take_over(struct store *store, struct change *change)
             continue;
         }
         change->debtors[place].generation = debtor->generation;
-        backlog_free_debtor(store, debtor);
+        backlog_free_debtor(debtor, store->epoch_count);
         *debtor = change->debtors[place];
     }
     store->debtor_count = change->count;
@@ -103,7 +103,7 @@ static bool try(struct store *store)
     database_run(store, STATEMENT_ROLLBACK);
     identity_free(&store->ids, store->settings);
     for (size_t place = 0; place < change.count; place++)
-        backlog_free_debtor(store, &change.debtors[place]);
+        backlog_free_debtor(&change.debtors[place], store->epoch_count);
     store->ids = ids;
     store->settings = before;
     return false;

@@ -29,8 +29,8 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
     if (!store)
         return NULL;
     store->settings = settings;
-    store->mode = STORE_MODE_OK;
     store->lock_fd = -1;
+    store->started_ms = clock_wall().ms;
     store->mail_tail = &store->mail;
     store->debtor_count = settings->uplink_count;
     store->debtors = calloc(STORE_UPLINKS, sizeof *store->debtors);
@@ -50,12 +50,10 @@ struct store *store_open(const struct settings *settings, char *why, size_t why_
         store->debtors[u].own = &settings->uplinks[u];
         store->postboxes[u].ready_tail = &store->postboxes[u].ready;
     }
-    if (!database_open(store, why, why_size) || !recover_run(store, why, why_size)) {
+    if (!media_open(store, why, why_size)) {
         store_free(store);
         return NULL;
     }
-    commit_free_bodies(store->queue);
-    store->queue = NULL;
     publish_status(store);
     return store;
 }
@@ -70,6 +68,7 @@ void store_free(struct store *store)
     if (!store)
         return;
     database_close(store);
+    database_unlock(store);
     backlog_free(store);
     identity_free(&store->ids, store->settings);
     commit_free_bodies(store->mail);
@@ -223,6 +222,9 @@ static void publish_status(struct store *store)
     status.mode = store->mode;
     status.gaps = store->gaps;
     status.corrupt = store->corrupt;
+    status.failed_commits = store->failures;
+    status.failovers = store->falls;
+    status.quota_bytes = store->quota;
     status.epoch = store->epochs[store->epoch_count - 1].number;
     status.previous_epoch =
         store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
@@ -320,7 +322,6 @@ static bool commit(struct store *store, bool clean)
         recycle_queue(store);
     pthread_mutex_lock(&store->mutex);
     store->status.commits += ok;
-    store->status.failed_commits += !ok;
     pthread_mutex_unlock(&store->mutex);
     if (!ok)
         store->retry_at = clock_after_ms(clock_mono(), RETRY_MS);
@@ -356,16 +357,21 @@ static void *run(void *argument)
             commit(store, false);
         if (!stop && reload_is_asked(store))
             reload_run(store, commit(store, false));
-        for (size_t u = 0; u < store->debtor_count && !stop; u++)
-            postbox_serve(store, u);
-        if (!stop)
-            history_serve(store);
+        if (store->in_memory && clock_ms_between(clock_mono(), store->return_at) <= 0)
+            media_return(store);
         if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
             trim_run(store);
             store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
         }
+        for (size_t u = 0; u < store->debtor_count && !stop; u++)
+            postbox_serve(store, u);
+        if (!stop)
+            history_serve(store);
         publish_status(store);
     }
+    take_mail(store);
+    if (store->in_memory)
+        media_return(store);
     commit(store, true);
     publish_status(store);
     return NULL;

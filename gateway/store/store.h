@@ -168,6 +168,7 @@ struct store_status {
     double card_years;   /* left at that rate (card.h says how that is counted); -1 = not known */
     uint64_t hours_left; /* until the quota is full at the present rate; 0 = not known yet */
     uint64_t corrupt, gaps;
+    uint64_t failovers; /* times that the disk was left for memory */
 };
 
 void store_status(struct store *store, struct store_status *out);

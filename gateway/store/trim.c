@@ -91,8 +91,9 @@ static bool write_gap(struct store *store, const struct oldest *at, const struct
 static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
 {
     uint32_t ordinal = store->epochs[at->epoch].ordinal;
-    struct gap gap = {
-        .ordinal = ordinal, .sector = (enum sector)at->sector, .reason = GAP_REASON_QUOTA};
+    struct gap gap = {.ordinal = ordinal,
+                      .sector = (enum sector)at->sector,
+                      .reason = store->in_memory ? GAP_REASON_DISK : GAP_REASON_QUOTA};
     bool ok = database_run(store, STATEMENT_BEGIN);
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, at->seq));
@@ -153,8 +154,14 @@ void trim_run(struct store *store)
 {
     trim_age(store);
     struct oldest at;
-    for (int i = 0; i < SLICES && used_bytes(store) > store->settings->store.max_size; i++) {
+    for (int i = 0; i < SLICES && used_bytes(store) > store->quota; i++) {
         if (!choose(store, &at) || !cut(store, &at, 0))
             return;
     }
+}
+
+bool trim_evict(struct store *store)
+{
+    struct oldest at;
+    return choose(store, &at) && cut(store, &at, 0);
 }

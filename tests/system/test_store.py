@@ -1,18 +1,16 @@
 #!/usr/bin/python3
 """The store over restarts and mishaps: identities go on, a damaged file is set aside, nobody opens
-it twice, a full disk and a full quota cost what they must and say so."""
+it twice, a full quota costs what it must and says so."""
 import glob
 import os
 import shutil
 import sqlite3
-import subprocess
 import time
 
 from invariant import check_delivery, match
 from rig import SECTORS, Rig, free_port, now_ms, run_scenarios
 
 QUOTA = 2                              # GapReason
-FULL = 4                               # StoreMode
 DIP = "profile: rs-dip-n01, every: 300ms"
 
 
@@ -190,80 +188,6 @@ def damaged():
 
 # ---- no room ----
 
-def full_disk():
-    rig = Rig("store-full-disk")
-    disk = rig.path("disk")
-    os.mkdir(disk)
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk],
-                                           capture_output=True).returncode != 0:
-        print("skipped store-full-disk: cannot mount a tmpfs here", flush=True)
-        rig.finish()
-        return
-    try:
-        full_disk_on(rig, disk)
-    finally:
-        subprocess.run(["umount", "-l", disk])
-        os.rmdir(disk)
-    rig.finish()
-
-
-def fill(disk):
-    """Takes the last byte; returns the file that has it."""
-    ballast = os.path.join(disk, "ballast")
-    with open(ballast, "ab", buffering=0) as f:
-        for size in (1 << 16, 4096, 1):
-            try:
-                while f.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                pass
-    return ballast
-
-
-def full_disk_on(rig, disk):
-    config = rig.configure([tcp_line("one")], ["name: well, line: one, unit: 1, " + DIP],
-                           store="segment: 1s")
-    with open(config, encoding="utf-8") as f:
-        text = f.read().replace(rig.path("store.db"), os.path.join(disk, "store.db"))
-    rig.write("gateway.yaml", text)
-    rig.start_broker()
-    rig.subscribe()
-    rig.start_sim(config)
-    rig.start_daemon(config)
-    delivers(rig, "delivers before")
-    before = rig.api("/v1/status")
-    ballast = fill(disk)
-    time.sleep(8)
-    during = rig.api("/v1/status")
-    rig.check("the disk is full: polling goes on",
-              during["lines"][0]["counts"]["good"] >= before["lines"][0]["counts"]["good"] + 20)
-    rig.check("the newest value is at hand",
-              rig.api("/v1/latest")["points"][0]["age_ms"] < 2000)
-    rig.check("the status says full", during["store"]["mode"] == "full", during["store"])
-    rig.check("the log says so once", rig.log("daemon").count("store: cannot write") == 1,
-              rig.log("daemon"))
-    states = [s for s, _, _ in rig.states()]
-    rig.check("the state on the broker says so", states[-1].store.mode == FULL, states[-1].store)
-    os.remove(ballast)
-    rig.wait(lambda: rig.api("/v1/status")["store"]["mode"] == "ok", 10, "it recovers")
-    delivers(rig, "delivers afterwards")
-    rig.check("the log says so once", rig.log("daemon").count("store: writing again") == 1)
-    until = rig.drain()
-    first, gaps = check_delivery(rig)
-    missing, _ = match(rig, 60, until)
-    rig.check("not one reading is missing", not missing, missing)
-    rig.check("and no Gap says otherwise", not any(gaps.values()), dict(gaps))
-    rig.start_sim(config)
-    time.sleep(2)
-    fill(disk)
-    time.sleep(2)
-    begun = time.monotonic()
-    code = rig.end("daemon")
-    took = time.monotonic() - begun
-    rig.check("SIGTERM on a full disk: exit 0 (%.1f s)" % took, code == 0 and took < 6,
-              (code, took))
-
-
 WIDE = """profile: wide
 title: { zh: 宽, en: wide }
 sector: water
@@ -382,4 +306,4 @@ def check_parts(rig, sector):
 
 
 if __name__ == "__main__":
-    run_scenarios({f.__name__: f for f in (quota, many, full_disk, restarts, damaged, deadbands)})
+    run_scenarios({f.__name__: f for f in (quota, many, restarts, damaged, deadbands)})

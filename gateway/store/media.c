@@ -1,0 +1,392 @@
+/* Where the store writes: to the disk, or, while the disk refuses, into a bounded database in
+ * memory under an epoch of its own; and the way there and back. Store thread, and main() at the
+ * start. Owns the choice of the database and the mode that `state` shows. In memory nothing of the
+ * sick disk is held, not even the lock, so that it can be unmounted, checked and mounted again
+ * under the running daemon. Never drops a number that was committed: what is on the disk stays owed
+ * while it is out of reach.
+ */
+#include "gateway/store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "gateway/log.h"
+
+enum {
+    MEMORY_PAGES = 2048,    /* 8 MiB */
+    MEMORY_QUOTA = 6 << 20, /* the rest is for what one commit brings */
+    RETURN_FIRST_MS = 1000,
+    RETURN_MAX_MS = 60000,
+    EVICTIONS = 32, /* before a commit that found memory full gives up */
+    START_ATTEMPTS = 3,
+};
+
+/* Gaps in memory have row numbers of their own, so that an acknowledgement that was on its way
+ * across a fall or a return never meets another's row. */
+#define GAP_ROWS(falls) ((long long)(falls) << 40)
+
+static bool is_read_only(const struct store *store)
+{
+    struct statvfs fs;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", store->settings->store.path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[1] = '\0';
+    return statvfs(slash ? folder : ".", &fs) == 0 && (fs.f_flag & ST_RDONLY);
+}
+
+static enum store_mode mode_of(const struct store *store, int rc)
+{
+    return rc == SQLITE_READONLY || is_read_only(store) ? STORE_MODE_READ_ONLY : STORE_MODE_MEMORY;
+}
+
+static void schedule_return(struct store *store)
+{
+    if (!store->return_ms)
+        store->return_ms = RETURN_FIRST_MS;
+    store->return_at = clock_after_ms(clock_mono(), store->return_ms);
+    store->return_ms *= 2;
+    if (store->return_ms > RETURN_MAX_MS)
+        store->return_ms = RETURN_MAX_MS;
+}
+
+/* The first transaction in memory. The uplinks and the ids are those of the disk, where it told
+ * them. */
+static bool begin_in_memory(struct store *store)
+{
+    bool first = !store->epoch_count;
+    uint32_t ordinal = first ? 1 : store->epochs[store->epoch_count - 1].ordinal + 1;
+    return database_run(store, STATEMENT_BEGIN) &&
+           recover_begin_epoch(store, ordinal, database_random()) &&
+           (first ? backlog_load(store) && identity_register(store)
+                  : backlog_register(store) && identity_repeat(store)) &&
+           database_execute(store, "INSERT OR REPLACE INTO sqlite_sequence VALUES('gap',%lld)",
+                            GAP_ROWS(store->falls + 1)) &&
+           database_run(store, STATEMENT_COMMIT);
+}
+
+/* The database in memory becomes the store's; the disk's connection is gone already. */
+static bool enter_memory(struct store *store)
+{
+    size_t before = store->epoch_count;
+    commit_take_back(store);
+    if (database_open_memory(store, MEMORY_PAGES) != SQLITE_OK || !begin_in_memory(store)) {
+        database_disconnect(store);
+        store->epoch_count = before; /* what the list had room for stays there */
+        return false;
+    }
+    for (size_t e = 0; e < before; e++)
+        store->epochs[e].elsewhere = true;
+    store->in_memory = true;
+    store->falls++;
+    store->quota = MEMORY_QUOTA;
+    memset(store->recent, 0, sizeof store->recent);
+    return true;
+}
+
+static bool fall(struct store *store, int rc, const char *why)
+{
+    database_abandon(store);
+    database_unlock(store);
+    store->return_ms = 0;
+    schedule_return(store);
+    if (!enter_memory(store))
+        return false;
+    store->mode = mode_of(store, rc);
+    log_error("store: the disk cannot be used (%s); readings are kept in memory, %d MiB of them,"
+              " until it can",
+              why, MEMORY_PAGES * 4 / 1024);
+    return true;
+}
+
+/* ---- the way back ---- */
+
+/* The file whose epochs are in the list is still there: nobody changed the card meanwhile. A return
+ * whose commit was in doubt has left its epoch there too. */
+static bool is_same_disk(struct store *store)
+{
+    size_t e = 0;
+    bool same = store->known;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        same = same && e < store->epoch_count &&
+               store->epochs[e].ordinal == (uint32_t)sqlite3_column_int64(s, 0) &&
+               store->epochs[e].number == (uint64_t)sqlite3_column_int64(s, 1);
+        e++;
+    }
+    return sqlite3_reset(s) == SQLITE_OK && same && e + 1 >= store->epoch_count;
+}
+
+/* Rows of a commit that was reported as failed and reached the disk all the same: their readings
+ * are in the epoch that began in memory. */
+static bool delete_doubtful(struct store *store)
+{
+    bool ok = database_execute(store, "DELETE FROM open");
+    for (size_t e = 0; ok && e + 1 < store->epoch_count; e++) {
+        const struct epoch *epoch = &store->epochs[e];
+        for (int sector = 1; ok && sector < SECTOR_COUNT; sector++)
+            ok = database_execute(
+                store,
+                "DELETE FROM segment WHERE id>%lld AND id<%lld;"
+                "UPDATE stream SET last_seq=%lld WHERE ordinal=%u AND sector=%d AND last_seq>%lld",
+                (long long)SEGMENT_ID(epoch->ordinal, sector, epoch->last_seq[sector]),
+                (long long)SEGMENT_ID(epoch->ordinal, sector + 1, 0),
+                (long long)epoch->last_seq[sector], epoch->ordinal, sector,
+                (long long)epoch->last_seq[sector]);
+    }
+    return ok;
+}
+
+static bool write_epoch_in_force(struct store *store, struct connection *memory, uint32_t ordinal)
+{
+    const struct epoch *now = &store->epochs[store->epoch_count - 1];
+    const struct carry carry = {memory, ordinal, now->ordinal};
+    backlog_mark(store);
+    return recover_write_epoch(store, now->ordinal, now->number) && carry_epoch(store, &carry) &&
+           backlog_write(store) && database_meta_set(store, "clean", 0);
+}
+
+/* Back on the disk that was left. */
+static int merge(struct store *store, struct connection *memory)
+{
+    const struct epoch *now = &store->epochs[store->epoch_count - 1];
+    int64_t rows[STORE_UPLINKS];
+    for (size_t u = 0; u < store->debtor_count; u++)
+        rows[u] = store->debtors[u].row;
+    bool ok = database_run(store, STATEMENT_BEGIN) && delete_doubtful(store) &&
+              backlog_register(store) && write_epoch_in_force(store, memory, now->ordinal) &&
+              /* ids of what is retired: never to be given again */
+              carry_identity(store, &(struct carry){NULL, now[-1].ordinal, now->ordinal}) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (ok) {
+        backlog_written(store);
+        return SQLITE_OK;
+    }
+    for (size_t u = 0; u < store->debtor_count; u++)
+        store->debtors[u].row = rows[u];
+    return database_error(store);
+}
+
+/* What the store holds while it reads another disk. */
+struct luggage {
+    struct epoch *epochs;
+    size_t epoch_count;
+    struct debtor *debtors;
+    struct body *queue;
+    struct loss losing[SECTOR_COUNT][GAP_REASON_DISK + 1];
+};
+
+static void pack(struct store *store, struct luggage *luggage)
+{
+    luggage->epochs = store->epochs;
+    luggage->epoch_count = store->epoch_count;
+    memcpy(luggage->debtors, store->debtors, store->debtor_count * sizeof *store->debtors);
+    luggage->queue = store->queue;
+    memcpy(luggage->losing, store->losing, sizeof store->losing);
+    store->epochs = NULL;
+    store->epoch_count = 0;
+    for (size_t u = 0; u < store->debtor_count; u++)
+        store->debtors[u] = (struct debtor){.own = store->debtors[u].own};
+    store->queue = NULL;
+}
+
+static void unpack(struct store *store, struct luggage *luggage)
+{
+    store->epochs = luggage->epochs;
+    store->epoch_count = luggage->epoch_count;
+    memcpy(store->debtors, luggage->debtors, store->debtor_count * sizeof *store->debtors);
+    store->queue = luggage->queue;
+    memcpy(store->losing, luggage->losing, sizeof store->losing);
+    luggage->epochs = NULL;
+    luggage->epoch_count = 0;
+    luggage->queue = NULL;
+    memset(luggage->debtors, 0, store->debtor_count * sizeof *store->debtors);
+}
+
+/* What is owed of the epoch in force goes from the luggage into the list as it was read. */
+static void join_debts(struct store *store, struct luggage *luggage)
+{
+    size_t from = luggage->epoch_count - 1, to = store->epoch_count - 1;
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        struct debtor *here = &store->debtors[u], *there = &luggage->debtors[u];
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            struct owed empty = here->owed[to][sector];
+            here->owed[to][sector] = there->owed[from][sector];
+            there->owed[from][sector] = empty;
+        }
+    }
+}
+
+static bool read_other_disk(struct store *store, struct luggage *luggage, struct connection *memory)
+{
+    const struct epoch *carried = &luggage->epochs[luggage->epoch_count - 1];
+    if (!database_run(store, STATEMENT_BEGIN) || !recover_read(store))
+        return false;
+    uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal + 1;
+    if (!recover_append_epoch(store, ordinal, carried->number))
+        return false;
+    struct epoch *now = &store->epochs[store->epoch_count - 1];
+    memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);
+    join_debts(store, luggage);
+    if (write_epoch_in_force(store, memory, carried->ordinal) &&
+        database_run(store, STATEMENT_COMMIT))
+        return true;
+    join_debts(store, luggage);
+    return false;
+}
+
+/* On a disk that this process has not read: the one it could not read at its start, or another. It
+ * is read as at a start, and the epoch in force continues behind its last one. */
+static int take_over(struct store *store, struct connection *memory)
+{
+    struct luggage luggage = {
+        .debtors = calloc(store->debtor_count + 1, sizeof *luggage.debtors),
+    };
+    if (!luggage.debtors)
+        return SQLITE_NOMEM;
+    bool known = store->known;
+    pack(store, &luggage);
+    bool ok = read_other_disk(store, &luggage, memory);
+    int rc = ok ? SQLITE_OK : database_error(store);
+    if (ok) {
+        commit_done(store);
+        memcpy(store->losing, luggage.losing, sizeof store->losing);
+        struct body *read = store->queue;
+        store->queue = luggage.queue;
+        luggage.queue = read;
+        for (struct body *b = store->queue; b; b = b->next)
+            b->epoch = store->epoch_count - 1;
+        for (size_t u = 0; u < store->debtor_count; u++)
+            store->debtors[u].generation = luggage.debtors[u].generation;
+        backlog_count(store);
+    } else {
+        recover_forget(store);
+        unpack(store, &luggage);
+        store->known = known;
+    }
+    for (size_t u = 0; u < store->debtor_count; u++)
+        backlog_free_debtor(&luggage.debtors[u], luggage.epoch_count);
+    commit_free_bodies(luggage.queue);
+    free(luggage.debtors);
+    free(luggage.epochs);
+    return rc;
+}
+
+/* The disk is the store's database again. */
+static void arrive(struct store *store)
+{
+    store->in_memory = false;
+    store->mode = STORE_MODE_OK;
+    store->quota = store->settings->store.max_size;
+    store->return_ms = 0;
+    store->trim_at = clock_mono();
+    for (size_t e = 0; e < store->epoch_count; e++)
+        store->epochs[e].elsewhere = false;
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        store->debtors[u].gap_cursor = 0; /* the rows have other numbers here */
+        store->debtors[u].gaps_pending = true;
+    }
+    commit_journal_epoch(store, store->epoch_count - 1);
+    log_notice("store: back on the disk, with all that was kept in memory");
+}
+
+bool media_return(struct store *store)
+{
+    struct connection memory, disk;
+    char why[256];
+    if (lock_take(store->settings->store.path, &store->lock_fd, why, sizeof why) != LOCK_TAKEN) {
+        store->mode = mode_of(store, SQLITE_CANTOPEN);
+        schedule_return(store);
+        return false;
+    }
+    database_detach(store, &memory);
+    int rc = database_open(store);
+    if (rc == SQLITE_OK)
+        rc = database_checkpoint(store);
+    if (rc == SQLITE_OK)
+        rc = is_same_disk(store) ? merge(store, &memory) : take_over(store, &memory);
+    if (rc != SQLITE_OK) {
+        database_abandon(store);
+        database_unlock(store);
+        database_attach(store, &memory);
+        store->mode = mode_of(store, rc);
+        schedule_return(store);
+        return false;
+    }
+    database_detach(store, &disk);
+    database_attach(store, &memory);
+    database_disconnect(store);
+    database_attach(store, &disk);
+    arrive(store);
+    return true;
+}
+
+/* ---- when a commit fails ---- */
+
+/* After a failed fsync the kernel holds pages for clean that are not on the disk. Only a fresh
+ * start from what the log can prove is to be trusted, written back and synced as a whole. */
+static bool reopen(struct store *store)
+{
+    database_abandon(store);
+    return database_open(store) == SQLITE_OK && database_checkpoint(store) == SQLITE_OK;
+}
+
+bool media_rescue(struct store *store, int rc, unsigned attempt)
+{
+    char why[200];
+    snprintf(why, sizeof why, "%s", store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
+    store->failures++;
+    if (store->in_memory)
+        return rc == SQLITE_FULL && attempt < EVICTIONS && trim_evict(store);
+    if (rc == SQLITE_NOMEM && store->db)
+        return false;
+    if (attempt == 0 && reopen(store)) {
+        log_warning("store: a commit failed (%s); the database was opened anew", why);
+        return true;
+    }
+    return fall(store, rc, why);
+}
+
+/* ---- the start ---- */
+
+static int open_disk(struct store *store, char *why, size_t why_size)
+{
+    int rc = SQLITE_OK;
+    for (int attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+        rc = database_open(store);
+        if (rc == SQLITE_OK && (rc = recover_run(store)) == SQLITE_OK)
+            return rc;
+        snprintf(why, why_size, "%s: %s", store->settings->store.path, sqlite3_errstr(rc));
+        database_abandon(store);
+        if (rc != SQLITE_CORRUPT && rc != SQLITE_NOTADB)
+            return rc;
+        database_set_aside(store);
+    }
+    return rc;
+}
+
+bool media_open(struct store *store, char *why, size_t why_size)
+{
+    store->quota = store->settings->store.max_size;
+    store->mode = STORE_MODE_OK;
+    int rc = SQLITE_CANTOPEN;
+    switch (lock_take(store->settings->store.path, &store->lock_fd, why, why_size)) {
+    case LOCK_HELD:
+        return false;
+    case LOCK_TAKEN:
+        rc = open_disk(store, why, why_size);
+        break;
+    case LOCK_FAILED:
+        break;
+    }
+    if (rc == SQLITE_OK)
+        return true;
+    char trouble[256];
+    snprintf(trouble, sizeof trouble, "%s", why);
+    if (fall(store, rc, trouble))
+        return true;
+    snprintf(why, why_size, "out of memory");
+    return false;
+}

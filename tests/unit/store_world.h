@@ -1,0 +1,168 @@
+/* A store for the unit tests, driven through store.h by hand: no line, no broker, a real SQLite
+ * file in a folder of its own under /tmp. */
+#ifndef LIFELINE_STORE_WORLD_H
+#define LIFELINE_STORE_WORLD_H
+
+#include "gateway/store/store.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "gateway/boot.h"
+#include "lifeline/v1/lifeline.pb-c.h"
+#include "proto/message.h"
+
+enum { LENT = 8, WAIT_MS = 5000 };
+
+struct world {
+    char folder[64], path[96];
+    struct settings_uplink uplink;
+    struct settings settings;
+    struct store *store;
+    uint64_t generation;
+};
+
+static inline struct segment *new_segment(void)
+{
+    static const struct segment_column column = {.point = 1};
+    static const struct segment_block block = {1, 1, &column};
+    struct segment *segment = segment_new(&block, 1);
+    const struct segment_start start = {.base_ms = clock_wall().ms,
+                                        .mono_ms = clock_mono_ms(clock_mono()),
+                                        .clock = CLOCK_STATE_SYNCED,
+                                        .boot = boot_id()};
+    segment_reset(segment, &start);
+    return segment;
+}
+
+static inline void add(struct segment *segment, int64_t steps)
+{
+    const struct value value = {.steps = steps};
+    assert_true(segment_add(segment, 0, clock_wall().ms, &value));
+}
+
+static inline void open_store(struct world *world)
+{
+    char why[200];
+    world->store = store_open(&world->settings, why, sizeof why);
+    if (!world->store)
+        fail_msg("%s", why);
+    assert_true(store_start(world->store));
+    world->generation = store_renew(world->store, 0);
+}
+
+static inline void close_store(struct world *world)
+{
+    assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
+    store_free(world->store);
+    world->store = NULL;
+}
+
+static inline int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-store-XXXXXX");
+    if (!mkdtemp(world->folder))
+        return -1;
+    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
+    world->uplink.name = (char *)"city";
+    world->uplink.max_payload = 1 << 17;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++)
+        world->uplink.sectors[sector] = true;
+    world->settings.gateway.id = (char *)"gw-1";
+    world->settings.gateway.region = (char *)"140502";
+    world->settings.store.path = world->path;
+    world->settings.store.segment_ms = 60000;
+    world->settings.store.max_size = 64 << 20;
+    world->settings.uplinks = &world->uplink;
+    world->settings.uplink_count = 1;
+    *state = world;
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    struct world *world = *state;
+    DIR *folder = opendir(world->folder);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char path[400];
+        snprintf(path, sizeof path, "%s/%s", world->folder, entry->d_name);
+        unlink(path);
+    }
+    if (folder)
+        closedir(folder);
+    rmdir(world->folder);
+    free(world);
+    return 0;
+}
+
+/* Puts one segment of these readings, closed, and commits. */
+static inline void put_closed(struct world *world, enum sector sector, int64_t steps, int count)
+{
+    struct segment *segment = new_segment();
+    for (int i = 0; i < count; i++)
+        add(segment, steps + i);
+    assert_true(store_put(world->store, 0, sector, segment, true));
+    store_commit(world->store);
+    segment_free(segment);
+}
+
+static inline void ask(struct world *world, struct parcel *parcel)
+{
+    parcel->generation = world->generation;
+    store_fetch(world->store, 0, parcel);
+}
+
+static inline struct parcel *collect(struct world *world, int64_t patience_ms)
+{
+    mono_time until = clock_after_ms(clock_mono(), patience_ms);
+    struct parcel *parcel;
+    while (!(parcel = store_collect(world->store, 0)) && clock_mono().ns < until.ns)
+        usleep(1000);
+    return parcel;
+}
+
+/* One parcel asked for and received; several are lent, since the last two are kept for live data.
+ */
+static inline struct parcel *receive(struct world *world, struct parcel parcels[LENT],
+                                     int64_t patience_ms)
+{
+    for (int i = 0; i < LENT; i++)
+        ask(world, &parcels[i]);
+    return collect(world, patience_ms);
+}
+
+static inline Lifeline__V1__DataBatch *decode(const struct parcel *parcel)
+{
+    ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor, parcel->bytes,
+                                               parcel->length, parcel->length);
+    assert_non_null(message);
+    return (Lifeline__V1__DataBatch *)message;
+}
+
+static inline void free_parcels(struct parcel *parcels, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(parcels[i].bytes);
+}
+
+static inline void end_of(struct world *world, enum sector sector, uint64_t last, uint64_t settled)
+{
+    struct store_backlog backlog;
+    mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+    do {
+        store_backlog(world->store, 0, &backlog);
+    } while (
+        (backlog.ends[sector].last_seq != last || backlog.ends[sector].settled_seq != settled) &&
+        clock_mono().ns < until.ns);
+    assert_int_equal(backlog.ends[sector].last_seq, last);
+    assert_int_equal(backlog.ends[sector].settled_seq, settled);
+}
+
+#endif
