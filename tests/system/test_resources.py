@@ -61,11 +61,15 @@ def delivers(rig, what, seconds=20):
         rig.check(what, True)
 
 
-def invariant(rig, until, kills_ms=(), sync_ms=SYNC_MS):
-    """All of I. What is missing may only be of `sync_ms` before a kill."""
+def invariant(rig, until, kills_ms=(), sync_ms=SYNC_MS, unread_ms=None):
+    """All of I. What is missing may only be of `sync_ms` before a kill, and one answer of a device
+    whose line stood still at `unread_ms` and never read it."""
     _, gaps = check_delivery(rig)
     check_open_rows(rig)
     missing, _ = match(rig, TOLERANCE_MS, until)
+    if unread_ms:
+        missing = {sector: [(key, t) for key, t in entries if abs(t - unread_ms) > 400]
+                   for sector, entries in missing.items()}
     check_missing(rig, missing, gaps, list(kills_ms), sync_ms, SLACK_MS)
 
 
@@ -109,8 +113,9 @@ def hang_of(thread, call, says, sync_ms):
     kills_ms = list(supervisor.kills_ms)
     rig.check("it was restarted once", len(kills_ms) == 1, kills_ms)
     supervisor.stop()
-    invariant(rig, until, kills_ms,
-              sync_ms if sync_ms is not None else max(kills_ms, default=0) - begun_ms + SYNC_MS)
+    if sync_ms is None:
+        sync_ms = max(kills_ms, default=0) - begun_ms + SYNC_MS
+    invariant(rig, until, kills_ms, sync_ms, begun_ms if thread == "one" else None)
     rig.check("STOPPING=1", rig.end("daemon") == 0 and
               b"STOPPING=1" in supervisor.socket.recv(4096 * 16) or supervisor.heard("STOPPING=1"))
     finish(rig, "S30")
