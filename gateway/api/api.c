@@ -5,14 +5,20 @@
  * Never changes anything but to ask a line for a reading or a probe's question. */
 #include "gateway/api/internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
+#include <event2/listener.h>
+
+#include "gateway/log.h"
 
 enum { BODY_MAX = 4096, HEADERS_MAX = 8192, IDLE_SECONDS = 60, NAME_MAX_BYTES = 128 };
+
+static bool deaf; /* a client waits for a descriptor; the log says so once */
 
 struct route {
     const char *path; /* at most one *, which stands for a name */
@@ -111,6 +117,7 @@ static void on_request(struct evhttp_request *request, void *context)
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
     char name[NAME_MAX_BYTES];
+    deaf = false;
     for (size_t i = 0; path && i < sizeof routes / sizeof *routes; i++) {
         const struct route *route = &routes[i];
         if (!path_fits(route->path, path, name, sizeof name))
@@ -122,6 +129,26 @@ static void on_request(struct evhttp_request *request, void *context)
         return;
     }
     api_error(request, HTTP_NOTFOUND, "no such path");
+}
+
+static void listen_again(evutil_socket_t none, short events, void *listener)
+{
+    (void)none;
+    (void)events;
+    evconnlistener_enable(listener);
+}
+
+/* Out of descriptors: the client waits in the kernel, where it would wake the loop for ever. */
+static void on_accept_failed(struct evconnlistener *listener, void *http)
+{
+    static const struct timeval second = {1, 0};
+    (void)http;
+    if (!deaf)
+        log_warning("api: a client has to wait: %s", strerror(errno));
+    deaf = true;
+    if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, listen_again, listener,
+                        &second) == 0)
+        evconnlistener_disable(listener);
 }
 
 static bool serve(struct api *api, char *why, size_t why_size)
@@ -137,8 +164,11 @@ static bool serve(struct api *api, char *why, size_t why_size)
     int fd = socket_listen(api->rooms.setup->settings->api.socket, why, why_size);
     if (fd < 0)
         return false;
-    if (evhttp_accept_socket_with_handle(api->http, fd))
+    struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(api->http, fd);
+    if (bound) {
+        evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_failed);
         return true;
+    }
     close(fd);
     (void)unlink(api->rooms.setup->settings->api.socket);
     return false;
