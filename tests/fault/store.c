@@ -6,8 +6,9 @@
  * write puts readings and commits until LIMIT ms are over (or it is killed) and ends cleanly; drain
  * takes all that is owed, the uplink being kind; fill writes LIMIT MiB and dies without an end. In
  * FOLDER, new for each life, `parcels` gets every payload the uplink took (a line, then the bytes),
- * `readings` what was sampled, before the store hears of it, and `start` how the start went. One
- * thread beside the store's own. Exit 1 when the store does not open or does not end. */
+ * `readings` what was sampled, before the store hears of it, and `start` how the start went (mode,
+ * ms, epoch, bytes read). One thread beside the store's own. Exit 1 when the store does not open
+ * or does not end. */
 #include "gateway/store/store.h"
 
 #include <fcntl.h>
@@ -272,11 +273,25 @@ static void fill(struct world *world, uint64_t bytes)
     }
 }
 
+/* What this process has read so far, from wherever. */
+static uint64_t bytes_read(void)
+{
+    char line[128];
+    uint64_t bytes = 0;
+    FILE *io = fopen("/proc/self/io", "re");
+    if (!io || !fgets(line, sizeof line, io) || sscanf(line, "rchar: %" SCNu64, &bytes) != 1)
+        bytes = 0;
+    if (io)
+        fclose(io);
+    return bytes;
+}
+
 static bool begin(struct world *world, const char *folder, const char *mode)
 {
     char why[300], line[400];
     int start_fd = open_log(folder, "start");
     mono_time started = clock_mono();
+    uint64_t before = bytes_read();
     world->store = store_open(&world->settings, why, sizeof why);
     if (!world->store || !store_start(world->store)) {
         int n = snprintf(line, sizeof line, "%s failed: %s\n", mode, why);
@@ -285,8 +300,8 @@ static bool begin(struct world *world, const char *folder, const char *mode)
     }
     struct store_status status;
     store_status(world->store, &status);
-    int n = snprintf(line, sizeof line, "%s %" PRId64 " %" PRIu64 "\n", mode,
-                     clock_ms_between(started, clock_mono()), status.epoch);
+    int n = snprintf(line, sizeof line, "%s %" PRId64 " %" PRIu64 " %" PRIu64 "\n", mode,
+                     clock_ms_between(started, clock_mono()), status.epoch, bytes_read() - before);
     save(start_fd, line, (size_t)n);
     close(start_fd);
     return true;
