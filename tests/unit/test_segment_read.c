@@ -257,6 +257,21 @@ static void fields_may_stand_in_any_order(void **state)
     assert_false(segment.malformed);
 }
 
+static void a_step_of_time_has_32_bits(void **state)
+{
+    /* dt_ms: 2^32, then one column of one value */
+    static const uint8_t bytes[] = {0x32, 14,   0x12, 5, 0x80, 0x80, 0x80, 0x80,
+                                    0x10, 0x1a, 5,    8, 9,    0x1a, 1,    2};
+    struct segment_read segment;
+    struct segment_read_column column;
+    struct segment_reading reading;
+    (void)state;
+    assert_true(segment_read_begin(&segment, bytes, sizeof bytes));
+    assert_true(segment_read_column(&segment, &column));
+    assert_false(segment_read_next(&column, &reading));
+    assert_true(column.malformed);
+}
+
 static void sums_wrap_as_they_were_written(void **state)
 {
     struct value values[COLUMNS] = {{.steps = INT64_MAX}, {.steps = INT64_MIN}};
@@ -295,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_row_is_its_body_behind_a_tag),
         cmocka_unit_test(wrong_lengths_are_noticed),
         cmocka_unit_test(fields_may_stand_in_any_order),
+        cmocka_unit_test(a_step_of_time_has_32_bits),
         cmocka_unit_test(sums_wrap_as_they_were_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,457 @@
+/* History, driven through store.h and history.h by hand: a real SQLite file, no line, no broker.
+ *
+ * Closed and open segments, overlapping ones of two sectors, come out in the order of time, once,
+ * through the store thread as through the file; what is trimmed or damaged between two slices costs
+ * just itself; a scan that is abandoned is nobody's any more. Each test has its own folder. */
+#include "gateway/store/history.h"
+#include "gateway/store/store.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "drivers/clock.h"
+
+enum { POINTS = 2, WAIT_MS = 10000, READINGS_MAX = 100000 };
+
+#define BASE INT64_C(1760000000000)
+
+struct world {
+    char folder[64], path[96];
+    struct profile_point points[POINTS];
+    struct settings_point point_settings[POINTS];
+    struct profile profile;
+    struct settings_device devices[2];
+    struct settings_line line;
+    struct settings_uplink uplink;
+    struct settings settings;
+    struct store *store;
+    uint64_t closed; /* so far, in this life */
+};
+
+struct got {
+    size_t count;
+    int64_t time_ms[READINGS_MAX];
+    int64_t steps[READINGS_MAX];
+    const char *last; /* the last line */
+    enum history_step step;
+};
+
+static int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-history-XXXXXX");
+    if (!mkdtemp(world->folder))
+        return -1;
+    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
+    world->points[0] = (struct profile_point){
+        .name = (char *)"level", .quantity = (char *)"level", .unit = (char *)"m", .decimals = 2};
+    world->points[1] = (struct profile_point){
+        .name = (char *)"odd\"\\", .quantity = (char *)"flow", .unit = (char *)"m³/h"};
+    world->profile =
+        (struct profile){.name = (char *)"p", .points = world->points, .point_count = POINTS};
+    for (int d = 0; d < 2; d++)
+        world->devices[d] =
+            (struct settings_device){.name = (char *)(d ? "sump-2" : "well-1"),
+                                     .profile = &world->profile,
+                                     .points = world->point_settings,
+                                     .sector = d ? SECTOR_DRAINAGE : SECTOR_MANHOLE};
+    world->line.name = (char *)"line";
+    world->uplink.name = (char *)"city";
+    world->settings.gateway.id = (char *)"gw-1";
+    world->settings.gateway.region = (char *)"140502";
+    world->settings.store.path = world->path;
+    world->settings.store.max_size = 512 << 20;
+    world->settings.lines = &world->line;
+    world->settings.line_count = 1;
+    world->settings.devices = world->devices;
+    world->settings.device_count = 2;
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    static const char *const names[] = {"store.db", "store.db-wal", "store.lock", "store.reserve"};
+    char path[200];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", world->folder, names[i]);
+        unlink(path);
+    }
+    rmdir(world->folder);
+    free(world);
+    return 0;
+}
+
+static void open_store(struct world *world)
+{
+    char why[200];
+    world->store = store_open(&world->settings, why, sizeof why);
+    if (!world->store)
+        fail_msg("%s", why);
+    assert_true(store_start(world->store));
+    world->closed = 0;
+}
+
+static void close_store(struct world *world)
+{
+    assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
+    store_free(world->store);
+    world->store = NULL;
+}
+
+static void wait_stored(struct world *world, uint64_t readings, uint64_t commits)
+{
+    struct store_status status;
+    mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+    do {
+        usleep(1000);
+        store_status(world->store, &status);
+    } while ((status.readings < readings || status.commits < commits) &&
+             clock_mono().ns < until.ns);
+    assert_true(status.readings >= readings && status.commits >= commits);
+}
+
+/* One segment of a device: a reading every period from BASE + from_ms on; steps are its time. */
+static void put(struct world *world, int d, uint32_t part, int64_t from_ms, int64_t period_ms,
+                int count, bool closed)
+{
+    const struct store_ids *ids = store_ids(world->store);
+    const struct segment_column columns[POINTS] = {{ids->point[d][0], 2, false},
+                                                   {ids->point[d][1], 0, true}};
+    const struct segment_block block = {ids->device[d], POINTS, columns};
+    const struct segment_start start = {.base_ms = BASE + from_ms, .clock = CLOCK_STATE_SYNCED};
+    struct segment *segment = segment_new(&block, 1);
+    struct store_status before;
+    segment_reset(segment, &start);
+    for (int i = 0; i < count; i++) {
+        const struct value values[POINTS] = {{.steps = from_ms + i * period_ms}, {.real = 0.5f}};
+        assert_true(segment_add(segment, 0, BASE + from_ms + i * period_ms, values));
+    }
+    store_status(world->store, &before);
+    while (!store_put(world->store, part, world->devices[d].sector, segment, closed))
+        usleep(1000);
+    store_commit(world->store);
+    world->closed += closed ? (uint64_t)(count * POINTS) : 0;
+    if (!closed)
+        wait_stored(world, 0, before.commits + 1);
+    segment_free(segment);
+}
+
+static void note_wake(void *context)
+{
+    atomic_int *woken = context;
+    atomic_fetch_add(woken, 1);
+}
+
+/* A slice by the store thread, or by ourselves where there is none. */
+static void fetch(struct store *store, struct history *history, bool lend)
+{
+    atomic_int woken = 0;
+    if (!lend) {
+        history_fetch(store, history);
+        return;
+    }
+    mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+    history_lend(store, history, note_wake, &woken);
+    while (!history_back(store, history) && clock_mono().ns < until.ns)
+        usleep(100);
+    assert_true(history_back(store, history));
+    assert_int_equal(atomic_load(&woken), 1);
+}
+
+static struct history *ask(const char *pattern, int64_t since_ms, int64_t until_ms)
+{
+    struct history *history = history_new(&pattern, 1, since_ms, until_ms);
+    assert_non_null(history);
+    return history;
+}
+
+static void drain(struct store *store, struct history *history, bool lend, struct got *got)
+{
+    struct history_reading reading;
+    static char last[HISTORY_LINE_MAX];
+    while ((got->step = history_next(history, &reading)) <= HISTORY_FETCH) {
+        if (got->step == HISTORY_FETCH) {
+            fetch(store, history, lend);
+            continue;
+        }
+        assert_true(got->count < READINGS_MAX);
+        got->time_ms[got->count] = reading.time_ms - BASE;
+        got->steps[got->count++] = reading.value.steps;
+    }
+    history_last_line(history, last);
+    got->last = last;
+}
+
+static struct got *query(struct store *store, const char *pattern, int64_t since_ms,
+                         int64_t until_ms, bool lend)
+{
+    struct got *got = calloc(1, sizeof *got);
+    struct history *history = ask(pattern, BASE + since_ms, BASE + until_ms);
+    drain(store, history, lend, got);
+    assert_int_equal(got->step, HISTORY_END);
+    history_free(history);
+    return got;
+}
+
+static void is_ordered(const struct got *got)
+{
+    for (size_t i = 1; i < got->count; i++)
+        assert_true(got->time_ms[i - 1] <= got->time_ms[i]);
+}
+
+/* Two sectors and two parts that overlap; the slow part closes late, under a later number. */
+static void fill(struct world *world)
+{
+    for (int minute = 0; minute < 10; minute++) {
+        for (int i = 0; i < 6; i++)
+            put(world, 0, 0, minute * 60000 + i * 10000, 100, 100, true);
+        put(world, 0, 1, minute * 60000 + 7, 1000, 60, true);
+        put(world, 1, 2, minute * 60000 + 30003, 500, 120, true);
+    }
+    wait_stored(world, world->closed, 0);
+    put(world, 1, 2, 630003, 500, 11, false);
+}
+
+static void all_in_the_order_of_time(void **state)
+{
+    struct world *world = *state;
+    open_store(world);
+    fill(world);
+    struct got *got = query(world->store, "*.level", 0, 10000000, true);
+    assert_int_equal(got->count, 10 * (600 + 60 + 120) + 11);
+    is_ordered(got);
+    for (size_t i = 0; i < got->count; i++)
+        assert_int_equal(got->steps[i], got->time_ms[i]);
+    assert_string_equal(got->last,
+                        "{\"end\":true,\"points\":2,\"readings\":7811,\"damaged_rows\":0}\n");
+    free(got);
+
+    got = query(world->store, "sump-2.level", 100000, 200003, true);
+    assert_int_equal(got->count, 200);
+    assert_int_equal(got->time_ms[0], 100003); /* since is in, until is not */
+    assert_int_equal(got->time_ms[199], 199503);
+    free(got);
+    got = query(world->store, "nobody", 0, 10000000, true);
+    assert_int_equal(got->count, 0);
+    assert_non_null(strstr(got->last, "\"points\":0"));
+    free(got);
+    close_store(world);
+}
+
+static void the_file_says_the_same(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    char why[300] = "";
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_NO_STORE);
+    assert_non_null(strstr(why, "no store"));
+    open_store(world);
+    fill(world);
+    struct got *live = query(world->store, "*", 0, 10000000, true);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_IN_USE);
+    assert_null(file);
+    close_store(world);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct got *dead = query(file, "*", 0, 10000000, false);
+    history_close(file);
+    assert_int_equal(live->count, dead->count);
+    assert_memory_equal(live->time_ms, dead->time_ms, live->count * sizeof *live->time_ms);
+    free(live);
+    free(dead);
+    open_store(world); /* its lock is free again */
+    close_store(world);
+}
+
+static void a_line_is_json(void **state)
+{
+    struct world *world = *state;
+    char line[HISTORY_LINE_MAX];
+    struct history_reading reading;
+    open_store(world);
+    put(world, 0, 0, 0, 1, 1, true);
+    wait_stored(world, world->closed, 0);
+    struct history *history = ask("well-1", BASE, BASE + 1000);
+    while (history_next(history, &reading) == HISTORY_FETCH)
+        fetch(world->store, history, true);
+    reading.value.steps = -5;
+    history_line(&reading, line);
+    assert_string_equal(line,
+                        "{\"time_ms\":1760000000000,\"device\":\"well-1\",\"point\":\"level\","
+                        "\"unit\":\"m\",\"decimals\":2,\"value\":-0.05,\"quality\":\"good\"}\n");
+    reading.value.quality = QUALITY_TIMEOUT;
+    history_line(&reading, line);
+    assert_non_null(strstr(line, "\"value\":null,\"quality\":\"timeout\""));
+    assert_int_equal(history_next(history, &reading), HISTORY_READING);
+    history_line(&reading, line);
+    assert_non_null(strstr(line, "\"point\":\"odd\\\"\\\\\",\"unit\":\"m³/h\",\"value\":0.5,"));
+    history_free(history);
+    close_store(world);
+}
+
+/* Another connection while the store rests: the rigs' hand, not ours. */
+static void edit(const struct world *world, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void damage_costs_its_row(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    char why[300];
+    open_store(world);
+    fill(world);
+    close_store(world);
+    edit(world, "UPDATE segment SET row=zeroblob(50) WHERE (id & 255) IN (3, 5)");
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct got *got = query(file, "*.level", 0, 10000000, false);
+    assert_non_null(strstr(got->last, "\"damaged_rows\":4"));
+    assert_true(got->count < 7811 && got->count > 7000);
+    is_ordered(got);
+    free(got);
+    got = query(file, "*.level", 9990000, 10000000, false); /* none of its time */
+    assert_non_null(strstr(got->last, "\"damaged_rows\":0"));
+    free(got);
+    history_close(file);
+}
+
+/* Much more than a slice, so that the scan is under way for many. */
+static void fill_much(struct world *world)
+{
+    for (int i = 0; i < 120; i++)
+        put(world, 0, 0, i * 200000, 311, 640, true);
+    wait_stored(world, world->closed, 0);
+}
+
+static void trimming_between_two_slices_does_no_harm(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    struct history_reading reading;
+    enum history_step step;
+    int64_t last = -1;
+    size_t count = 0;
+    char why[300];
+    open_store(world);
+    fill_much(world);
+    close_store(world);
+    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    while ((step = history_next(history, &reading)) == HISTORY_FETCH)
+        history_fetch(file, history);
+    history_close(file);
+    edit(world, "DELETE FROM segment WHERE (id & 255) BETWEEN 1 AND 110");
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    for (; step <= HISTORY_FETCH; step = history_next(history, &reading)) {
+        if (step == HISTORY_FETCH) {
+            history_fetch(file, history);
+            continue;
+        }
+        assert_true(reading.time_ms > last);
+        last = reading.time_ms;
+        count++;
+    }
+    assert_int_equal(step, HISTORY_END);
+    assert_true(count >= 10 * 640 && count < 120 * 640);
+    assert_int_equal(last, BASE + 119 * 200000 + 639 * 311);
+    history_free(history);
+    history_close(file);
+}
+
+static void another_store_is_not_mixed_in(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    struct history_reading reading;
+    char why[300];
+    struct got *got = calloc(1, sizeof *got);
+    open_store(world);
+    fill_much(world);
+    close_store(world);
+    struct history *history = ask("*", 0, INT64_MAX);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    while (history_next(history, &reading) == HISTORY_FETCH)
+        history_fetch(file, history);
+    history_close(file);
+    edit(world, "UPDATE epoch SET number=number+1");
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    drain(file, history, false, got);
+    assert_int_equal(got->step, HISTORY_FAILED);
+    assert_non_null(strstr(got->last, "\"error\":\"the store was replaced meanwhile\""));
+    history_free(history);
+    history_close(file);
+    free(got);
+}
+
+static void what_closes_meanwhile_comes_once(void **state)
+{
+    struct world *world = *state;
+    struct history_reading reading;
+    struct got *got = calloc(1, sizeof *got);
+    open_store(world);
+    fill_much(world);
+    put(world, 0, 0, 120 * 200000, 100, 50, false);
+    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    assert_int_equal(history_next(history, &reading), HISTORY_FETCH);
+    fetch(world->store, history, true);
+    put(world, 0, 0, 120 * 200000, 100, 60, true); /* ten more, and closed */
+    put(world, 0, 0, 121 * 200000, 100, 50, true);
+    wait_stored(world, world->closed, 0);
+    drain(world->store, history, true, got);
+    assert_int_equal(got->step, HISTORY_END);
+    assert_int_equal(got->count, 120 * 640 + 50);
+    is_ordered(got);
+    history_free(history);
+    close_store(world);
+    free(got);
+}
+
+static void an_abandoned_scan_is_nobodys(void **state)
+{
+    struct world *world = *state;
+    atomic_int woken = 0;
+    open_store(world);
+    fill_much(world);
+    for (int i = 0; i < 200; i++) {
+        struct history *first = ask("*", 0, INT64_MAX), *second = ask("*", 0, INT64_MAX);
+        history_lend(world->store, first, note_wake, &woken);
+        history_lend(world->store, second, note_wake, &woken);
+        usleep((useconds_t)(rand() % 3000));
+        history_abandon(world->store, second);
+        history_abandon(world->store, first);
+        int before = atomic_load(&woken);
+        usleep(200);
+        assert_int_equal(atomic_load(&woken), before);
+    }
+    close_store(world);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(all_in_the_order_of_time),
+        TEST(the_file_says_the_same),
+        TEST(a_line_is_json),
+        TEST(damage_costs_its_row),
+        TEST(trimming_between_two_slices_does_no_harm),
+        TEST(another_store_is_not_mixed_in),
+        TEST(what_closes_meanwhile_comes_once),
+        TEST(an_abandoned_scan_is_nobodys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
