@@ -245,5 +245,72 @@ def damage(rig, config):
               not inside and rows_of(text), (code, errors, inside[:3]))
 
 
+def ask(rig, query_string):
+    """A client that asks and does not read yet."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    client.connect(rig.path("api.sock"))
+    client.sendall(b"GET /v1/history?%s HTTP/1.1\r\nHost: x\r\n\r\n" % query_string)
+    return client
+
+
+def rss_kib(rig):
+    with open("/proc/%d/status" % rig.processes["daemon"].pid, encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def commits(rig):
+    return (rig.api("/v1/status") or {"store": {}})["store"].get("commits", 0)
+
+
+def crowd():
+    """Clients that do not read, too many of them, some that go away, in a store of 30 days."""
+    rig = Rig("query-crowd")
+    subprocess.run([os.path.join(BUILD, "bench_history"), "fill", rig.folder, "40"], check=True,
+                   stdout=subprocess.DEVNULL)
+    with sqlite3.connect(rig.path("store.db")) as db:
+        rows = db.execute("SELECT sum(readings) FROM segment").fetchone()[0] // 100
+    db.close()
+    config = rig.configure([tcp_line("one")], ["name: well-1, line: one, unit: 1, "
+                                               "profile: rs-dip-n01, every: 200ms"])
+    rig.start_sim(config)
+    live(rig, config, 2)
+    before = rss_kib(rig)
+    idle = [ask(rig, b"since_ms=0") for _ in range(4)]
+    time.sleep(1)
+    fifth = ask(rig, b"since_ms=0")
+    rig.check("a fifth scan at once is refused", b" 503 " in fifth.recv(100))
+    grown = rss_kib(rig) - before
+    rig.check("clients that do not read cost little (%d KiB)" % grown, grown < 16384)
+    at = commits(rig)
+    rig.check("commits go on", rig.wait(lambda: commits(rig) >= at + 2, 10, "commits go on"))
+    heads = [client.recv(200) for client in idle[:1]]
+    rig.check("they are being answered", all(b" 200 " in head for head in heads), heads)
+    idle.pop().close()
+    idle.pop().close()
+
+    def fits():
+        client = ask(rig, b"point=device.p1&since_ms=0")
+        head = client.recv(100)
+        client.close()
+        return b" 200 " in head
+    rig.wait(fits, 10, "who goes away makes room")
+    code, text, _ = query(rig, config, "device.p1", "--json", "--since", "31d")
+    rig.check("all of %d readings" % rows, code == 0 and text.count("\n") == rows,
+              (code, text.count("\n")))
+    for client in idle:
+        client.close()
+    rig.wait(lambda: rss_kib(rig) - before < 6144, 10, "memory is given back")
+    last = ask(rig, b"since_ms=0")
+    last.recv(1000)
+    start = time.monotonic()
+    code = rig.end("daemon")
+    rig.check("SIGTERM in the middle of a scan: exit 0, at once", code == 0 and
+              time.monotonic() - start < 3, (code, time.monotonic() - start))
+    code, text, _ = query(rig, config, "device.p1", "--json", "--since", "31d")
+    rig.check("the file holds as many", text.count("\n") == rows, text.count("\n"))
+    rig.finish()
+
+
 if __name__ == "__main__":
-    run_scenarios({"lives": lives})
+    run_scenarios({"lives": lives, "crowd": crowd})
