@@ -1,8 +1,20 @@
 #!/usr/bin/python3
-"""Rows S1 to S6 of the scorecard in their short form; LIFELINE_LONG=1 runs the long one. All of it
-stands in tests/fault/powercut_run."""
+"""Rows S1 to S6 of the scorecard in their short form, and the daemon under the same cuts;
+LIFELINE_LONG=1 runs the long form and times the start after a cut with a large store. What they do
+stands in tests/fault."""
 import os
+import subprocess
 import sys
 
-RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault", "powercut_run")
-os.execv(sys.executable, [sys.executable, RUN] + sys.argv[1:])
+FAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault")
+PROGRAMS = ["powercut_run", "powercut_daemon"]
+if os.environ.get("LIFELINE_LONG"):
+    PROGRAMS.append("start_after_cut")
+
+failed = 0
+for program in PROGRAMS:
+    status = subprocess.run([sys.executable, os.path.join(FAULT, program)]).returncode
+    if status not in (0, 1):
+        print("FAIL %s: exit status %d" % (program, status), flush=True)
+    failed |= status != 0
+sys.exit(failed)
