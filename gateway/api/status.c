@@ -63,14 +63,15 @@ static json_t *store(const struct api_rooms *rooms)
 {
     struct store_status s;
     store_status(rooms->store, &s);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "mode",
-                     status_store_mode(s.mode), "epoch", (json_int_t)s.epoch, "bytes",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I}",
+                     "mode", status_store_mode(s.mode), "epoch", (json_int_t)s.epoch, "bytes",
                      (json_int_t)s.bytes, "quota_bytes", (json_int_t)s.quota_bytes, "commits",
                      (json_int_t)s.commits, "failed_commits", (json_int_t)s.failed_commits,
                      "readings", (json_int_t)s.readings, "flash_bytes", (json_int_t)s.flash_bytes,
                      "flash_bytes_day", (json_int_t)s.flash_bytes_day, "hours_left",
                      (json_int_t)s.hours_left, "corrupt", (json_int_t)s.corrupt, "gaps",
-                     (json_int_t)s.gaps, "card", card(&s));
+                     (json_int_t)s.gaps, "card", card(&s), "held", (json_int_t)s.held, "held_ms",
+                     (json_int_t)s.held_ms);
 }
 
 static json_t *pipeline(const struct api_rooms *rooms)

@@ -63,6 +63,15 @@ static void show_card(const json_t *card)
               (long long)text_integer(card, "counted_amplification"));
 }
 
+static void show_held(const json_t *store)
+{
+    char left[SMALL];
+    if (text_integer(store, "held_ms"))
+        text_line("%lld readings wait for the clock to be set, %s at most",
+                  (long long)text_integer(store, "held"),
+                  text_age(json_object_get(store, "held_ms"), left, sizeof left));
+}
+
 static void show_store(const json_t *store, const json_t *pipeline)
 {
     char size[SMALL], quota[SMALL], flash[SMALL], day[SMALL];
@@ -77,6 +86,7 @@ static void show_store(const json_t *store, const json_t *pipeline)
               (long long)text_integer(store, "commits"),
               (long long)text_integer(store, "failed_commits"));
     show_card(json_object_get(store, "card"));
+    show_held(store);
     text_line("polls %lld, readings kept %lld, left out %lld, lost %lld",
               (long long)text_integer(pipeline, "samples"),
               (long long)text_integer(pipeline, "readings"),

@@ -32,6 +32,7 @@ struct part {
     enum sector sector;
     struct segment *segment;
     bool open, grown, full;
+    bool unset;    /* it was opened under a clock that was never set */
     bool seasoned; /* a segment of it was closed since start */
     mono_time opened, first_unsynced;
     uint32_t check_at; /* readings at which its size may have reached SEGMENT_MAX */
@@ -49,6 +50,7 @@ struct pipeline {
     struct value *values; /* of the sample at hand */
     int64_t wall_minus_mono_ms;
     bool stepped_once; /* wall_minus_mono_ms is known */
+    enum clock_state clock;
     uint32_t boot;
     pthread_t thread;
     bool running;
@@ -115,8 +117,12 @@ struct pipeline *pipeline_new(const struct settings *settings, const struct plan
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline)
         return NULL;
-    *pipeline = (struct pipeline){
-        .settings = settings, .plan = plan, .store = store, .latest = latest, .boot = boot_id()};
+    *pipeline = (struct pipeline){.settings = settings,
+                                  .plan = plan,
+                                  .store = store,
+                                  .latest = latest,
+                                  .boot = boot_id(),
+                                  .clock = clock_state_now(settings->gateway.trusted_rtc)};
     uint16_t widest = 1;
     for (size_t b = 0; b < plan->block_count; b++)
         widest = plan->blocks[b].point_count > widest ? plan->blocks[b].point_count : widest;
@@ -232,25 +238,54 @@ static void sync_all(struct pipeline *pipeline, mono_time now, bool close)
     store_commit(pipeline->store);
 }
 
+static bool is_step(int64_t from_ms, int64_t to_ms)
+{
+    return to_ms - from_ms > CLOCK_STEP_MS || to_ms - from_ms < -CLOCK_STEP_MS;
+}
+
+static int64_t wall_minus_mono_ms(const struct sample *sample)
+{
+    return sample->wall.ms - clock_mono_ms(sample->mono);
+}
+
+/* How far the clock could be believed when the sample was taken: one that waited in the queue while
+ * the clock was set must not borrow its new good name. */
+static enum clock_state clock_of(struct pipeline *pipeline, const struct sample *sample)
+{
+    if (!is_step(clock_state_wall_minus_mono_ms(), wall_minus_mono_ms(sample)))
+        pipeline->clock = clock_state_now(pipeline->settings->gateway.trusted_rtc);
+    return pipeline->clock;
+}
+
 static void open_part(struct pipeline *pipeline, struct part *part, const struct sample *sample)
 {
     const struct segment_start start = {
         .base_ms = sample->wall.ms,
         .mono_ms = clock_mono_ms(sample->mono),
-        .clock = clock_state_now(pipeline->settings->gateway.trusted_rtc),
+        .clock = clock_of(pipeline, sample),
         .boot = pipeline->boot,
     };
     segment_reset(part->segment, &start);
     part->check_at = 0;
     part->open = true;
     part->opened = sample->mono;
+    part->unset = start.clock == CLOCK_STATE_UNSET;
+}
+
+/* Of a clock that was never set only the beginning of a segment is read: its true time comes later,
+ * and the times between count from there on the monotonic clock, whatever the other one does. */
+static int64_t time_of(const struct part *part, const struct sample *sample)
+{
+    if (!part->unset)
+        return sample->wall.ms;
+    return segment_base_ms(part->segment) + clock_mono_ms(sample->mono) -
+           clock_mono_ms(part->opened);
 }
 
 static void watch_wall_clock(struct pipeline *pipeline, const struct sample *sample)
 {
-    int64_t offset_ms = sample->wall.ms - clock_mono_ms(sample->mono);
-    int64_t step_ms = offset_ms - pipeline->wall_minus_mono_ms;
-    if (pipeline->stepped_once && (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS))
+    int64_t offset_ms = wall_minus_mono_ms(sample);
+    if (pipeline->stepped_once && is_step(pipeline->wall_minus_mono_ms, offset_ms))
         sync_all(pipeline, sample->mono, true);
     pipeline->stepped_once = true;
     pipeline->wall_minus_mono_ms = offset_ms;
@@ -280,7 +315,7 @@ static void append(struct pipeline *pipeline, const struct sample *sample)
     if (!part->open)
         open_part(pipeline, part, sample);
     if (part->full ||
-        !segment_add(part->segment, place->block, sample->wall.ms, pipeline->values)) {
+        !segment_add(part->segment, place->block, time_of(part, sample), pipeline->values)) {
         lose(pipeline, sample);
         return;
     }

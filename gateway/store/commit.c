@@ -49,7 +49,7 @@ static bool put_open(struct store *store, struct body *body)
     return ok;
 }
 
-static bool reserve_row(struct store *store, size_t size)
+bool commit_reserve_row(struct store *store, size_t size)
 {
     if (size <= store->row_capacity)
         return true;
@@ -70,8 +70,9 @@ static bool close_body(struct store *store, struct body *body)
         body->seq = ++now->last_seq[body->sector];
         body->epoch = store->epoch_count - 1;
     }
+    hold_body(store, body);
     const struct epoch *epoch = &store->epochs[body->epoch];
-    if (!reserve_row(store, body->length + SEGMENT_ROW_OVERHEAD))
+    if (!commit_reserve_row(store, body->length + SEGMENT_ROW_OVERHEAD))
         return false;
     size_t length =
         segment_row(body->seq, body->bytes, body->length, store->row, store->row_capacity);

@@ -63,12 +63,17 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_SEGMENT_READ] =
         "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"
         " ORDER BY id",
+    [STATEMENT_SEGMENT_BACK] =
+        "SELECT id,row FROM segment WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
+    [STATEMENT_SEGMENT_CORRECT] =
+        "UPDATE segment SET base_ms=?2,last_ms=?3,crc=?4,row=?5 WHERE id=?1",
     /* without the row itself: a look must not fail because of a damaged blob */
     [STATEMENT_SEGMENT_LOOK] =
         "SELECT id,base_ms,last_ms,readings FROM segment WHERE id BETWEEN ?1 AND ?2"
         " ORDER BY id",
     [STATEMENT_SEGMENT_SUM] = "SELECT sum(readings) FROM segment WHERE id BETWEEN ?1 AND ?2",
     [STATEMENT_STREAM_SET] = "INSERT OR REPLACE INTO stream VALUES(?1,?2,?3,?4)",
+    [STATEMENT_STREAM_CORRECT] = "UPDATE stream SET last_ms=?3 WHERE ordinal=?1 AND sector=?2",
     [STATEMENT_STREAM_LIST] = "SELECT ordinal,sector,last_seq,last_ms FROM stream",
     [STATEMENT_UPLINK_PUT] = "INSERT INTO uplink(name,sectors) VALUES(?1,?2) ON CONFLICT(name)"
                              " DO UPDATE SET sectors=?2",

@@ -148,6 +148,7 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
         if (!debtor->refused[sector] &&
             ranges_next(&debtor->owed[now][sector].unsent, floor, &range) &&
+            hold_limit(store, now, (enum sector)sector, &range) &&
             take(store, debtor, parcel, now, (enum sector)sector, PARCEL_LIVE, range))
             return true;
     }
@@ -164,7 +165,9 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
             /* the turn goes round, so that no sector waits for another's backlog */
             int sector = 1 + (int)((debtor->turn + (unsigned)i) % (SECTOR_COUNT - 1));
             struct range range;
-            if (debtor->refused[sector] || !ranges_next(&debtor->owed[e][sector].unsent, 0, &range))
+            if (debtor->refused[sector] ||
+                !ranges_next(&debtor->owed[e][sector].unsent, 0, &range) ||
+                !hold_limit(store, e, (enum sector)sector, &range))
                 continue;
             if (e == store->epoch_count - 1)
                 floor = live_floor(&store->recent[sector], store->epochs[e].last_seq[sector]);

@@ -8,6 +8,7 @@
 
 #include "gateway/store/gauge.h"
 #include "gateway/store/history.h"
+#include "gateway/clock_state.h"
 #include "gateway/store/ranges.h"
 #include "gateway/store/store.h"
 
@@ -25,10 +26,13 @@ enum statement {
     STATEMENT_OPEN_DELETE,
     STATEMENT_SEGMENT_ADD,
     STATEMENT_SEGMENT_READ,
+    STATEMENT_SEGMENT_BACK,
+    STATEMENT_SEGMENT_CORRECT,
     STATEMENT_SEGMENT_LOOK,
     STATEMENT_SEGMENT_SUM,
     STATEMENT_SEGMENT_DELETE,
     STATEMENT_STREAM_SET,
+    STATEMENT_STREAM_CORRECT,
     STATEMENT_STREAM_LIST,
     STATEMENT_UPLINK_PUT,
     STATEMENT_UPLINK_FIND,
@@ -67,7 +71,8 @@ struct epoch {
     uint32_t ordinal;
     uint64_t number;
     uint64_t last_seq[SECTOR_COUNT];
-    bool elsewhere; /* its rows are on a disk that is out of reach */
+    bool elsewhere;              /* its rows are on a disk that is out of reach */
+    uint64_t held[SECTOR_COUNT]; /* from this number on nothing is handed out yet; 0 = all is */
 };
 
 /* What one uplink still owes of one (epoch, sector). */
@@ -194,7 +199,8 @@ struct store {
     uint64_t quota;     /* bytes of the database in use */
     bool unreadable;    /* the last read failed for want of disk or memory */
     uint64_t corrupt, gaps, failures;
-    mono_time retry_at, trim_at, gauge_at;
+    mono_time retry_at, trim_at, gauge_at, believed_at;
+    struct clock_trust trust;
     struct gauge gauge;
     uint64_t row_bytes;                                    /* of closed rows since start */
     FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */
@@ -217,6 +223,10 @@ struct store {
     const struct settings *reload_settings;
     const size_t *reload_uplinks;
 };
+
+/* Keys in table meta: the last wall time that was believed, and the boot in which it was. */
+#define META_BELIEVED_MS "believed_ms"
+#define META_SYNCED_BOOT "synced_boot"
 
 /* rowid of a segment: streams lie side by side in one B-tree */
 #define SEGMENT_ID(ordinal, sector, seq)                                                           \
@@ -310,6 +320,7 @@ void commit_done(struct store *store);
 void commit_free_bodies(struct body *body);
 /* There are losses that no Gap on disk tells of yet. */
 bool commit_losing(const struct store *store);
+bool commit_reserve_row(struct store *store, size_t size);
 void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings);
 
 /* backlog.c: what each uplink owes */
@@ -347,6 +358,17 @@ void backlog_free(struct store *store);
 /* postbox.c: what the uplinks said since the last turn, and parcels for them */
 void postbox_read(struct store *store, size_t uplink);
 void postbox_serve(struct store *store, size_t uplink);
+
+/* hold.c: readings of a clock that was never set */
+void hold_recover(struct store *store);
+/* A body that is about to become a row, its number given: corrected, or held back from here on. */
+void hold_body(struct store *store, struct body *body);
+/* Cuts off what is held back; false when that is all of it. */
+bool hold_limit(const struct store *store, size_t epoch, enum sector sector, struct range *range);
+/* Corrects a slice of what is held when the clock is set, gives all free when the time is over.
+ * True when there is more to correct. */
+bool hold_run(struct store *store);
+void hold_report(struct store *store, struct store_status *out);
 
 /* fetch.c: rows into parcels */
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only);

@@ -229,6 +229,7 @@ static bool read_other_disk(struct store *store, struct luggage *luggage, struct
         return false;
     struct epoch *now = &store->epochs[store->epoch_count - 1];
     memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);
+    memcpy(now->held, carried->held, sizeof now->held);
     join_debts(store, luggage);
     if (write_epoch_in_force(store, memory, carried->ordinal) &&
         database_run(store, STATEMENT_COMMIT))

@@ -173,6 +173,7 @@ bool recover_read(struct store *store)
         return false;
     if (!read_streams(store, last_ms) || !backlog_load(store) || !read_open(store))
         return false;
+    hold_recover(store);
     judge_open(store, last_ms);
     if (database_meta(store, "clean", 1) != 1)
         note_crash(store, last_ms);

@@ -225,6 +225,7 @@ static void publish_status(struct store *store)
     status.failed_commits = store->failures;
     status.failovers = store->falls;
     status.quota_bytes = store->quota;
+    hold_report(store, &status);
     status.epoch = store->epochs[store->epoch_count - 1].number;
     status.previous_epoch =
         store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
@@ -342,6 +343,14 @@ static bool wait_for_work(struct store *store, bool *stop)
     return now || clock_ms_between(clock_mono(), store->retry_at) <= 0;
 }
 
+/* There is more to do, but not in this turn. */
+static void come_back(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->attention = true;
+    pthread_mutex_unlock(&store->mutex);
+}
+
 static void *run(void *argument)
 {
     struct store *store = argument;
@@ -359,6 +368,8 @@ static void *run(void *argument)
             reload_run(store, commit(store, false));
         if (store->in_memory && clock_ms_between(clock_mono(), store->return_at) <= 0)
             media_return(store);
+        if (!stop && hold_run(store))
+            come_back(store);
         if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
             trim_run(store);
             store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);

@@ -1,13 +1,15 @@
 /* Room in the store: rows older than `retain` that every uplink has, and above `max_size` the
  * oldest rows whatever they are, with a Gap for every uplink that had not got them. Store thread,
  * once a minute, a slice of rows at a time so that a commit never waits long. Age counts only while
- * the clock is synchronised: a clock in 2038 must not empty the store. */
+ * the clock is synchronised and no leap of it is in doubt: a clock in 2038 must not empty the
+ * store. */
 #include "gateway/store/internal.h"
 
+#include "gateway/boot.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
 
-enum { SLICE = 64, SLICES = 16 };
+enum { SLICE = 64, SLICES = 16, BELIEVED_MS = 3600 * 1000 };
 
 struct oldest {
     size_t epoch;
@@ -135,11 +137,36 @@ static uint64_t used_bytes(struct store *store)
     return (pages[0] - pages[1]) * 4096;
 }
 
+/* The next start, perhaps of the board, goes on from here. */
+static bool write_belief(struct store *store)
+{
+    bool ok = database_run(store, STATEMENT_BEGIN) &&
+              database_meta_set(store, META_BELIEVED_MS, store->trust.wall_ms) &&
+              database_meta_set(store, META_SYNCED_BOOT, (int64_t)boot_id()) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (!ok)
+        database_run(store, STATEMENT_ROLLBACK);
+    return ok;
+}
+
+static bool is_believed(struct store *store)
+{
+    struct clock_trust *trust = &store->trust;
+    if (store->in_memory || /* what was believed is known by the disk */
+        clock_state_now(store->settings->gateway.trusted_rtc) != CLOCK_STATE_SYNCED)
+        return false;
+    if (!trust->wall_ms)
+        trust->wall_ms = database_meta(store, META_BELIEVED_MS, 0);
+    bool believed = clock_trust_age(trust, clock_wall(), clock_mono());
+    if (believed && clock_ms_between(clock_mono(), store->believed_at) <= 0 && write_belief(store))
+        store->believed_at = clock_after_ms(clock_mono(), BELIEVED_MS);
+    return believed;
+}
+
 static void trim_age(struct store *store)
 {
     int64_t before_ms = clock_wall().ms - (int64_t)store->settings->store.retain_ms;
-    if (clock_state_now(store->settings->gateway.trusted_rtc) != CLOCK_STATE_SYNCED ||
-        before_ms <= 0)
+    if (!is_believed(store) || before_ms <= 0)
         return;
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {

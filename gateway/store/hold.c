@@ -1,0 +1,272 @@
+/* Readings of a clock that was never set: held back from every uplink, and given their true times
+ * when the clock is set in time.
+ * Store thread, and main() at start. Owns epoch.held: the first number of a stream that no uplink
+ * may have yet. A row is corrected before it was ever handed out or not at all, so that the bytes
+ * of a row that somebody may have seen never change.
+ *
+ * The hold ends when the board has been up for CLOCK_HOLD_MS, however late the daemon started: a
+ * board that found no clock in ten minutes will not find one soon, and neither a restart nor an
+ * update of the daemon may hold current readings back once more. Nothing of it is kept on disk: as
+ * long as the boot is younger than the hold, every start has held back what says UNSET, so a row of
+ * this boot that says it was never handed out. Rows of an earlier boot cannot be corrected. */
+#include "gateway/store/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/boot.h"
+#include "gateway/clock_state.h"
+#include "gateway/log.h"
+
+/* One transaction corrects no more than this, so that a commit never waits long behind it. */
+enum { SLICE_ROWS = 64, SLICE_BYTES = 512 << 10 };
+
+struct corrected {
+    uint64_t seq;
+    uint32_t readings, crc;
+};
+
+struct slice {
+    size_t epoch;
+    enum sector sector;
+    uint64_t next;   /* the number to look at next; 0 = the stream is through */
+    int64_t last_ms; /* of the newest row that was looked at */
+    size_t bytes, count;
+    struct corrected rows[SLICE_ROWS];
+};
+
+static bool is_young(void)
+{
+    return clock_mono_ms(clock_mono()) < CLOCK_HOLD_MS;
+}
+
+static bool is_ours(const struct segment_start *start)
+{
+    return start->clock == CLOCK_STATE_UNSET && start->boot == boot_id();
+}
+
+static int64_t last_id(const struct store *store, size_t epoch, int sector)
+{
+    return SEGMENT_ID(store->epochs[epoch].ordinal, sector + 1, 0) - 1;
+}
+
+/* ---- at start ---- */
+
+/* From the newest row back to where this boot begins. */
+static void find_held(struct store *store, size_t epoch, int sector)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[epoch].ordinal, sector, 0));
+    sqlite3_bind_int64(s, 2, last_id(store, epoch, sector));
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct segment_start start;
+        size_t length = (size_t)sqlite3_column_bytes(s, 1);
+        const uint8_t *body = segment_row_body(sqlite3_column_blob(s, 1), &length);
+        if (!body || !segment_start_of(body, length, &start) || start.boot != boot_id())
+            break;
+        if (is_ours(&start))
+            store->epochs[epoch].held[sector] = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+    }
+    sqlite3_reset(s);
+}
+
+void hold_recover(struct store *store)
+{
+    if (database_meta(store, META_SYNCED_BOOT, 0) == (int64_t)boot_id())
+        clock_state_remember();
+    for (size_t e = 0; e < store->epoch_count && is_young(); e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++)
+            find_held(store, e, sector);
+    }
+}
+
+/* ---- with every commit ---- */
+
+void hold_body(struct store *store, struct body *body)
+{
+    struct segment_start start;
+    if (!segment_start_of(body->bytes, body->length, &start) || !is_ours(&start))
+        return;
+    uint64_t *held = &store->epochs[body->epoch].held[body->sector];
+    if (clock_state_was_set()) {
+        int64_t base_ms = start.mono_ms + clock_state_wall_minus_mono_ms();
+        segment_correct(body->bytes, base_ms);
+        body->last_ms += base_ms - body->base_ms;
+        body->base_ms = base_ms;
+    } else if (is_young() && !*held) {
+        *held = body->seq;
+    }
+}
+
+/* ---- what uplinks may have ---- */
+
+bool hold_limit(const struct store *store, size_t epoch, enum sector sector, struct range *range)
+{
+    uint64_t held = store->epochs[epoch].held[sector];
+    if (held && range->last >= held)
+        range->last = held - 1;
+    return range->first <= range->last;
+}
+
+/* ---- every turn ---- */
+
+/* Copies the next row of the slice's stream into store->row. Returns its length, 0 when there is
+ * none; *sound is false when the disk could not tell or the row is not what its CRC says. */
+static size_t read_row(struct store *store, struct slice *slice, struct corrected *row, int64_t *id,
+                       int64_t *span_ms, bool *sound)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
+    const struct epoch *epoch = &store->epochs[slice->epoch];
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, slice->sector, slice->next));
+    sqlite3_bind_int64(s, 2, last_id(store, slice->epoch, (int)slice->sector));
+    int rc = sqlite3_step(s);
+    size_t length = rc == SQLITE_ROW ? (size_t)sqlite3_column_bytes(s, 5) : 0;
+    *sound = rc == SQLITE_DONE || (length && commit_reserve_row(store, length));
+    if (length && *sound) {
+        *id = sqlite3_column_int64(s, 0);
+        row->seq = (uint64_t)*id & 0xffffffffff;
+        row->readings = (uint32_t)sqlite3_column_int64(s, 3);
+        *span_ms = sqlite3_column_int64(s, 2) - sqlite3_column_int64(s, 1);
+        slice->last_ms = sqlite3_column_int64(s, 2);
+        memcpy(store->row, sqlite3_column_blob(s, 5), length);
+        row->crc = (uint32_t)sqlite3_column_int64(s, 4);
+    }
+    sqlite3_reset(s);
+    return *sound ? length : 0;
+}
+
+/* True also for a row that is not to be corrected: of a set clock, or damaged, which its reader
+ * will find. */
+static bool correct_row(struct store *store, struct slice *slice, struct corrected *row, int64_t id,
+                        size_t length, int64_t span_ms)
+{
+    uint64_t epoch = store->epochs[slice->epoch].number;
+    struct segment_start start;
+    size_t body_length = length;
+    const uint8_t *body = segment_row_body(store->row, &body_length);
+    if (!body || !segment_start_of(body, body_length, &start) || !is_ours(&start) ||
+        database_crc(epoch, slice->sector, row->seq, store->row, length) != row->crc)
+        return true;
+    int64_t base_ms = start.mono_ms + clock_state_wall_minus_mono_ms();
+    segment_correct(store->row + (body - store->row), base_ms);
+    row->crc = database_crc(epoch, slice->sector, row->seq, store->row, length);
+    slice->last_ms = base_ms + span_ms;
+    slice->rows[slice->count++] = *row;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_CORRECT);
+    sqlite3_bind_int64(s, 1, id);
+    sqlite3_bind_int64(s, 2, base_ms);
+    sqlite3_bind_int64(s, 3, slice->last_ms);
+    sqlite3_bind_int64(s, 4, row->crc);
+    sqlite3_bind_blob(s, 5, store->row, (int)length, SQLITE_STATIC);
+    return database_run(store, STATEMENT_SEGMENT_CORRECT);
+}
+
+static bool write_slice(struct store *store, struct slice *slice)
+{
+    struct corrected row;
+    int64_t id = 0, span_ms = 0;
+    bool sound = true;
+    size_t length;
+    while (slice->count < SLICE_ROWS && slice->bytes < SLICE_BYTES) {
+        if (!(length = read_row(store, slice, &row, &id, &span_ms, &sound)))
+            break;
+        if (!correct_row(store, slice, &row, id, length, span_ms))
+            return false;
+        slice->bytes += length;
+        slice->next = row.seq + 1;
+    }
+    if (sound && slice->count < SLICE_ROWS && slice->bytes < SLICE_BYTES)
+        slice->next = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_CORRECT);
+    sqlite3_bind_int64(s, 1, store->epochs[slice->epoch].ordinal);
+    sqlite3_bind_int64(s, 2, slice->sector);
+    sqlite3_bind_int64(s, 3, slice->last_ms);
+    return sound && (!slice->bytes || database_run(store, STATEMENT_STREAM_CORRECT));
+}
+
+/* After the COMMIT. */
+static void take_over(struct store *store, const struct slice *slice)
+{
+    struct epoch *epoch = &store->epochs[slice->epoch];
+    epoch->held[slice->sector] = slice->next;
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        if (store->debtors[u].owed)
+            store->debtors[u].owed[slice->epoch][slice->sector].oldest_seq = 0; /* moved */
+    }
+    for (size_t i = 0; store->journal && i < slice->count; i++)
+        fprintf(store->journal, "%" PRIu64 " %s 0 %" PRIu64 " %u %08x corrected\n", epoch->number,
+                names_sector(slice->sector), slice->rows[i].seq, slice->rows[i].readings,
+                slice->rows[i].crc);
+    if (store->journal)
+        fflush(store->journal);
+}
+
+/* The first one from there on that is held, and within reach; false when there is none. */
+static bool find_stream(const struct store *store, struct slice *at)
+{
+    for (; at->epoch < store->epoch_count; at->epoch++, at->sector = 0) {
+        while (!store->epochs[at->epoch].elsewhere && ++at->sector < SECTOR_COUNT) {
+            at->next = store->epochs[at->epoch].held[at->sector];
+            if (at->next)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool correct(struct store *store, struct slice *slice)
+{
+    bool ok = database_run(store, STATEMENT_BEGIN) && write_slice(store, slice) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (ok)
+        take_over(store, slice);
+    else
+        database_run(store, STATEMENT_ROLLBACK);
+    return ok;
+}
+
+static bool is_holding(const struct store *store)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            if (store->epochs[e].held[sector])
+                return true;
+        }
+    }
+    return false;
+}
+
+bool hold_run(struct store *store)
+{
+    struct slice slice = {0};
+    if (!is_holding(store))
+        return false;
+    if (!is_young()) {
+        for (size_t e = 0; e < store->epoch_count; e++)
+            memset(store->epochs[e].held, 0, sizeof store->epochs[e].held);
+        log_warning("the clock was not set in time: readings go out with the time it shows");
+        return false;
+    }
+    if (store->failing || !clock_state_was_set() || !find_stream(store, &slice) ||
+        !correct(store, &slice))
+        return false;
+    if (!is_holding(store))
+        log_notice("the clock is set: readings from before have their true time now");
+    return find_stream(store, &(struct slice){0});
+}
+
+void hold_report(struct store *store, struct store_status *out)
+{
+    struct slice at = {0};
+    int64_t left_ms = CLOCK_HOLD_MS - clock_mono_ms(clock_mono());
+    out->held = 0;
+    while (find_stream(store, &at)) {
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_SUM);
+        sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[at.epoch].ordinal, at.sector, at.next));
+        sqlite3_bind_int64(s, 2, last_id(store, at.epoch, (int)at.sector));
+        if (sqlite3_step(s) == SQLITE_ROW)
+            out->held += (uint64_t)sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    out->held_ms = out->held && left_ms > 0 ? left_ms : 0;
+}
