@@ -21,10 +21,19 @@ struct arena {
     struct chunk *chunks;
 };
 
+static void (*exhausted)(void) = abort;
+
+void arena_exhausted(void (*handler)(void))
+{
+    exhausted = handler;
+}
+
 static void *must(void *memory)
 {
-    if (memory == NULL)
+    if (memory == NULL) {
+        exhausted();
         abort();
+    }
     return memory;
 }
 

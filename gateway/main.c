@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "config/arena.h"
 #include "gateway/api/api.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
@@ -250,6 +251,13 @@ static void take_down(struct house *house)
     setup_free(&house->setup);
 }
 
+/* While a configuration is loaded; some of the libraries only return without a word then. */
+static void no_memory(void)
+{
+    log_error("out of memory");
+    _exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -259,11 +267,14 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    arena_exhausted(no_memory);
     mallopt(M_ARENA_MAX,
             2); /* a heap for each of a hundred line threads would be most of the memory */
     bool fine = setup_load(&house.setup, options.config, &options.profiles, options.check);
-    if (house.setup.diagnostics)
-        fputs(diagnostics_text(house.setup.diagnostics), stderr);
+    const char *text = house.setup.diagnostics ? diagnostics_text(house.setup.diagnostics) : "";
+    fputs(text, stderr);
+    if (!fine && !text[0])
+        no_memory();
     if (options.check || !fine) {
         setup_free(&house.setup);
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
