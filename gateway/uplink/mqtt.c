@@ -1,14 +1,20 @@
 /* libmosquitto behind a narrow door: external loop, one client object a connection.
  * Runs in its uplink's thread; owns the client. A new object each time, because the library keeps
  * ids and queued messages of a connection that is gone; no loop thread, because it dies silently on
- * a TLS error. Never reconnects and never keeps a payload: what is not acknowledged is the store's.
+ * a TLS error. The library connects to an address without waiting; what it overlooks meanwhile (a
+ * connect that failed, a peer that is gone in the TLS handshake) is looked for here.
+ * Never blocks, never reconnects and never keeps a payload: what is not acknowledged is the
+ * store's.
  */
 #include "gateway/uplink/mqtt.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +23,26 @@
 #include <unistd.h>
 
 #include "gateway/uplink/connack.h"
+#include "gateway/uplink/tls.h"
+
+enum {
+    REASON_BUSY = 0x80,          /* MQTT 5: from here on a refusal */
+    QUIET_KEEPALIVE_MS = 300000, /* a broker that wants none: the state goes out so often */
+    ANSWER_MS = 2000,            /* the least that a ping has for its answer */
+};
 
 struct mqtt {
     struct mosquitto *client;
-    bool tls, connack_seen, hung_up;
+    struct tls *tls; /* NULL = none */
+    bool reached, connack_seen, connected;
     char error[120]; /* the library's last word on an error */
     bool version_5;
+    int refusal;    /* of CONNECT or, later, of us: a reason code; 0 = none */
+    char moved[64]; /* where to, says the broker */
+    mono_time heard;
+    uint32_t keepalive_ms, max_packet;
+    uint16_t receive_max;
+    bool retains;
     const struct mqtt_handlers *handlers;
     void *context;
 };
@@ -34,13 +54,46 @@ static void start_library(void)
     mosquitto_lib_init();
 }
 
+/* ---- what the library calls ---- */
+
+/* Where a broker that sends us away wants us. Somebody else's text: only what can be printed. */
+static void note_reference(struct mqtt *mqtt, const mosquitto_property *properties)
+{
+    char *text = NULL;
+    if (!mosquitto_property_read_string(properties, MQTT_PROP_SERVER_REFERENCE, &text, false))
+        return;
+    snprintf(mqtt->moved, sizeof mqtt->moved, "%s", text);
+    for (char *at = mqtt->moved; *at; at++) {
+        if (!isgraph((unsigned char)*at))
+            *at = '?';
+    }
+    free(text);
+}
+
+/* What is not given stays as it is. */
+static void note_limits(struct mqtt *mqtt, const mosquitto_property *properties)
+{
+    uint16_t keepalive_s;
+    uint8_t retains;
+    if (mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive_s, false))
+        mqtt->keepalive_ms = (uint32_t)keepalive_s * 1000;
+    if (mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retains, false))
+        mqtt->retains = retains != 0;
+    mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &mqtt->max_packet,
+                                  false);
+    mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &mqtt->receive_max, false);
+}
+
 static void on_connect(struct mosquitto *client, void *object, int reason, int flags,
                        const mosquitto_property *properties)
 {
-    const struct mqtt *mqtt = object;
+    struct mqtt *mqtt = object;
     (void)client;
     (void)flags;
-    (void)properties;
+    mqtt->refusal = reason;
+    mqtt->connected = reason == 0;
+    note_limits(mqtt, properties);
+    note_reference(mqtt, properties);
     mqtt->handlers->connected(mqtt->context, reason);
 }
 
@@ -52,6 +105,91 @@ static void on_publish(struct mosquitto *client, void *object, int mid, int reas
     (void)properties;
     mqtt->handlers->acknowledged(mqtt->context, mid, reason);
 }
+
+/* reason: the broker's, or one of the library's small error numbers. */
+static void on_disconnect(struct mosquitto *client, void *object, int reason,
+                          const mosquitto_property *properties)
+{
+    struct mqtt *mqtt = object;
+    (void)client;
+    if (!mqtt->version_5 || reason < REASON_BUSY)
+        return;
+    mqtt->refusal = reason;
+    note_reference(mqtt, properties);
+}
+
+/* Of "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed" only the end. */
+static void on_log(struct mosquitto *client, void *object, int level, const char *text)
+{
+    struct mqtt *mqtt = object;
+    const char *end = strstr(text, "routines::");
+    (void)client;
+    if (level == MOSQ_LOG_ERR)
+        snprintf(mqtt->error, sizeof mqtt->error, "%s%s", end ? "TLS: " : "",
+                 end ? end + strlen("routines::") : text);
+}
+
+/* ---- how it ended ---- */
+
+static enum mqtt_fault fault_of_errno(int error)
+{
+    switch (error) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+        return MQTT_FAULT_BROKER;
+    default:
+        return MQTT_FAULT_LINK;
+    }
+}
+
+/* A refusal in the broker's words, and in ours where these do not say what to do. */
+static void explain_refusal(const struct mqtt *mqtt, struct mqtt_end *end)
+{
+    const char *words = mqtt_reason(mqtt->version_5, mqtt->refusal);
+    const char *hint = "";
+    if (mqtt->version_5 && mqtt->refusal == MQTT_RC_SESSION_TAKEN_OVER)
+        hint = ": another client came with our id; is it configured twice?";
+    else if (mqtt->version_5 && mqtt->refusal == MQTT_RC_QOS_NOT_SUPPORTED)
+        hint = ": it acknowledges nothing, so nothing can be delivered to it";
+    snprintf(end->why, sizeof end->why, "%s%s%s%s", words, hint, mqtt->moved[0] ? ", go to " : "",
+             mqtt->moved);
+    end->fault = mqtt->version_5 && mqtt->refusal == MQTT_RC_SESSION_TAKEN_OVER ? MQTT_FAULT_TAKEN
+                                                                                : MQTT_FAULT_BROKER;
+}
+
+/* By rc and errno of the library's last call. The broker's own words count most, then what is wrong
+ * with its certificate, then what the library has said. */
+static void explain(const struct mqtt *mqtt, int rc, struct mqtt_end *end)
+{
+    int error = rc == MOSQ_ERR_ERRNO ? errno : 0;
+    const char *complaint = mqtt->tls ? tls_complaint(mqtt->tls) : "";
+    bool tls_failed = complaint[0] || rc == MOSQ_ERR_TLS || mqtt->error[0];
+    end->hung_up = !tls_failed && rc != MOSQ_ERR_KEEPALIVE;
+    if (mqtt->refusal) {
+        explain_refusal(mqtt, end);
+        return;
+    }
+    end->fault = tls_failed                 ? MQTT_FAULT_OWN
+                 : rc == MOSQ_ERR_KEEPALIVE ? MQTT_FAULT_LINK
+                 : error                    ? fault_of_errno(error)
+                                            : MQTT_FAULT_BROKER;
+    snprintf(end->why, sizeof end->why, "%s",
+             complaint[0]     ? complaint
+             : mqtt->error[0] ? mqtt->error
+             : error          ? strerror(error)
+                              : mosquitto_strerror(rc));
+}
+
+static bool ends(struct mqtt_end *end, enum mqtt_fault fault, bool hung_up, const char *why)
+{
+    *end = (struct mqtt_end){.fault = fault, .hung_up = hung_up};
+    snprintf(end->why, sizeof end->why, "%s", why);
+    return false;
+}
+
+/* ---- connecting ---- */
 
 /* The first line of the file, without its end. */
 static bool read_secret(const char *path, char *out, size_t size, char *why, size_t why_size)
@@ -66,32 +204,36 @@ static bool read_secret(const char *path, char *out, size_t size, char *why, siz
         return false;
     out[length] = '\0';
     out[strcspn(out, "\r\n")] = '\0';
-    return true;
+    if (out[0])
+        return true;
+    snprintf(why, why_size, "%s: there is no password in its first line", path);
+    return false;
 }
 
-static void on_log(struct mosquitto *client, void *object, int level, const char *text)
+/* False, with the reason in why, when a file is not what it should be. */
+static bool set_credentials(struct mqtt *mqtt, const struct mqtt_target *target, char *why,
+                            size_t why_size)
 {
-    struct mqtt *mqtt = object;
-    (void)client;
-    if (level == MOSQ_LOG_ERR)
-        snprintf(mqtt->error, sizeof mqtt->error, "%s", text);
-}
-
-static int set_credentials(struct mqtt *mqtt, const struct settings_uplink *uplink,
-                           const struct settings_url *url, char *why, size_t why_size)
-{
+    const struct settings_uplink *uplink = target->uplink;
     char password[512] = "";
     int rc = MOSQ_ERR_SUCCESS;
     if (uplink->password_file &&
         !read_secret(uplink->password_file, password, sizeof password, why, why_size))
-        return MOSQ_ERR_INVAL;
+        return false;
     if (uplink->username)
         rc = mosquitto_username_pw_set(mqtt->client, uplink->username,
                                        uplink->password_file ? password : NULL);
     explicit_bzero(password, sizeof password);
-    if (rc == MOSQ_ERR_SUCCESS && url->tls)
-        rc = mosquitto_tls_set(mqtt->client, uplink->ca, NULL, uplink->cert, uplink->key, NULL);
-    return rc;
+    if (rc != MOSQ_ERR_SUCCESS)
+        snprintf(why, why_size, "username or password: %s", mosquitto_strerror(rc));
+    if (rc != MOSQ_ERR_SUCCESS || !target->url->tls)
+        return rc == MOSQ_ERR_SUCCESS;
+    mqtt->tls = tls_new(uplink, target->url->host, why, why_size);
+    if (!mqtt->tls)
+        return false;
+    mosquitto_void_option(mqtt->client, MOSQ_OPT_SSL_CTX, tls_context(mqtt->tls));
+    mosquitto_int_option(mqtt->client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+    return true;
 }
 
 /* NULL under 3.1.1 or when there is nothing to say. */
@@ -116,50 +258,54 @@ static int set_will(struct mqtt *mqtt, const struct mqtt_message *will)
     return rc;
 }
 
-/* Leaves what is said already; the library's own words (of a certificate, say) before its code's.
- */
-static void explain(const struct mqtt *mqtt, int rc, char *why, size_t why_size)
+static struct mqtt *new_mqtt(const struct mqtt_target *target, const struct mqtt_handlers *handlers,
+                             void *context)
 {
-    if (why[0])
-        return;
-    snprintf(why, why_size, "%s",
-             mqtt->error[0]         ? mqtt->error
-             : rc == MOSQ_ERR_ERRNO ? strerror(errno)
-                                    : mosquitto_strerror(rc));
-}
-
-struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct settings_url *url,
-                          const char *client_id, bool version_5, const struct mqtt_message *will,
-                          const struct mqtt_handlers *handlers, void *context, char *why,
-                          size_t why_size)
-{
-    pthread_once(&library, start_library);
-    why[0] = '\0';
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
     if (!mqtt)
         return NULL;
-    *mqtt = (struct mqtt){
-        .tls = url->tls, .version_5 = version_5, .handlers = handlers, .context = context};
-    mqtt->client = mosquitto_new(client_id, true, mqtt);
-    int rc = MOSQ_ERR_NOMEM;
-    if (!mqtt->client)
-        goto out;
+    *mqtt = (struct mqtt){.version_5 = target->version_5,
+                          .heard = clock_mono(),
+                          .keepalive_ms = target->uplink->keepalive_ms,
+                          .receive_max = UINT16_MAX,
+                          .retains = true,
+                          .handlers = handlers,
+                          .context = context};
+    mqtt->client = mosquitto_new(target->uplink->client_id, true, mqtt);
+    if (!mqtt->client) {
+        mqtt_free(mqtt);
+        return NULL;
+    }
     mosquitto_int_option(mqtt->client, MOSQ_OPT_PROTOCOL_VERSION,
-                         version_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+                         target->version_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
     mosquitto_int_option(mqtt->client, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_connect_v5_callback_set(mqtt->client, on_connect);
+    mosquitto_disconnect_v5_callback_set(mqtt->client, on_disconnect);
     mosquitto_publish_v5_callback_set(mqtt->client, on_publish);
     mosquitto_log_callback_set(mqtt->client, on_log);
-    rc = set_credentials(mqtt, uplink, url, why, why_size);
+    return mqtt;
+}
+
+struct mqtt *mqtt_connect(const struct mqtt_target *target, const struct mqtt_handlers *handlers,
+                          void *context, struct mqtt_end *end)
+{
+    pthread_once(&library, start_library);
+    struct mqtt *mqtt = new_mqtt(target, handlers, context);
+    ends(end, MQTT_FAULT_OWN, false, "out of memory");
+    if (!mqtt)
+        return NULL;
+    if (!set_credentials(mqtt, target, end->why, sizeof end->why)) {
+        mqtt_free(mqtt);
+        return NULL;
+    }
+    int rc = set_will(mqtt, &target->will);
     if (rc == MOSQ_ERR_SUCCESS)
-        rc = set_will(mqtt, will);
-    if (rc == MOSQ_ERR_SUCCESS)
-        rc = mosquitto_connect_bind_v5(mqtt->client, url->host, url->port,
-                                       (int)(uplink->keepalive_ms / 1000), NULL, NULL);
-out:
+        rc = mosquitto_connect_async(mqtt->client, target->address, target->url->port,
+                                     (int)(target->uplink->keepalive_ms / 1000));
     if (rc == MOSQ_ERR_SUCCESS)
         return mqtt;
-    explain(mqtt, rc, why, why_size);
+    explain(mqtt, rc, end);
+    end->hung_up = false; /* it was not even asked */
     mqtt_free(mqtt);
     return NULL;
 }
@@ -170,65 +316,146 @@ void mqtt_free(struct mqtt *mqtt)
         return;
     if (mqtt->client)
         mosquitto_destroy(mqtt->client);
+    tls_free(mqtt->tls);
     free(mqtt);
 }
+
+/* ---- turning ---- */
 
 int mqtt_socket(const struct mqtt *mqtt)
 {
     return mosquitto_socket(mqtt->client);
 }
 
-bool mqtt_wants_write(const struct mqtt *mqtt)
+static bool in_handshake(const struct mqtt *mqtt)
 {
-    return mosquitto_want_write(mqtt->client);
+    const SSL *ssl = mqtt->tls ? mosquitto_ssl_get(mqtt->client) : NULL;
+    return ssl && !SSL_is_init_finished(ssl);
+}
+
+/* In the TLS handshake the library would have us wait for what is there all the time. */
+static bool wants_write(const struct mqtt *mqtt)
+{
+    return !mqtt->reached ||
+           (in_handshake(mqtt) ? SSL_want_write((const SSL *)mosquitto_ssl_get(mqtt->client))
+                               : mosquitto_want_write(mqtt->client));
+}
+
+short mqtt_events(const struct mqtt *mqtt)
+{
+    return (short)(POLLIN | (wants_write(mqtt) ? POLLOUT : 0));
+}
+
+static uint32_t keepalive_ms(const struct mqtt *mqtt)
+{
+    return mqtt->keepalive_ms ? mqtt->keepalive_ms : QUIET_KEEPALIVE_MS;
+}
+
+/* The library pings after one keepalive without a word from the broker, but waits a whole second
+ * one for the answer. */
+static mono_time dead_at(const struct mqtt *mqtt)
+{
+    uint32_t patience_ms = keepalive_ms(mqtt) / 5 * 2;
+    return clock_after_ms(mqtt->heard,
+                          keepalive_ms(mqtt) + (patience_ms > ANSWER_MS ? patience_ms : ANSWER_MS));
+}
+
+mono_time mqtt_deadline(const struct mqtt *mqtt)
+{
+    mono_time ping_at = clock_after_ms(mqtt->heard, keepalive_ms(mqtt));
+    return clock_mono().ns < ping_at.ns ? ping_at : dead_at(mqtt);
+}
+
+/* Is TCP through? The library would not say; and in front of TLS it swallows the error. */
+static bool reach(struct mqtt *mqtt, short events, struct mqtt_end *end)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    int error = 0;
+    socklen_t error_length = sizeof error;
+    int fd = mqtt_socket(mqtt);
+    if (!events)
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length) < 0)
+        error = errno;
+    mqtt->reached = !error && getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+    if (!error && !mqtt->reached && (events & (POLLERR | POLLHUP)))
+        error = ECONNREFUSED;
+    return !error || ends(end, fault_of_errno(error), false, strerror(error));
 }
 
 /* libmosquitto aborts the process on a CONNACK with a property it does not know. So the first
  * packet is looked at, still in the socket, before the library reads it. (Behind TLS the peer has
- * proven who it is.) */
-static enum connack_verdict look_at_connack(const struct mqtt *mqtt)
+ * proven who it is; there, only whether it is still there.) */
+static enum connack_verdict look_first(const struct mqtt *mqtt, bool *gone)
 {
     uint8_t bytes[CONNACK_MAX];
-    ssize_t length =
-        recv(mosquitto_socket(mqtt->client), bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (length == 0)
+    ssize_t length = recv(mqtt_socket(mqtt), bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    *gone = length == 0 || (length < 0 && errno != EAGAIN);
+    if (mqtt->tls || *gone)
         return CONNACK_FINE; /* the library will say that it hung up */
-    if (length < 0)
-        return errno == EAGAIN ? CONNACK_MORE : CONNACK_FINE;
-    return connack_judge(bytes, (size_t)length);
+    return length < 0 ? CONNACK_MORE : connack_judge(bytes, (size_t)length);
 }
 
-bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, size_t why_size)
+static bool first_word(struct mqtt *mqtt, bool *readable, struct mqtt_end *end)
 {
+    bool gone = false;
+    enum connack_verdict verdict = look_first(mqtt, &gone);
+    if (verdict == CONNACK_ALIEN)
+        return ends(end, MQTT_FAULT_BROKER, true, "whoever answers is no MQTT broker");
+    if (gone && in_handshake(mqtt))
+        return ends(end, MQTT_FAULT_BROKER, false, "TLS: the broker closed the connection");
+    mqtt->connack_seen = !mqtt->tls && verdict == CONNACK_FINE;
+    *readable = verdict == CONNACK_FINE;
+    return true;
+}
+
+bool mqtt_service(struct mqtt *mqtt, short events, struct mqtt_end *end)
+{
+    bool readable = events & (POLLIN | POLLHUP | POLLERR);
+    *end = (struct mqtt_end){0};
+    if (!mqtt->reached && !reach(mqtt, events, end))
+        return false;
+    if (!mqtt->reached)
+        return true;
+    if (readable && !mqtt->connack_seen && !mqtt->connected && !first_word(mqtt, &readable, end))
+        return false;
+    if (events & POLLIN)
+        mqtt->heard = clock_mono();
     int rc = MOSQ_ERR_SUCCESS;
-    why[0] = '\0';
-    if (readable && !mqtt->tls && !mqtt->connack_seen) {
-        enum connack_verdict verdict = look_at_connack(mqtt);
-        if (verdict == CONNACK_ALIEN)
-            snprintf(why, why_size, "whoever answers is no MQTT broker");
-        mqtt->connack_seen = verdict == CONNACK_FINE;
-        readable = mqtt->connack_seen;
-        mqtt->hung_up = verdict == CONNACK_ALIEN;
-        if (verdict == CONNACK_ALIEN)
-            return false;
-    }
-    if (readable)
+    if (readable || in_handshake(mqtt)) /* the handshake goes on in reading, also when it writes */
         rc = mosquitto_loop_read(mqtt->client, 1);
-    if (rc == MOSQ_ERR_SUCCESS && writable)
+    if (rc == MOSQ_ERR_SUCCESS && ((events & POLLOUT) || wants_write(mqtt)))
         rc = mosquitto_loop_write(mqtt->client, 1);
     if (rc == MOSQ_ERR_SUCCESS)
         rc = mosquitto_loop_misc(mqtt->client);
-    if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(mqtt->client) < 0)
+    if (rc == MOSQ_ERR_SUCCESS && mqtt_socket(mqtt) < 0)
         rc = MOSQ_ERR_CONN_LOST;
-    mqtt->hung_up = rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_TLS && !mqtt->error[0];
     if (rc != MOSQ_ERR_SUCCESS)
-        explain(mqtt, rc, why, why_size);
+        explain(mqtt, rc, end);
+    else if (mqtt->connected && clock_mono().ns >= dead_at(mqtt).ns)
+        return ends(end, MQTT_FAULT_LINK, false, "nothing was heard from the broker any more");
     return rc == MOSQ_ERR_SUCCESS;
 }
 
-bool mqtt_hung_up(const struct mqtt *mqtt)
+bool mqtt_reached(const struct mqtt *mqtt)
 {
-    return mqtt->hung_up;
+    return mqtt->reached;
+}
+
+uint32_t mqtt_max_packet(const struct mqtt *mqtt)
+{
+    return mqtt->max_packet;
+}
+
+uint16_t mqtt_receive_max(const struct mqtt *mqtt)
+{
+    return mqtt->receive_max;
+}
+
+bool mqtt_retains(const struct mqtt *mqtt)
+{
+    return mqtt->retains;
 }
 
 const char *mqtt_reason(bool version_5, int reason)
@@ -241,7 +468,7 @@ int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message)
     int mid = 0;
     mosquitto_property *properties = make_properties(mqtt, message);
     int rc = mosquitto_publish_v5(mqtt->client, &mid, message->topic, (int)message->length,
-                                  message->bytes, 1, message->retain, properties);
+                                  message->bytes, 1, message->retain && mqtt->retains, properties);
     mosquitto_property_free_all(&properties);
     return rc == MOSQ_ERR_SUCCESS ? mid : 0;
 }

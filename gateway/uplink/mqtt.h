@@ -1,5 +1,5 @@
 /* One MQTT connection over libmosquitto, driven from outside: no thread, no reconnect, no queue of
- * its own. Made for one connection and thrown away with it. */
+ * its own. Made for one connection and thrown away with it. Nothing here blocks. */
 #ifndef LIFELINE_MQTT_H
 #define LIFELINE_MQTT_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config/settings.h"
+#include "drivers/clock.h"
 
 struct mqtt;
 
@@ -26,26 +27,51 @@ struct mqtt_handlers {
     void (*acknowledged)(void *context, int mid, int reason);
 };
 
-/* Connects TCP and TLS (blocks for as long as the kernel lets it) and sends CONNECT with the will.
- * Certificates and the password are read anew each time. NULL with the reason in why. */
-struct mqtt *mqtt_connect(const struct settings_uplink *uplink, const struct settings_url *url,
-                          const char *client_id, bool version_5, const struct mqtt_message *will,
-                          const struct mqtt_handlers *handlers, void *context, char *why,
-                          size_t why_size);
+struct mqtt_target {
+    const struct settings_uplink *uplink;
+    const struct settings_url *url;
+    const char *address; /* of the url's host, numeric */
+    bool version_5;
+    struct mqtt_message will;
+};
+
+enum mqtt_fault {
+    MQTT_FAULT_LINK,   /* no way to the broker, or nothing was heard any more */
+    MQTT_FAULT_BROKER, /* it closed, refused, or is no broker */
+    MQTT_FAULT_OWN,    /* a file of ours, or its certificate */
+    MQTT_FAULT_TAKEN,  /* another client came with our id */
+};
+
+/* How a connection, or the attempt at one, ended. */
+struct mqtt_end {
+    enum mqtt_fault fault;
+    bool hung_up; /* the peer closed or spoke no MQTT (and not that TLS failed) */
+    char why[160];
+};
+
+/* Begins to connect: TCP, TLS and CONNECT go on in mqtt_service(). Certificates and the password
+ * are read anew each time. NULL when it has failed already. */
+struct mqtt *mqtt_connect(const struct mqtt_target *target, const struct mqtt_handlers *handlers,
+                          void *context, struct mqtt_end *end);
 void mqtt_free(struct mqtt *mqtt);
 
-/* For poll(): the socket and whether there is something to write. */
+/* For poll(): the socket, what to wait for, and until when at most. */
 int mqtt_socket(const struct mqtt *mqtt);
-bool mqtt_wants_write(const struct mqtt *mqtt);
+short mqtt_events(const struct mqtt *mqtt);
+mono_time mqtt_deadline(const struct mqtt *mqtt);
 
-/* Reads, writes and keeps alive; call it when the socket is ready and at least once a second.
- * False: the connection is gone, with the reason in why. */
-bool mqtt_service(struct mqtt *mqtt, bool readable, bool writable, char *why, size_t why_size)
+/* Connects, reads, writes and keeps alive; `events` is what poll() said. False: the connection is
+ * gone. */
+bool mqtt_service(struct mqtt *mqtt, short events, struct mqtt_end *end)
     __attribute__((warn_unused_result));
 
-/* After mqtt_service() returned false: the peer closed or spoke no MQTT (and not that TLS failed).
- */
-bool mqtt_hung_up(const struct mqtt *mqtt);
+/* True as soon as TCP is through: somebody lives at that address. */
+bool mqtt_reached(const struct mqtt *mqtt);
+
+/* What the broker said of itself in its CONNACK (MQTT 5). */
+uint32_t mqtt_max_packet(const struct mqtt *mqtt);  /* bytes, the whole packet; 0 = no limit */
+uint16_t mqtt_receive_max(const struct mqtt *mqtt); /* QoS 1 messages in flight; 65535 = no limit */
+bool mqtt_retains(const struct mqtt *mqtt);         /* otherwise messages go out without retain */
 
 /* Why a broker refused, in its protocol's words. */
 const char *mqtt_reason(bool version_5, int reason);

@@ -1,6 +1,7 @@
-/* The uplink thread: connect, say who we are, let the courier work, and again after a loss.
- * Owns the connection, its courier and the back-off. Order of a connection: state, then what the
- * store hands out: manifests and data.
+/* The uplink thread: say who we are on each connection, let the courier work, and say goodbye.
+ * Owns the session, which sees to the connection (session.h), and the courier. Order of a
+ * connection: state, then what the store hands out: manifests and data. poll() over the session's
+ * sockets and an eventfd that the store rings.
  * Never reads the database, never keeps a payload, never blocks another uplink. */
 #include "gateway/uplink/uplink.h"
 
@@ -9,31 +10,23 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "gateway/log.h"
 #include "gateway/thread.h"
-#include "gateway/uplink/backoff.h"
 #include "gateway/uplink/courier.h"
-#include "gateway/uplink/protocol.h"
+#include "gateway/uplink/session.h"
 #include "gateway/watchdog.h"
 
 enum {
-    CONNACK_MS = 10000,
-    CONNECT_MS = 300000, /* names, every address, TLS: the library blocks in all of it */
-    STATE_MS = 300000,   /* the state is sent at least this often */
+    STATE_MS = 300000, /* the state is sent at least this often */
     STATE_CHECK_MS = 1000,
     GOODBYE_MS = 200,
-    STEADY_MS = 10000, /* a connection that lived so long clears the back-off */
+    RETURN_GOODBYE_MS = 2000, /* nobody waits for this one */
     STATE_MAX = 64 << 10,
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
-    REASON_BAD_VERSION = 0x84,
-    REASON_BAD_VERSION_3 = 1, /* the same, as 3.1.1 brokers say it */
 };
-
-enum phase { PHASE_IDLE, PHASE_CONNECTING, PHASE_READY };
 
 struct uplink {
     const struct settings *settings;
@@ -44,24 +37,19 @@ struct uplink {
     struct presence presence;
     struct post post;
     struct courier *courier;
+    struct session *session;
 
-    struct mqtt *mqtt;
-    enum phase phase;
-    struct backoff backoff;
-    struct protocol protocol;
-    int reason; /* of the CONNACK; -1 before it came */
-    size_t url;
-    mono_time retry_at, connack_by, ready_at, state_at, check_at;
+    mono_time state_at, check_at;
     uint64_t state_digest;
     int state_mid; /* of the newest state; 0 = acknowledged */
     uint8_t *state;
+    char will_topic[512];
 
     int wake_fd;
     pthread_t thread;
     bool running;
     atomic_bool stop;
-    pthread_mutex_t mutex;
-    struct uplink_status status;
+    atomic_uint_least64_t states_refused;
 };
 
 /* ---- what others see ---- */
@@ -74,73 +62,25 @@ static void wake(void *context)
         return; /* the counter is full: it is awake already */
 }
 
-struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
-                          uplink_presence presence, void *context)
-{
-    struct uplink *uplink = calloc(1, sizeof *uplink);
-    if (!uplink)
-        return NULL;
-    uplink->settings = settings;
-    uplink->own = &settings->uplinks[index];
-    uplink->index = index;
-    uplink->gather = presence;
-    uplink->gather_context = context;
-    protocol_start(&uplink->protocol);
-    uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    uplink->state = malloc(STATE_MAX);
-    uplink->presence.settings = settings;
-    uplink->presence.backlogs = calloc(settings->uplink_count + 1, sizeof(struct store_backlog));
-    uplink->presence.lines = calloc(settings->line_count + 1, sizeof(struct presence_line));
-    pthread_mutex_init(&uplink->mutex, NULL);
-    uplink->post = (struct post){settings, uplink->own};
-    uplink->courier = courier_new(&uplink->post, store, index, wake, uplink);
-    if (uplink->wake_fd < 0 || !uplink->state || !uplink->presence.backlogs ||
-        !uplink->presence.lines || !uplink->courier) {
-        uplink_free(uplink);
-        return NULL;
-    }
-    return uplink;
-}
-
-void uplink_free(struct uplink *uplink)
-{
-    if (!uplink)
-        return;
-    mqtt_free(uplink->mqtt);
-    courier_free(uplink->courier);
-    if (uplink->wake_fd >= 0)
-        close(uplink->wake_fd);
-    pthread_mutex_destroy(&uplink->mutex);
-    free(uplink->presence.backlogs);
-    free(uplink->presence.lines);
-    free(uplink->state);
-    free(uplink);
-}
-
 void uplink_status(struct uplink *uplink, struct uplink_status *out)
 {
-    pthread_mutex_lock(&uplink->mutex);
-    *out = uplink->status;
-    pthread_mutex_unlock(&uplink->mutex);
+    struct session_status session;
     struct courier_status sent;
+    session_status(uplink->session, &session);
     courier_status(uplink->courier, &sent);
-    out->batches = sent.batches;
-    out->readings = sent.readings;
-    out->bytes = sent.bytes;
-    out->refused += sent.refused; /* to those of states */
-    out->no_subscriber = sent.no_subscriber;
-}
-
-static void note_connection(struct uplink *uplink, bool connected, const char *why)
-{
-    pthread_mutex_lock(&uplink->mutex);
-    uplink->status.connected = connected;
-    uplink->status.mqtt_version = uplink->protocol.is_5 ? 5 : 4;
-    uplink->status.url = uplink->url;
-    uplink->status.since = clock_mono();
-    uplink->status.connects += connected;
-    snprintf(uplink->status.why, sizeof uplink->status.why, "%s", why);
-    pthread_mutex_unlock(&uplink->mutex);
+    *out = (struct uplink_status){
+        .connected = session.connected,
+        .mqtt_version = session.mqtt_version,
+        .url = session.url,
+        .since = session.since,
+        .connects = session.connects,
+        .batches = sent.batches,
+        .readings = sent.readings,
+        .bytes = sent.bytes,
+        .refused = sent.refused + atomic_load(&uplink->states_refused),
+        .no_subscriber = sent.no_subscriber,
+    };
+    snprintf(out->why, sizeof out->why, "%s", session.why);
 }
 
 /* ---- sending ---- */
@@ -156,7 +96,7 @@ static void publish_state(struct uplink *uplink, bool online)
 {
     size_t length = pack_state(uplink, online);
     if (length)
-        uplink->state_mid = post_publish(&uplink->post, uplink->mqtt, TOPIC_STATE,
+        uplink->state_mid = post_publish(&uplink->post, session_mqtt(uplink->session), TOPIC_STATE,
                                          SECTOR_UNSPECIFIED, 0, uplink->state, length);
     uplink->state_at = clock_after_ms(clock_mono(), STATE_MS);
 }
@@ -172,15 +112,31 @@ static void check_state(struct uplink *uplink)
         publish_state(uplink, true);
 }
 
-/* ---- what the broker says; called from mqtt_service() ---- */
+/* ---- what the session says ---- */
 
-static void on_connected(void *context, int reason)
+static bool give_will(void *context, struct mqtt_message *out)
 {
     struct uplink *uplink = context;
-    uplink->reason = reason; /* a refusal is followed by the loss of the connection */
-    if (reason == 0 && protocol_accepted(&uplink->protocol))
-        uplink->phase = PHASE_READY;
-    uplink->ready_at = clock_mono();
+    *out = (struct mqtt_message){.topic = uplink->will_topic,
+                                 .bytes = uplink->state,
+                                 .length = pack_state(uplink, false),
+                                 .retain = true,
+                                 .content_type = topic_content_type(TOPIC_STATE)};
+    return out->length && post_topic(&uplink->post, TOPIC_STATE, SECTOR_UNSPECIFIED, 0,
+                                     uplink->will_topic, sizeof uplink->will_topic);
+}
+
+static void on_up(void *context)
+{
+    struct uplink *uplink = context;
+    publish_state(uplink, true);
+    courier_start(uplink->courier, session_mqtt(uplink->session), session_is_5(uplink->session));
+}
+
+static void on_down(void *context)
+{
+    struct uplink *uplink = context;
+    courier_stop(uplink->courier);
 }
 
 /* The state is sent anew with every connection; until then a refusal is only told. */
@@ -190,10 +146,8 @@ static void state_acknowledged(struct uplink *uplink, int reason)
     if (reason < REASON_FAILURE)
         return;
     log_warning("uplink %s: state refused (%s)", uplink->own->name,
-                mqtt_reason(uplink->protocol.is_5, reason));
-    pthread_mutex_lock(&uplink->mutex);
-    uplink->status.refused++;
-    pthread_mutex_unlock(&uplink->mutex);
+                mqtt_reason(session_is_5(uplink->session), reason));
+    atomic_fetch_add(&uplink->states_refused, 1);
 }
 
 static void on_acknowledged(void *context, int mid, int reason)
@@ -205,151 +159,51 @@ static void on_acknowledged(void *context, int mid, int reason)
         return; /* an older state, or a part of a Manifest that was cleared */
 }
 
-static const struct mqtt_handlers handlers = {on_connected, on_acknowledged};
+static const struct session_handlers handlers = {give_will, on_up, on_down, on_acknowledged};
 
-/* ---- the connection ---- */
+/* ---- the thread ---- */
 
-static uint32_t random_bits(void)
+static void turn(struct uplink *uplink, int at_most_ms)
 {
-    return (uint32_t)((uint64_t)clock_mono().ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) ^
-           (uint32_t)getpid();
-}
-
-static enum protocol_end end_of(const struct uplink *uplink, bool hung_up)
-{
-    if (uplink->phase == PHASE_READY)
-        return PROTOCOL_END_USED;
-    if (uplink->reason == REASON_BAD_VERSION || uplink->reason == REASON_BAD_VERSION_3)
-        return PROTOCOL_END_VERSION;
-    return hung_up && uplink->reason == -1 ? PROTOCOL_END_HUNG_UP : PROTOCOL_END_OTHER;
-}
-
-static void next_url(struct uplink *uplink)
-{
-    size_t next = (uplink->url + 1) % uplink->own->url_count;
-    if (next != uplink->url)
-        protocol_start(&uplink->protocol);
-    uplink->url = next;
-}
-
-static void drop_connection(struct uplink *uplink, const char *why, bool hung_up)
-{
-    bool was_ready = uplink->phase == PHASE_READY;
-    bool was_5 = uplink->protocol.is_5;
-    courier_stop(uplink->courier);
-    mqtt_free(uplink->mqtt);
-    uplink->mqtt = NULL;
-    if (was_ready && clock_ms_between(uplink->ready_at, clock_mono()) > STEADY_MS)
-        uplink->backoff.failures = 0;
-    protocol_ended(&uplink->protocol, end_of(uplink, hung_up));
-    if (!was_ready && was_5 == uplink->protocol.is_5)
-        next_url(uplink);
-    uplink->retry_at = clock_after_ms(clock_mono(), backoff_next(&uplink->backoff, random_bits()));
-    uplink->phase = PHASE_IDLE;
-    if (was_ready || strcmp(why, uplink->status.why) != 0)
-        log_warning("uplink %s: %s; trying again", uplink->own->name, why);
-    note_connection(uplink, false, why);
-}
-
-static void connect_now(struct uplink *uplink)
-{
-    char why[160], topic[512];
-    struct mqtt_message will = {.topic = topic,
-                                .bytes = uplink->state,
-                                .length = pack_state(uplink, false),
-                                .retain = true,
-                                .content_type = topic_content_type(TOPIC_STATE)};
-    const struct settings_url *url = &uplink->own->urls[uplink->url];
-    uplink->reason = -1;
-    if (!will.length ||
-        !post_topic(&uplink->post, TOPIC_STATE, SECTOR_UNSPECIFIED, 0, topic, sizeof topic)) {
-        drop_connection(uplink, "the state does not fit a message", false);
-        return;
-    }
-    watchdog_allow(CONNECT_MS);
-    uplink->mqtt = mqtt_connect(uplink->own, url, uplink->settings->gateway.id,
-                                uplink->protocol.is_5, &will, &handlers, uplink, why, sizeof why);
-    if (!uplink->mqtt) {
-        drop_connection(uplink, why, false);
-        return;
-    }
-    uplink->phase = PHASE_CONNECTING;
-    uplink->connack_by = clock_after_ms(clock_mono(), CONNACK_MS);
-}
-
-static void greet(struct uplink *uplink)
-{
-    const struct settings_url *url = &uplink->own->urls[uplink->url];
-    log_notice("uplink %s: connected to %s:%u (MQTT %s)", uplink->own->name, url->host, url->port,
-               uplink->protocol.is_5 ? "5" : "3.1.1");
-    note_connection(uplink, true, "");
-    publish_state(uplink, true);
-    courier_start(uplink->courier, uplink->mqtt, uplink->protocol.is_5);
-}
-
-static void service(struct uplink *uplink, short events)
-{
-    char why[160];
-    enum phase before = uplink->phase;
-    bool alive =
-        mqtt_service(uplink->mqtt, events & (POLLIN | POLLHUP | POLLERR),
-                     (events & POLLOUT) || mqtt_wants_write(uplink->mqtt), why, sizeof why);
-    if (!alive)
-        drop_connection(
-            uplink, uplink->reason > 0 ? mqtt_reason(uplink->protocol.is_5, uplink->reason) : why,
-            mqtt_hung_up(uplink->mqtt));
-    else if (before == PHASE_CONNECTING && uplink->phase == PHASE_READY)
-        greet(uplink);
-    else if (uplink->phase == PHASE_CONNECTING && uplink->reason == 0)
-        drop_connection(uplink, "takes MQTT 3.1.1; asking for 5 once more", false);
-    else if (uplink->phase == PHASE_CONNECTING && clock_mono().ns >= uplink->connack_by.ns)
-        drop_connection(uplink, "no answer to CONNECT", false);
-}
-
-static int wait_ms(const struct uplink *uplink)
-{
-    if (uplink->phase != PHASE_IDLE)
-        return STATE_CHECK_MS;
-    int64_t ms = clock_ms_between(clock_mono(), uplink->retry_at) + 1;
-    return ms < 0 ? 0 : ms < WATCHDOG_IDLE_MS ? (int)ms : WATCHDOG_IDLE_MS;
-}
-
-static void turn(struct uplink *uplink, int timeout_ms)
-{
-    struct pollfd fds[2] = {{.fd = uplink->wake_fd, .events = POLLIN}, {.fd = -1}};
+    struct pollfd fds[SESSION_FDS + 1];
+    int timeout_ms;
     uint64_t count;
-    if (uplink->mqtt) {
-        fds[1].fd = mqtt_socket(uplink->mqtt);
-        fds[1].events = (short)(POLLIN | (mqtt_wants_write(uplink->mqtt) ? POLLOUT : 0));
-    }
-    if (poll(fds, 2, timeout_ms) < 0)
+    session_wait(uplink->session, fds, &timeout_ms);
+    fds[SESSION_FDS] = (struct pollfd){.fd = uplink->wake_fd, .events = POLLIN};
+    if (poll(fds, SESSION_FDS + 1, timeout_ms < at_most_ms ? timeout_ms : at_most_ms) < 0)
         return;
-    if (fds[0].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
+    if (fds[SESSION_FDS].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
         return;
     courier_send(uplink->courier);
-    if (uplink->mqtt)
-        service(uplink, fds[1].revents);
-    if (uplink->phase == PHASE_READY)
-        check_state(uplink);
+    session_service(uplink->session, fds);
 }
 
 /* A broker that does not acknowledge the last state gets no DISCONNECT either: then its will says
  * that we are gone. */
-static void say_goodbye(struct uplink *uplink)
+static void say_goodbye(struct uplink *uplink, int within_ms)
 {
-    char why[160];
-    if (uplink->phase != PHASE_READY)
+    struct mqtt_end how;
+    if (!session_mqtt(uplink->session))
         return;
     publish_state(uplink, false);
-    mono_time until = clock_after_ms(clock_mono(), GOODBYE_MS);
-    uplink->state_at = uplink->check_at = clock_after_ms(until, STATE_MS);
-    while (uplink->phase == PHASE_READY && uplink->state_mid && clock_mono().ns < until.ns)
+    mono_time until = clock_after_ms(clock_mono(), within_ms);
+    while (session_mqtt(uplink->session) && uplink->state_mid && clock_mono().ns < until.ns)
         turn(uplink, 20);
-    if (uplink->phase != PHASE_READY || uplink->state_mid)
+    struct mqtt *mqtt = session_mqtt(uplink->session);
+    if (!mqtt || uplink->state_mid)
         return;
-    mqtt_disconnect(uplink->mqtt);
-    if (!mqtt_service(uplink->mqtt, false, true, why, sizeof why))
+    mqtt_disconnect(mqtt);
+    if (!mqtt_service(mqtt, POLLOUT, &how))
         return; /* it is gone either way */
+}
+
+/* Off to the first broker of the list. What is in flight here is sent again there. */
+static void return_to_first(struct uplink *uplink)
+{
+    courier_stop(uplink->courier);
+    say_goodbye(uplink, RETURN_GOODBYE_MS);
+    if (session_mqtt(uplink->session))
+        session_leave(uplink->session);
 }
 
 static void *run(void *argument)
@@ -359,12 +213,56 @@ static void *run(void *argument)
     watchdog_join(WATCHDOG_LIMIT_MS, "uplink %s", uplink->own->name);
     while (!atomic_load(&uplink->stop)) {
         watchdog_beat();
-        if (uplink->phase == PHASE_IDLE && clock_mono().ns >= uplink->retry_at.ns)
-            connect_now(uplink);
-        turn(uplink, wait_ms(uplink));
+        session_begin(uplink->session);
+        turn(uplink, WATCHDOG_IDLE_MS);
+        if (session_mqtt(uplink->session))
+            check_state(uplink);
+        if (session_may_return(uplink->session))
+            return_to_first(uplink);
     }
-    say_goodbye(uplink);
+    say_goodbye(uplink, GOODBYE_MS);
     return NULL;
+}
+
+struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
+                          uplink_presence presence, void *context)
+{
+    struct uplink *uplink = calloc(1, sizeof *uplink);
+    if (!uplink)
+        return NULL;
+    uplink->settings = settings;
+    uplink->own = &settings->uplinks[index];
+    uplink->index = index;
+    uplink->gather = presence;
+    uplink->gather_context = context;
+    uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    uplink->state = malloc(STATE_MAX);
+    uplink->presence.settings = settings;
+    uplink->presence.backlogs = calloc(settings->uplink_count + 1, sizeof(struct store_backlog));
+    uplink->presence.lines = calloc(settings->line_count + 1, sizeof(struct presence_line));
+    uplink->post = (struct post){settings, uplink->own};
+    uplink->session = session_new(settings, uplink->own, &handlers, uplink);
+    uplink->courier = courier_new(&uplink->post, store, index, wake, uplink);
+    if (uplink->wake_fd < 0 || !uplink->state || !uplink->presence.backlogs ||
+        !uplink->presence.lines || !uplink->session || !uplink->courier) {
+        uplink_free(uplink);
+        return NULL;
+    }
+    return uplink;
+}
+
+void uplink_free(struct uplink *uplink)
+{
+    if (!uplink)
+        return;
+    session_free(uplink->session);
+    courier_free(uplink->courier);
+    if (uplink->wake_fd >= 0)
+        close(uplink->wake_fd);
+    free(uplink->presence.backlogs);
+    free(uplink->presence.lines);
+    free(uplink->state);
+    free(uplink);
 }
 
 bool uplink_start(struct uplink *uplink)

@@ -18,7 +18,7 @@ void uplink_free(struct uplink *uplink);
 bool uplink_start(struct uplink *uplink) __attribute__((warn_unused_result));
 
 /* Tells it to say goodbye (state offline) and end; no draining. uplink_join() waits until the
- * deadline. False: it hangs in a connect and is left behind; it must not be freed. */
+ * deadline. False: it hangs and is left behind; it must not be freed. */
 void uplink_stop(struct uplink *uplink);
 bool uplink_join(struct uplink *uplink, mono_time deadline);
 

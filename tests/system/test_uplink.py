@@ -251,7 +251,8 @@ def tls():
                   count_log(rig, "daemon", "uplink %s: " % kind) == 1, rig.log("daemon"))
         rig.check("%s: and it speaks of TLS or the certificate (%s)" % (kind, uplink.get("why")),
                   re.search("(?i)tls|certificate", uplink.get("why", "")), uplink)
-        attempts = [int(t) for t in re.findall(r"^(\d+): New connection", log, re.M)]
+        attempts = [int(t) for t in re.findall(
+            r"^(\d+): (?:New connection|Client connection from .* failed: .* alert)", log, re.M)]
         rig.check("%s: at most one attempt a second (%d)" % (kind, len(attempts)),
                   2 <= len(attempts) <= 6 and max(map(attempts.count, attempts)) <= 2, attempts)
         make_certificate(rig, kind, "ca", "IP:127.0.0.1", 2)
