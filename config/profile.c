@@ -126,6 +126,15 @@ static void check_name(const struct reader *reader, const struct node *root,
                     profile->name, base);
 }
 
+/* FNV-1a */
+static uint64_t digest_of(const struct source *source)
+{
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < source->length; i++)
+        digest = (digest ^ (uint8_t)source->text[i]) * UINT64_C(0x100000001b3);
+    return digest;
+}
+
 struct profile *profile_parse(const struct source *source, quantity_lookup lookup,
                               struct diagnostics *out)
 {
@@ -140,6 +149,7 @@ struct profile *profile_parse(const struct source *source, quantity_lookup looku
     if (root == NULL)
         goto out;
     profile->place = root->place;
+    profile->digest = digest_of(source);
     bool good = field_read(&reader, &PROFILE, root, profile);
     if (profile->name != NULL)
         check_name(&reader, root, source, profile);

@@ -149,6 +149,7 @@ struct arena;
 struct profile {
     struct arena *arena; /* holds the profile and all it points to */
     struct place place;
+    uint64_t digest; /* of its file's text: another one is another profile */
     char *name;
     char *title_zh, *title_en;
     char *vendor, *source; /* "" when not given */

@@ -205,6 +205,16 @@ out:
     return allocated;
 }
 
+/* Where the line is the same, so are these, whatever stands before it in the file. */
+static bool number_blocks(struct plan *plan, size_t line_count)
+{
+    uint32_t *next = calloc(line_count + 1, sizeof *next);
+    for (size_t b = 0; next && b < plan->block_count; b++)
+        plan->blocks[b].of_line = next[plan->blocks[b].line]++;
+    free(next);
+    return next != NULL;
+}
+
 struct plan *plan_new(const struct settings *settings)
 {
     size_t points = 0;
@@ -220,7 +230,8 @@ struct plan *plan_new(const struct settings *settings)
     bool good = work.devices && work.items && work.drafts && work.plan;
     if (good)
         work.plan->points = calloc(points + 1, sizeof *work.plan->points);
-    good = good && work.plan->points && plan_units(&work) && write_plan(&work);
+    good = good && work.plan->points && plan_units(&work) && write_plan(&work) &&
+           number_blocks(work.plan, settings->line_count);
     free(work.devices);
     free(work.items);
     free(work.drafts);

@@ -14,8 +14,9 @@
 #include "config/settings.h"
 
 struct plan_block {
-    uint32_t line;   /* index into settings->lines */
-    uint32_t device; /* index into settings->devices */
+    uint32_t line;    /* index into settings->lines */
+    uint32_t of_line; /* its place among the blocks of its line */
+    uint32_t device;  /* index into settings->devices */
     uint8_t unit;
     enum function function;
     uint16_t address, count; /* its hull on the wire: the device's base is added */

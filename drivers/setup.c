@@ -30,19 +30,33 @@ static void complete_path(struct setup_path *path, const char *config)
     path->dirs[path->count++] = SETUP_PROFILES;
 }
 
-bool setup_load(struct setup *setup, const char *config, struct setup_path *path, bool vectors)
+static bool number_devices(struct setup *setup)
+{
+    const struct settings *settings = setup->settings;
+    uint32_t *next = calloc(settings->line_count + 1, sizeof *next);
+    setup->of_line = calloc(settings->device_count + 1, sizeof *setup->of_line);
+    bool ok = next && setup->of_line;
+    for (size_t d = 0; ok && d < settings->device_count; d++)
+        setup->of_line[d] = next[settings->devices[d].line]++;
+    free(next);
+    return ok;
+}
+
+bool setup_load(struct setup *setup, const char *config, const struct setup_path *path,
+                bool vectors)
 {
     *setup = (struct setup){.diagnostics = diagnostics_new()};
     if (!setup->diagnostics)
         return false;
-    complete_path(path, config);
-    const struct settings_sources sources = {path->dirs, path->count, class_quantity};
+    struct setup_path dirs = *path;
+    complete_path(&dirs, config);
+    const struct settings_sources sources = {dirs.dirs, dirs.count, class_quantity};
     setup->settings = settings_load(config, &sources, setup->diagnostics);
     if (!setup->settings)
         return false;
     setup->plan = plan_new(setup->settings);
     setup->load_percent = calloc(setup->settings->line_count + 1, sizeof *setup->load_percent);
-    if (!setup->plan || !setup->load_percent)
+    if (!setup->plan || !setup->load_percent || !number_devices(setup))
         return false;
     forecast_lines(setup->settings, setup->plan, setup->load_percent, setup->diagnostics);
     for (size_t i = 0; vectors && i < setup->settings->profile_count; i++)
@@ -56,4 +70,5 @@ void setup_free(struct setup *setup)
     settings_free(setup->settings);
     diagnostics_free(setup->diagnostics);
     free(setup->load_percent);
+    free(setup->of_line);
 }

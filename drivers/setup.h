@@ -22,6 +22,7 @@ struct setup {
     struct settings *settings;       /* NULL when there is an error */
     struct plan *plan;
     double *load_percent; /* [line], forecast */
+    uint32_t *of_line;    /* [device] its place among the devices of its line */
 };
 
 /* Adds a folder of --profiles; false when there are too many. */
@@ -29,8 +30,8 @@ bool setup_path_add(struct setup_path *path, const char *dir) __attribute__((war
 
 /* Loads, plans, forecasts the load of the lines and, when `vectors`, replays the test vectors of
  * the profiles in use. False when there is an error; the diagnostics are there in either case. */
-bool setup_load(struct setup *setup, const char *config, struct setup_path *path, bool vectors)
-    __attribute__((warn_unused_result));
+bool setup_load(struct setup *setup, const char *config, const struct setup_path *path,
+                bool vectors) __attribute__((warn_unused_result));
 void setup_free(struct setup *setup);
 
 #endif
