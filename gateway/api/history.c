@@ -172,15 +172,18 @@ static enum history_step fill(struct scan *scan, struct evbuffer *chunk)
 static void end(struct scan *scan, enum history_step step)
 {
     struct evhttp_request *request = scan->request;
-    bool unknown = !scan->begun && step == HISTORY_END;
+    bool begun = scan->begun;
     evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
     forget(scan);
-    if (!unknown) {
+    if (begun) {
         evhttp_send_reply_end(request);
         return;
     }
     evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
-    api_error(request, HTTP_NOTFOUND, "no point matches");
+    if (step == HISTORY_END)
+        api_error(request, HTTP_NOTFOUND, "no point matches");
+    else
+        api_error(request, HTTP_INTERNAL, "out of memory");
 }
 
 /* Goes on until the client or the store has to do something. */

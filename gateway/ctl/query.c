@@ -87,6 +87,13 @@ static void show_csv(const json_t *reading)
     printf(",%s\n", text_of(reading, "quality"));
 }
 
+/* A table without rows has a head, too. */
+static void begin(const struct answer *answer)
+{
+    if (answer->ctl->form == CTL_CSV)
+        puts("time,point,value,unit,quality");
+}
+
 static void hear(void *context, const char *line)
 {
     static const char end[] = "{\"end\":";
@@ -97,8 +104,8 @@ static void hear(void *context, const char *line)
     if (is_end && !answer->end) {
         answer->end = json_incref(reading);
     } else if (!is_end) {
-        if (answer->readings++ == 0 && answer->ctl->form == CTL_CSV)
-            puts("time,point,value,unit,quality");
+        if (answer->readings++ == 0)
+            begin(answer);
         if (raw)
             puts(line);
         else if (answer->ctl->form == CTL_CSV)
@@ -114,6 +121,8 @@ static enum ctl_exit judge(const struct answer *answer)
 {
     json_int_t damaged = text_integer(answer->end, "damaged_rows");
     const char *error = json_string_value(json_object_get(answer->end, "error"));
+    if (!answer->readings && text_integer(answer->end, "points"))
+        begin(answer);
     fflush(stdout);
     if (damaged)
         fprintf(stderr, "lifelinectl: %lld damaged row%s left out\n", (long long)damaged,

@@ -315,12 +315,21 @@ int database_error(const struct store *store)
     return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_NOMEM : rc;
 }
 
+/* A write-ahead log that a crash has left. */
+static int has_log(const char *path)
+{
+    char log[4096];
+    struct stat file;
+    snprintf(log, sizeof log, "%s-wal", path);
+    return stat(log, &file) == 0 && file.st_size > 0;
+}
+
 bool database_read_only(struct store *store, char *why, size_t why_size)
 {
     const char *path = store->settings->store.path;
     int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc == SQLITE_OK) /* an empty log of our own goes when we go, a crash's stays */
+        rc = sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(path), NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(store->db,
                           "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"

@@ -97,9 +97,10 @@ def new_board(rig):
 
 def digests(rig):
     out = {}
-    for name in ("store.db", "store.db-wal"):
-        with open(rig.path(name), "rb") as f:
-            out[name] = hashlib.sha256(f.read()).hexdigest()
+    for name in os.listdir(rig.folder):
+        if name.startswith("store."):
+            with open(rig.path(name), "rb") as f:
+                out[name] = hashlib.sha256(f.read()).hexdigest()
     return out
 
 
@@ -133,7 +134,9 @@ def lives():
     age = now_ms() - max((r[1] for r in rows), default=0)
     rig.check("open segments are there (newest %d ms old)" % age, age < SYNC_MS + 1500)
     rig.check("SIGTERM", rig.end("daemon") == 0)
+    before = digests(rig)
     again = rows_of(query(rig, config, "*", "--csv", "--since", "1m")[1])
+    rig.check("the files are what they were", digests(rig) == before, (before, digests(rig)))
     rig.check("without the daemon: all of that and more", set(rows) < set(again),
               [r for r in rows if r not in set(again)][:3])
 
