@@ -23,12 +23,8 @@ static inline mono_time clock_mono(void)
     return (mono_time){(int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
 }
 
-static inline wall_time clock_wall(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (wall_time){(int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000};
-}
+/* Not inline: it needs the 64-bit time_t, which not every file that includes this can have. */
+wall_time clock_wall(void);
 
 static inline mono_time clock_after_ms(mono_time t, int64_t ms)
 {

@@ -193,7 +193,7 @@ static bool serve(struct house *house, char *why, size_t why_size)
     house->api = api_new(house->base, &rooms, why, why_size);
     if (!house->terminate || !house->interrupt || !house->watch || !house->api)
         return false;
-    const uint32_t watch_ms = watchdog_period_ms();
+    const long watch_ms = (long)watchdog_period_ms();
     const struct timeval period = {watch_ms / 1000, watch_ms % 1000 * 1000};
     event_add(house->terminate, NULL);
     event_add(house->interrupt, NULL);

@@ -24,7 +24,7 @@ bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, mono_time de
     left_ns = left_ns < 0 ? 0 : left_ns > idle_ns ? idle_ns : left_ns;
     int64_t ns = until.tv_nsec + left_ns;
     until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    until.tv_nsec = (long)(ns % 1000000000);
     bool signalled = pthread_cond_timedwait(condition, mutex, &until) == 0;
     watchdog_beat();
     return signalled;

@@ -261,7 +261,10 @@ static uint8_t *put_head(uint8_t *out, enum tag tag, size_t length)
 
 static uint8_t *put_number(uint8_t *out, enum tag tag, uint64_t number)
 {
-    return number ? put_head(out, tag, number) : out;
+    if (!number)
+        return out;
+    *out++ = (uint8_t)tag;
+    return varint_put(out, number);
 }
 
 static uint8_t *put_bytes(uint8_t *out, enum tag tag, const struct buffer *buffer)

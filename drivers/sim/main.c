@@ -292,7 +292,8 @@ static int wait_events(const struct sim *sim, struct epoll_event *events, int64_
     }
     int64_t wait_ns = until_ns - now_ns();
     wait_ns = wait_ns < 0 ? 0 : wait_ns;
-    struct timespec timeout = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+    struct timespec timeout = {.tv_sec = wait_ns / 1000000000,
+                               .tv_nsec = (long)(wait_ns % 1000000000)};
     return epoll_pwait2(sim->epoll_fd, events, EVENTS_A_TURN, &timeout, NULL);
 }
 

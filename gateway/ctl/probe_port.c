@@ -165,7 +165,7 @@ static bool rests(const struct probe_port *port, const struct probe_question *qu
 
 static void pause_ms(unsigned ms)
 {
-    const struct timespec pause = {.tv_nsec = ms * 1000000L};
+    const struct timespec pause = {.tv_nsec = (long)ms * 1000000};
     nanosleep(&pause, NULL); /* a signal ends it early */
 }
 
