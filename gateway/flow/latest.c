@@ -1,6 +1,6 @@
 /* The table of the newest samples.
  * The pipeline writes, the main thread reads; one mutex, held for a copy only. Owns its arrays,
- * allocated once from the plan.
+ * allocated once from the plan; a reload makes another one that goes on where this ends.
  * Never waits and never judges. */
 #include "gateway/flow/latest.h"
 
@@ -55,9 +55,10 @@ void latest_free(struct latest *latest)
     free(latest);
 }
 
-void latest_set(struct latest *latest, const struct sample *sample, const struct value *values)
+void latest_set(struct latest *latest, uint32_t block, const struct sample *sample,
+                const struct value *values)
 {
-    struct entry *entry = &latest->entries[sample->block];
+    struct entry *entry = &latest->entries[block];
     pthread_mutex_lock(&latest->mutex);
     entry->sample = *sample;
     entry->version++;
@@ -66,6 +67,24 @@ void latest_set(struct latest *latest, const struct sample *sample, const struct
         memcpy(latest->values + entry->first, values, sample->count * sizeof *values);
     }
     pthread_mutex_unlock(&latest->mutex);
+}
+
+/* Nobody else knows the new one yet, so only the old one is locked. */
+void latest_carry(struct latest *latest, struct latest *before, const uint32_t *from)
+{
+    pthread_mutex_lock(&before->mutex);
+    for (size_t b = 0; b < latest->count; b++) {
+        if (from[b] >= before->count)
+            continue;
+        struct entry *entry = &latest->entries[b];
+        const struct entry *was = &before->entries[from[b]];
+        entry->sample = was->sample;
+        entry->good = was->good;
+        entry->version = was->version;
+        memcpy(latest->values + entry->first, before->values + was->first,
+               entry->count * sizeof *latest->values);
+    }
+    pthread_mutex_unlock(&before->mutex);
 }
 
 bool latest_get(struct latest *latest, uint32_t block, struct sample *sample, struct value *values,

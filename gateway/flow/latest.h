@@ -10,8 +10,13 @@ struct latest;
 struct latest *latest_new(const struct plan *plan);
 void latest_free(struct latest *latest);
 
-/* A failed poll keeps the values of the last good one and says so by `failure`. */
-void latest_set(struct latest *latest, const struct sample *sample, const struct value *values);
+/* A failed poll keeps the values of the last good one and says so by `failure`. block: index into
+ * the plan. */
+void latest_set(struct latest *latest, uint32_t block, const struct sample *sample,
+                const struct value *values);
+
+/* Goes on where another one ends: from[block] is the block there, or beyond it. */
+void latest_carry(struct latest *latest, struct latest *before, const uint32_t *from);
 
 /* Copies the newest sample of a block; false when there is none yet. sample->count is the block's
  * point count, *good the moment of the last good answer (ns 0 = never). */

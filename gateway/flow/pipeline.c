@@ -1,11 +1,10 @@
 /* The pipeline thread: one sample after the other into `latest`, through the filter, into the open
  * segment of its sector; and at every `sync` the grown segments to the store.
- * Owns filters and open segments. Everything is allocated at start, from the plan.
+ * Owns the view: filters, open segments and tables, allocated at start or by a reload.
  * Never touches the database or the network, never waits for either: a store whose mailbox is full
  * is told again at the next sync, and what a full segment cannot take becomes a Gap. */
 #include "gateway/flow/pipeline.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,8 +12,7 @@
 
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
-#include "gateway/flow/filter.h"
-#include "gateway/flow/layout.h"
+#include "gateway/log.h"
 #include "gateway/watchdog.h"
 
 enum {
@@ -28,26 +26,10 @@ enum {
     PRESSED = 256 << 10, /* bytes in the queue */
 };
 
-struct part {
-    enum sector sector;
-    struct segment *segment;
-    bool open, grown, full;
-    bool unset;    /* it was opened under a clock that was never set */
-    bool seasoned; /* a segment of it was closed since start */
-    mono_time opened, first_unsynced;
-    uint32_t check_at; /* readings at which its size may have reached SEGMENT_MAX */
-};
-
 struct pipeline {
-    const struct settings *settings;
-    const struct plan *plan;
     struct store *store;
-    struct latest *latest;
     struct queue *queue;
-    struct layout *layout;
-    struct filter *filters; /* [block] */
-    struct part *parts;
-    struct value *values; /* of the sample at hand */
+    struct view *view;
     int64_t wall_minus_mono_ms;
     bool stepped_once; /* wall_minus_mono_ms is known */
     enum clock_state clock;
@@ -55,124 +37,63 @@ struct pipeline {
     pthread_t thread;
     bool running;
     atomic_bool stop;
+
+    uint64_t taken;        /* samples out of the queue */
+    pthread_mutex_t mutex; /* of what follows */
+    struct view *next;     /* to go over to */
+    const uint32_t *from;  /* for view_carry() */
+    uint64_t next_after;   /* samples that belong to the old one */
+    mono_time go_over_at;
+    struct view *old; /* to be collected */
+
     atomic_uint_fast64_t samples, readings, skipped, overload;
 };
 
 /* ---- construction ---- */
 
-static size_t queue_size(const struct plan *plan)
+static size_t queue_size(const struct view *view)
 {
-    double bytes = 0;
-    for (size_t i = 0; i < plan->block_count; i++) {
-        uint32_t every_ms = plan->blocks[i].every_ms ? plan->blocks[i].every_ms : 1;
-        bytes += (double)queue_cost(plan->blocks[i].point_count) *
-                 (QUEUE_SECONDS * 1000.0 / every_ms + 1);
-    }
-    return bytes < QUEUE_MIN ? QUEUE_MIN : bytes > QUEUE_MAX ? QUEUE_MAX : (size_t)bytes;
+    size_t bytes = view_queue_bytes(view, QUEUE_SECONDS);
+    return bytes < QUEUE_MIN ? QUEUE_MIN : bytes > QUEUE_MAX ? QUEUE_MAX : bytes;
 }
 
-static bool make_filter(struct pipeline *pipeline, size_t b)
-{
-    const struct plan_block *block = &pipeline->plan->blocks[b];
-    const struct settings_device *device = &pipeline->settings->devices[block->device];
-    struct filter *filter = &pipeline->filters[b];
-    filter->count = block->point_count;
-    filter->heartbeat_ms = pipeline->settings->store.heartbeat_ms;
-    filter->all_deadband = true;
-    for (uint16_t i = 0; i < block->point_count; i++)
-        filter->all_deadband &= device->points[block->points[i]].has_deadband;
-    if (!filter->all_deadband)
-        return true;
-    filter->last = calloc(block->point_count, sizeof *filter->last);
-    filter->deadband = calloc(block->point_count, sizeof *filter->deadband);
-    filter->is_float = calloc(block->point_count, sizeof *filter->is_float);
-    if (!filter->last || !filter->deadband || !filter->is_float)
-        return false;
-    for (uint16_t i = 0; i < block->point_count; i++) {
-        const struct profile_point *point = &device->profile->points[block->points[i]];
-        double deadband = device->points[block->points[i]].deadband;
-        filter->is_float[i] = point->is_float;
-        filter->deadband[i] = point->is_float ? deadband : deadband * pow(10, point->decimals);
-    }
-    return true;
-}
-
-static bool make_parts(struct pipeline *pipeline)
-{
-    const struct layout *layout = pipeline->layout;
-    const struct store_ids *ids = store_ids(pipeline->store);
-    pipeline->parts = calloc(layout->part_count + 1, sizeof *pipeline->parts);
-    for (uint32_t p = 0; pipeline->parts && p < layout->part_count; p++) {
-        pipeline->parts[p].sector = layout->sectors[p];
-        pipeline->parts[p].segment = layout_segment(layout, p, ids);
-        if (!pipeline->parts[p].segment)
-            return false;
-    }
-    return pipeline->parts != NULL;
-}
-
-struct pipeline *pipeline_new(const struct settings *settings, const struct plan *plan,
-                              struct store *store, struct latest *latest)
+struct pipeline *pipeline_new(struct store *store, struct view *view)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline)
         return NULL;
-    *pipeline = (struct pipeline){.settings = settings,
-                                  .plan = plan,
-                                  .store = store,
-                                  .latest = latest,
-                                  .boot = boot_id(),
-                                  .clock = clock_state_now(settings->gateway.trusted_rtc)};
-    uint16_t widest = 1;
-    for (size_t b = 0; b < plan->block_count; b++)
-        widest = plan->blocks[b].point_count > widest ? plan->blocks[b].point_count : widest;
-    pipeline->values = calloc(widest, sizeof *pipeline->values);
-    pipeline->queue = queue_new(queue_size(plan));
-    pipeline->layout = layout_new(settings, plan);
-    pipeline->filters = calloc(plan->block_count + 1, sizeof *pipeline->filters);
-    bool ok = pipeline->values && pipeline->queue && pipeline->layout && pipeline->filters &&
-              make_parts(pipeline);
-    for (size_t b = 0; ok && b < plan->block_count; b++)
-        ok = make_filter(pipeline, b);
-    if (!ok) {
-        pipeline_free(pipeline);
-        return NULL;
+    pipeline->store = store;
+    pipeline->boot = boot_id();
+    pipeline->clock = clock_state_now(view->settings->gateway.trusted_rtc);
+    pipeline->queue = queue_new(queue_size(view));
+    pthread_mutex_init(&pipeline->mutex, NULL);
+    if (pipeline->queue) {
+        pipeline->view = view;
+        return pipeline;
     }
-    return pipeline;
+    pipeline_free(pipeline);
+    return NULL;
 }
 
 void pipeline_free(struct pipeline *pipeline)
 {
     if (!pipeline)
         return;
-    for (size_t b = 0; pipeline->filters && b < pipeline->plan->block_count; b++) {
-        free(pipeline->filters[b].last);
-        free(pipeline->filters[b].deadband);
-        free(pipeline->filters[b].is_float);
-    }
-    for (uint32_t p = 0; pipeline->parts && p < pipeline->layout->part_count; p++)
-        segment_free(pipeline->parts[p].segment);
-    free(pipeline->parts);
-    free(pipeline->filters);
-    layout_free(pipeline->layout);
+    view_free(pipeline->view);
+    view_free(pipeline->next);
+    view_free(pipeline->old);
     queue_free(pipeline->queue);
-    free(pipeline->values);
+    pthread_mutex_destroy(&pipeline->mutex);
     free(pipeline);
 }
 
 /* ---- any thread ---- */
 
-static enum sector sector_of(const struct pipeline *pipeline, uint32_t block)
-{
-    return pipeline->settings->devices[pipeline->plan->blocks[block].device].sector;
-}
-
 static void lose(struct pipeline *pipeline, const struct sample *sample)
 {
-    uint16_t points = pipeline->plan->blocks[sample->block].point_count;
-    atomic_fetch_add(&pipeline->overload, points);
-    store_lost(pipeline->store, sector_of(pipeline, sample->block), GAP_REASON_OVERLOAD,
-               sample->wall.ms, sample->wall.ms, points);
+    atomic_fetch_add(&pipeline->overload, sample->points);
+    store_lost(pipeline->store, (enum sector)sample->sector, GAP_REASON_OVERLOAD, sample->wall.ms,
+               sample->wall.ms, sample->points);
 }
 
 void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
@@ -202,7 +123,7 @@ void pipeline_status(struct pipeline *pipeline, struct pipeline_status *out)
 /* Hands the segment to the store; a closed one is free for new readings afterwards. */
 static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
 {
-    struct part *part = &pipeline->parts[p];
+    struct part *part = &pipeline->view->parts[p];
     if (!part->open || (!part->grown && !close))
         return;
     if (!store_put(pipeline->store, p, part->sector, part->segment, close)) {
@@ -220,7 +141,7 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
 /* The first segment after a start is short: whoever looks sees at once that data flows. */
 static mono_time closes_at(const struct pipeline *pipeline, const struct part *part)
 {
-    int64_t segment_ms = pipeline->settings->store.segment_ms;
+    int64_t segment_ms = pipeline->view->settings->store.segment_ms;
     return clock_after_ms(part->opened, part->seasoned ? segment_ms : FIRST_SEGMENT_MS);
 }
 
@@ -231,8 +152,8 @@ static bool expired(const struct pipeline *pipeline, const struct part *part, mo
 
 static void sync_all(struct pipeline *pipeline, mono_time now, bool close)
 {
-    for (uint32_t p = 0; p < pipeline->layout->part_count; p++) {
-        struct part *part = &pipeline->parts[p];
+    for (uint32_t p = 0; p < pipeline->view->layout->part_count; p++) {
+        struct part *part = &pipeline->view->parts[p];
         hand_over(pipeline, p, close || part->full || expired(pipeline, part, now));
     }
     store_commit(pipeline->store);
@@ -253,7 +174,7 @@ static int64_t wall_minus_mono_ms(const struct sample *sample)
 static enum clock_state clock_of(struct pipeline *pipeline, const struct sample *sample)
 {
     if (!is_step(clock_state_wall_minus_mono_ms(), wall_minus_mono_ms(sample)))
-        pipeline->clock = clock_state_now(pipeline->settings->gateway.trusted_rtc);
+        pipeline->clock = clock_state_now(pipeline->view->settings->gateway.trusted_rtc);
     return pipeline->clock;
 }
 
@@ -305,54 +226,56 @@ static bool is_long(struct part *part)
     return false;
 }
 
-static void append(struct pipeline *pipeline, const struct sample *sample)
+static void append(struct pipeline *pipeline, uint32_t block, const struct sample *sample)
 {
-    const struct layout_place *place = &pipeline->layout->places[sample->block];
-    struct part *part = &pipeline->parts[place->part];
-    uint16_t points = pipeline->plan->blocks[sample->block].point_count;
+    const struct layout_place *place = &pipeline->view->layout->places[block];
+    struct part *part = &pipeline->view->parts[place->part];
     if (part->full)
         hand_over(pipeline, place->part, true);
     if (!part->open)
         open_part(pipeline, part, sample);
     if (part->full ||
-        !segment_add(part->segment, place->block, time_of(part, sample), pipeline->values)) {
+        !segment_add(part->segment, place->block, time_of(part, sample), pipeline->view->values)) {
         lose(pipeline, sample);
         return;
     }
     if (!part->grown)
         part->first_unsynced = sample->mono;
     part->grown = true;
-    atomic_fetch_add_explicit(&pipeline->readings, points, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pipeline->readings, sample->points, memory_order_relaxed);
     if (is_long(part))
         hand_over(pipeline, place->part, true);
 }
 
 static void take(struct pipeline *pipeline, const struct sample *sample)
 {
+    struct view *view = pipeline->view;
+    uint32_t block;
     atomic_fetch_add_explicit(&pipeline->samples, 1, memory_order_relaxed);
     watch_wall_clock(pipeline, sample);
-    latest_set(pipeline->latest, sample, pipeline->values);
-    if (!filter_keep(&pipeline->filters[sample->block], sample, pipeline->values)) {
+    if (!view_block(view, sample, &block)) {
+        lose(pipeline, sample); /* of a line that hung when it was left behind */
+        return;
+    }
+    latest_set(view->latest, block, sample, view->values);
+    if (!filter_keep(&view->filters[block], sample, view->values)) {
         atomic_fetch_add_explicit(&pipeline->skipped, 1, memory_order_relaxed);
         return;
     }
-    if (!sample->count) {
-        uint16_t points = pipeline->plan->blocks[sample->block].point_count;
-        for (uint16_t i = 0; i < points; i++)
-            pipeline->values[i] = (struct value){.steps = 0, .quality = sample->failure};
-    }
-    append(pipeline, sample);
+    for (uint16_t i = 0; !sample->count && i < sample->points; i++)
+        view->values[i] = (struct value){.steps = 0, .quality = sample->failure};
+    append(pipeline, block, sample);
 }
 
 /* A reading is on disk at most `sync` after it was sampled: the commit itself takes part of that.
  */
 static mono_time next_sync(const struct pipeline *pipeline, mono_time now)
 {
-    int64_t sync_ms = pipeline->settings->store.sync_ms;
+    int64_t sync_ms = pipeline->view->settings->store.sync_ms;
     int64_t margin_ms = sync_ms / 10 < 50 ? sync_ms / 10 : 50;
     mono_time next = clock_after_ms(now, 60000);
-    for (uint32_t p = 0; p < pipeline->layout->part_count; p++) {
-        const struct part *part = &pipeline->parts[p];
+    for (uint32_t p = 0; p < pipeline->view->layout->part_count; p++) {
+        const struct part *part = &pipeline->view->parts[p];
         mono_time due = closes_at(pipeline, part);
         mono_time sync = clock_after_ms(part->first_unsynced, sync_ms - margin_ms);
         if (part->grown && sync.ns < due.ns)
@@ -365,17 +288,76 @@ static mono_time next_sync(const struct pipeline *pipeline, mono_time now)
     return next;
 }
 
+/* ---- another view ---- */
+
+void pipeline_switch(struct pipeline *pipeline, struct view *view, const uint32_t *from)
+{
+    pthread_mutex_lock(&pipeline->mutex);
+    pipeline->next = view;
+    pipeline->from = from;
+    pipeline->next_after = queue_pushed(pipeline->queue);
+    pipeline->go_over_at = (mono_time){0};
+    pthread_mutex_unlock(&pipeline->mutex);
+    queue_wake(pipeline->queue);
+}
+
+struct view *pipeline_switched(struct pipeline *pipeline)
+{
+    pthread_mutex_lock(&pipeline->mutex);
+    struct view *old = pipeline->old;
+    pipeline->old = NULL;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return old;
+}
+
+/* A line that goes on has its number in both views: samples of it that come meanwhile fit either.
+ */
+static bool is_due(struct pipeline *pipeline, mono_time now)
+{
+    pthread_mutex_lock(&pipeline->mutex);
+    bool due = pipeline->next && pipeline->taken >= pipeline->next_after &&
+               now.ns >= pipeline->go_over_at.ns;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return due;
+}
+
+static bool all_closed(const struct view *view)
+{
+    for (uint32_t p = 0; p < view->layout->part_count; p++) {
+        if (view->parts[p].open)
+            return false;
+    }
+    return true;
+}
+
+/* Where the store takes no segment the old view stays in use; tried again at the next sync. */
+static void go_over(struct pipeline *pipeline)
+{
+    sync_all(pipeline, clock_mono(), true);
+    pipeline->go_over_at = clock_after_ms(clock_mono(), pipeline->view->settings->store.sync_ms);
+    if (!all_closed(pipeline->view))
+        return;
+    pthread_mutex_lock(&pipeline->mutex);
+    struct view *old = pipeline->view;
+    view_carry(pipeline->next, old, pipeline->from);
+    pipeline->view = pipeline->next;
+    pipeline->next = NULL;
+    pipeline->old = old;
+    pthread_mutex_unlock(&pipeline->mutex);
+    if (!queue_resize(pipeline->queue, queue_size(pipeline->view)))
+        log_warning("pipeline: no memory for a longer queue");
+}
+
 static void *run(void *argument)
 {
     struct pipeline *pipeline = argument;
     pthread_setname_np(pthread_self(), "pipeline");
     prctl(PR_SET_TIMERSLACK, 1);
-    watchdog_join(WATCHDOG_LIMIT_MS, "pipeline");
     mono_time sync = next_sync(pipeline, clock_mono());
     struct sample sample;
     for (;;) {
-        watchdog_beat();
-        if (queue_pop(pipeline->queue, sync, &sample, pipeline->values)) {
+        if (queue_pop(pipeline->queue, sync, &sample, pipeline->view->values)) {
+            pipeline->taken++;
             take(pipeline, &sample);
             if (sample.mono.ns < sync.ns)
                 sync = next_sync(pipeline, sample.mono);
@@ -383,10 +365,13 @@ static void *run(void *argument)
             break;
         }
         mono_time now = clock_mono();
-        if (now.ns >= sync.ns) {
+        bool switching = is_due(pipeline, now);
+        if (switching)
+            go_over(pipeline);
+        if (now.ns >= sync.ns)
             sync_all(pipeline, now, false);
+        if (switching || now.ns >= sync.ns)
             sync = next_sync(pipeline, now);
-        }
     }
     sync_all(pipeline, clock_mono(), true);
     return NULL;

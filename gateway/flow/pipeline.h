@@ -5,15 +5,13 @@
 #ifndef LIFELINE_PIPELINE_H
 #define LIFELINE_PIPELINE_H
 
-#include "drivers/plan.h"
-#include "gateway/flow/latest.h"
-#include "gateway/store/store.h"
+#include "gateway/flow/view.h"
 
 struct pipeline;
 
-/* All arguments must outlive it. NULL when there is no memory. */
-struct pipeline *pipeline_new(const struct settings *settings, const struct plan *plan,
-                              struct store *store, struct latest *latest);
+/* The store must outlive it; view: see view.h, it becomes the pipeline's. NULL, and the view is
+ * still the caller's, when there is no memory. */
+struct pipeline *pipeline_new(struct store *store, struct view *view);
 void pipeline_free(struct pipeline *pipeline);
 
 bool pipeline_start(struct pipeline *pipeline) __attribute__((warn_unused_result));
@@ -25,6 +23,14 @@ void pipeline_stop(struct pipeline *pipeline);
  * does not fit the queue becomes a Gap. */
 void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
                      const struct value *values);
+
+/* Goes over to a new view (a reload): what was submitted so far still goes into the segments of the
+ * old one, these are closed, then what is known of the blocks is carried over: from[block of the
+ * new plan] is the old one (plan_diff_carry()). The lines that the new view does not know must have
+ * stopped. Both arguments are the pipeline's until pipeline_switched(), which returns the old view
+ * to be freed, NULL while it is still in use. */
+void pipeline_switch(struct pipeline *pipeline, struct view *view, const uint32_t *from);
+struct view *pipeline_switched(struct pipeline *pipeline);
 
 /* True while samples come faster than they are dealt with: who polls without a pause is to wait.
  * Any thread. */

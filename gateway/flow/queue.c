@@ -22,6 +22,7 @@ struct queue {
     bool waiting, woken;
     size_t capacity, head, used; /* head: where the oldest record begins */
     uint8_t *bytes;
+    uint64_t pushed;
 };
 
 size_t queue_cost(uint32_t values)
@@ -87,6 +88,7 @@ bool queue_push(struct queue *queue, const struct sample *sample, const struct v
 {
     pthread_mutex_lock(&queue->mutex);
     bool ok = push(queue, sample, values);
+    queue->pushed += ok;
     bool waiting = queue->waiting;
     pthread_mutex_unlock(&queue->mutex);
     if (waiting)
@@ -143,6 +145,49 @@ size_t queue_used(struct queue *queue)
     size_t used = queue->used;
     pthread_mutex_unlock(&queue->mutex);
     return used;
+}
+
+uint64_t queue_pushed(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    uint64_t pushed = queue->pushed;
+    pthread_mutex_unlock(&queue->mutex);
+    return pushed;
+}
+
+/* Moves the records to the front of another memory, without the ends that were skipped. */
+static bool resize(struct queue *queue, size_t capacity)
+{
+    uint8_t *bytes = malloc(capacity);
+    size_t used = 0;
+    if (!bytes)
+        return false;
+    while (queue->used) {
+        struct record record;
+        memcpy(&record, queue->bytes + queue->head, 8);
+        if (!record.skip) {
+            memcpy(bytes + used, queue->bytes + queue->head, record.size);
+            used += record.size;
+        }
+        advance(queue, record.size);
+    }
+    free(queue->bytes);
+    queue->bytes = bytes;
+    queue->capacity = capacity;
+    queue->head = 0;
+    queue->used = used;
+    return true;
+}
+
+bool queue_resize(struct queue *queue, size_t bytes)
+{
+    pthread_mutex_lock(&queue->mutex);
+    size_t capacity = (bytes + 7) & ~(size_t)7;
+    if (capacity < queue->used)
+        capacity = queue->used;
+    bool ok = capacity == queue->capacity || resize(queue, capacity);
+    pthread_mutex_unlock(&queue->mutex);
+    return ok;
 }
 
 void queue_wake(struct queue *queue)

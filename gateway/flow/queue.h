@@ -13,10 +13,13 @@
 #include "proto/value.h"
 
 struct sample {
-    uint32_t block;  /* index into the plan */
+    uint32_t block;  /* its place among the blocks of its line */
+    uint16_t line;   /* the line's number, the same over a reload */
+    uint16_t points; /* of the block */
     uint16_t count;  /* of values; 0 when the poll failed */
     uint8_t failure; /* enum quality of a failed poll; QUALITY_GOOD when there are values */
-    mono_time mono;  /* the moment of the reply, or of giving up */
+    uint8_t sector;
+    mono_time mono; /* the moment of the reply, or of giving up */
     wall_time wall;
 };
 
@@ -39,6 +42,12 @@ bool queue_pop(struct queue *queue, mono_time deadline, struct sample *sample,
 
 /* Bytes that wait. */
 size_t queue_used(struct queue *queue);
+
+/* Samples that were ever pushed. */
+uint64_t queue_pushed(struct queue *queue);
+
+/* Gives it so many bytes, or as many as what waits in it needs; false without memory. */
+bool queue_resize(struct queue *queue, size_t bytes) __attribute__((warn_unused_result));
 
 /* Makes a waiting queue_pop() return. */
 void queue_wake(struct queue *queue);

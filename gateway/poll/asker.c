@@ -60,6 +60,11 @@ void asker_free(struct asker *asker)
     free(asker);
 }
 
+void asker_rebind(struct asker *asker, const struct settings_line *line)
+{
+    asker->line = line;
+}
+
 void asker_close(struct asker *asker)
 {
     transport_close(asker->transport);

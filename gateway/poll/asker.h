@@ -11,6 +11,8 @@ struct asker;
 /* Does not open. NULL without memory. The settings must outlive it. */
 struct asker *asker_new(const struct settings_line *line);
 void asker_free(struct asker *asker);
+/* The line is as it was, its settings lie elsewhere now. In the line's thread. */
+void asker_rebind(struct asker *asker, const struct settings_line *line);
 void asker_close(struct asker *asker);
 
 /* The last thing that was tried with the link worked. It may be closed all the same: between polls,

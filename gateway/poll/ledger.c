@@ -49,6 +49,26 @@ struct ledger {
     bool overload_told;
 };
 
+/* Finds the line's devices and their blocks, in the order of the plan. */
+static void find_places(struct ledger *ledger, uint32_t line)
+{
+    const struct plan *plan = ledger->plan;
+    struct verdict *verdict = ledger->verdicts;
+    uint32_t place = 0;
+    for (uint32_t b = 0; b < plan->block_count; b++) {
+        if (plan->blocks[b].line != line)
+            continue;
+        if (b == 0 || plan->blocks[b].device != plan->blocks[b - 1].device) {
+            struct entry *device = &ledger->devices[place++];
+            device->index = plan->blocks[b].device;
+            device->first_block = b;
+            device->verdicts = verdict;
+        }
+        verdict++;
+    }
+    ledger->status.devices = place;
+}
+
 struct ledger *ledger_new(const struct settings *settings, const struct plan *plan, uint32_t line)
 {
     struct ledger *ledger = calloc(1, sizeof *ledger);
@@ -69,20 +89,22 @@ struct ledger *ledger_new(const struct settings *settings, const struct plan *pl
         ledger_free(ledger);
         return NULL;
     }
-    struct verdict *verdict = ledger->verdicts;
-    for (uint32_t b = 0; b < plan->block_count; b++) {
-        if (plan->blocks[b].line != line)
-            continue;
-        if (b == 0 || plan->blocks[b].device != plan->blocks[b - 1].device)
-            ledger->devices[ledger->status.devices++] =
-                (struct entry){.index = plan->blocks[b].device,
-                               .first_block = b,
-                               .verdicts = verdict,
-                               .status = {.stretch = 1}};
-        verdict++;
-    }
+    find_places(ledger, line);
+    for (uint32_t i = 0; i < ledger->status.devices; i++)
+        ledger->devices[i].status.stretch = 1;
     ledger->window = clock_mono();
     return ledger;
+}
+
+void ledger_rebind(struct ledger *ledger, const struct settings *settings, const struct plan *plan,
+                   uint32_t line)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    ledger->settings = settings;
+    ledger->plan = plan;
+    ledger->name = settings->lines[line].name;
+    find_places(ledger, line);
+    pthread_mutex_unlock(&ledger->mutex);
 }
 
 void ledger_free(struct ledger *ledger)
@@ -111,14 +133,23 @@ static struct entry *find(struct ledger *ledger, uint32_t device)
     return NULL;
 }
 
-bool ledger_device(struct ledger *ledger, uint32_t device, struct line_device_status *out)
+bool ledger_device(struct ledger *ledger, uint32_t place, struct line_device_status *out)
 {
     pthread_mutex_lock(&ledger->mutex);
-    const struct entry *found = find(ledger, device);
+    bool found = place < ledger->status.devices;
     if (found)
-        *out = found->status;
+        *out = ledger->devices[place].status;
     pthread_mutex_unlock(&ledger->mutex);
-    return found != NULL;
+    return found;
+}
+
+uint32_t ledger_index(struct ledger *ledger, uint32_t place)
+{
+    pthread_mutex_lock(&ledger->mutex);
+    bool found = place < ledger->status.devices;
+    uint32_t index = found ? ledger->devices[place].index : UINT32_MAX;
+    pthread_mutex_unlock(&ledger->mutex);
+    return index;
 }
 
 /* A device is as its first block that fails: one that answers beside it does not make it well.

@@ -11,8 +11,17 @@ struct ledger;
 struct ledger *ledger_new(const struct settings *settings, const struct plan *plan, uint32_t line);
 void ledger_free(struct ledger *ledger);
 
+/* The line is as it was, but stands elsewhere in the settings and the plan now. In its thread. */
+void ledger_rebind(struct ledger *ledger, const struct settings *settings, const struct plan *plan,
+                   uint32_t line);
+
 void ledger_line(struct ledger *ledger, struct line_status *out);
-bool ledger_device(struct ledger *ledger, uint32_t device, struct line_device_status *out);
+
+/* place: of the device among those of its line. */
+bool ledger_device(struct ledger *ledger, uint32_t place, struct line_device_status *out);
+
+/* Its index into the settings, UINT32_MAX when there is none. */
+uint32_t ledger_index(struct ledger *ledger, uint32_t place);
 
 /* ---- the line's thread ---- */
 

@@ -26,11 +26,18 @@ enum {
 
 enum question_state { QUESTION_NONE, QUESTION_WAITS, QUESTION_ASKED, QUESTION_ANSWERED };
 
-struct line {
-    const struct settings *settings;
-    const struct settings_line *own;
+/* Where the line stands in a configuration. */
+struct binding {
+    const struct settings *settings; /* NULL = none */
     const struct plan *plan;
+    uint32_t index;
+};
+
+struct line {
+    const struct settings_line *own;
+    const struct plan *plan; /* changes under the mutex */
     struct pipeline *pipeline;
+    uint16_t number;
     struct asker *asker;
     struct ledger *ledger;
     struct poll *poll;
@@ -44,6 +51,7 @@ struct line {
     pthread_mutex_t mutex; /* of all that follows */
     pthread_cond_t wake;
     bool stop;
+    struct binding next; /* to be taken over */
     bool any_wanted;
     bool *wanted; /* [read of ours] to be polled now */
     enum question_state question_state;
@@ -54,12 +62,12 @@ struct line {
 };
 
 struct line *line_new(const struct settings *settings, const struct plan *plan, uint32_t index,
-                      struct pipeline *pipeline)
+                      uint16_t number, struct pipeline *pipeline)
 {
     struct line *line = calloc(1, sizeof *line);
     if (!line)
         return NULL;
-    line->settings = settings;
+    line->number = number;
     line->own = &settings->lines[index];
     line->plan = plan;
     line->pipeline = pipeline;
@@ -68,7 +76,7 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
     line->asker = asker_new(line->own);
     line->ledger = ledger_new(settings, plan, index);
     if (line->asker && line->ledger)
-        line->poll = poll_new(settings, plan, index, line->asker, line->ledger, pipeline);
+        line->poll = poll_new(settings, plan, index, number, line->asker, line->ledger, pipeline);
     if (line->poll) {
         line->schedule.count = poll_count(line->poll);
         line->entries = calloc(line->schedule.count + 1, sizeof *line->entries);
@@ -96,14 +104,19 @@ void line_free(struct line *line)
     free(line);
 }
 
+uint16_t line_number(const struct line *line)
+{
+    return line->number;
+}
+
 void line_status(struct line *line, struct line_status *out)
 {
     ledger_line(line->ledger, out);
 }
 
-bool line_device_status(struct line *line, uint32_t device, struct line_device_status *out)
+bool line_device_status(struct line *line, uint32_t place, struct line_device_status *out)
 {
-    return ledger_device(line->ledger, device, out);
+    return ledger_device(line->ledger, place, out);
 }
 
 static bool has_device(const struct line *line, size_t read, uint32_t device)
@@ -116,15 +129,49 @@ static bool has_device(const struct line *line, size_t read, uint32_t device)
     return false;
 }
 
-void line_poll_now(struct line *line, uint32_t device)
+void line_poll_now(struct line *line, uint32_t place)
 {
     pthread_mutex_lock(&line->mutex);
+    uint32_t device = ledger_index(line->ledger, place);
     for (size_t i = 0; i < line->schedule.count; i++) {
         if (has_device(line, i, device))
             line->wanted[i] = line->any_wanted = true;
     }
     pthread_cond_signal(&line->wake);
     pthread_mutex_unlock(&line->mutex);
+}
+
+/* ---- a reload ---- */
+
+void line_rebind(struct line *line, const struct settings *settings, const struct plan *plan,
+                 uint32_t index)
+{
+    pthread_mutex_lock(&line->mutex);
+    line->next = (struct binding){settings, plan, index};
+    pthread_cond_signal(&line->wake);
+    pthread_mutex_unlock(&line->mutex);
+}
+
+bool line_is_bound(struct line *line)
+{
+    pthread_mutex_lock(&line->mutex);
+    bool bound = !line->next.settings;
+    pthread_mutex_unlock(&line->mutex);
+    return bound;
+}
+
+/* In the line's thread, under the mutex: others look for devices meanwhile. */
+static void take_binding(struct line *line)
+{
+    const struct binding next = line->next;
+    if (!next.settings)
+        return;
+    line->own = &next.settings->lines[next.index];
+    line->plan = next.plan;
+    asker_rebind(line->asker, line->own);
+    ledger_rebind(line->ledger, next.settings, next.plan, next.index);
+    poll_rebind(line->poll, next.settings, next.plan, next.index);
+    line->next = (struct binding){0};
 }
 
 /* ---- questions of others ---- */
@@ -220,8 +267,9 @@ static void serve_question(struct line *line)
 static bool wait_until(struct line *line, mono_time due)
 {
     pthread_mutex_lock(&line->mutex);
-    while (!line->stop && !line->any_wanted && line->question_state != QUESTION_WAITS &&
-           due.ns > clock_mono().ns && thread_wait(&line->wake, &line->mutex, due))
+    while (!line->stop && !line->next.settings && !line->any_wanted &&
+           line->question_state != QUESTION_WAITS && due.ns > clock_mono().ns &&
+           thread_wait(&line->wake, &line->mutex, due))
         ;
     for (size_t i = 0; line->any_wanted && i < line->schedule.count; i++) {
         if (line->wanted[i])
@@ -229,6 +277,7 @@ static bool wait_until(struct line *line, mono_time due)
         line->wanted[i] = false;
     }
     line->any_wanted = false;
+    take_binding(line);
     bool go_on = !line->stop;
     pthread_mutex_unlock(&line->mutex);
     return go_on;

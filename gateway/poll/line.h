@@ -9,10 +9,12 @@
 
 struct line;
 
-/* The line of that index with its reads; all arguments must outlive it. NULL without memory. */
+/* The line of that index with its reads; number: how its samples name it, for as long as it lives.
+ * All arguments must outlive it. NULL without memory. */
 struct line *line_new(const struct settings *settings, const struct plan *plan, uint32_t index,
-                      struct pipeline *pipeline);
+                      uint16_t number, struct pipeline *pipeline);
 void line_free(struct line *line);
+uint16_t line_number(const struct line *line);
 
 bool line_start(struct line *line) __attribute__((warn_unused_result));
 
@@ -23,8 +25,15 @@ bool line_join(struct line *line, mono_time deadline);
 
 /* ---- any thread ---- */
 
-/* Polls all blocks of a device as soon as the line is free, before everything else. */
-void line_poll_now(struct line *line, uint32_t device);
+/* The line is what it was, in another configuration: its thread takes this over between two polls
+ * and goes on. Until line_is_bound() what it had before must stay. */
+void line_rebind(struct line *line, const struct settings *settings, const struct plan *plan,
+                 uint32_t index);
+bool line_is_bound(struct line *line);
+
+/* A device is told by its place among those of the line (setup->of_line), the same over a reload.
+ * Polls all its blocks as soon as the line is free, before everything else. */
+void line_poll_now(struct line *line, uint32_t place);
 
 /* A question that somebody else asks on the line, between two polls: a probe. */
 struct line_question {
@@ -82,7 +91,7 @@ struct line_device_status {
 
 void line_status(struct line *line, struct line_status *out);
 
-/* False when the device is not on this line. */
-bool line_device_status(struct line *line, uint32_t device, struct line_device_status *out);
+/* False when the line has no such place. */
+bool line_device_status(struct line *line, uint32_t place, struct line_device_status *out);
 
 #endif

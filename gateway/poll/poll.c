@@ -48,6 +48,7 @@ struct poll {
     struct asker *asker;
     struct ledger *ledger;
     struct pipeline *pipeline;
+    uint16_t number; /* how samples name the line */
     struct read_state *reads;
     size_t read_count;
     uint64_t *served; /* what the reads' `served` lie in */
@@ -127,7 +128,8 @@ static bool take_reads(struct poll *poll, uint32_t line)
 }
 
 struct poll *poll_new(const struct settings *settings, const struct plan *plan, uint32_t line,
-                      struct asker *asker, struct ledger *ledger, struct pipeline *pipeline)
+                      uint16_t number, struct asker *asker, struct ledger *ledger,
+                      struct pipeline *pipeline)
 {
     struct poll *poll = calloc(1, sizeof *poll);
     if (!poll)
@@ -138,10 +140,24 @@ struct poll *poll_new(const struct settings *settings, const struct plan *plan, 
     poll->asker = asker;
     poll->ledger = ledger;
     poll->pipeline = pipeline;
+    poll->number = number;
     if (take_reads(poll, line))
         return poll;
     poll_free(poll);
     return NULL;
+}
+
+void poll_rebind(struct poll *poll, const struct settings *settings, const struct plan *plan,
+                 uint32_t line)
+{
+    size_t at = 0;
+    poll->settings = settings;
+    poll->plan = plan;
+    poll->line = &settings->lines[line];
+    for (size_t r = 0; r < plan->read_count && at < poll->read_count; r++) {
+        if (plan->reads[r].line == line)
+            poll->reads[at++].plan = &plan->reads[r];
+    }
 }
 
 void poll_free(struct poll *poll)
@@ -518,7 +534,10 @@ static void hand_on(struct poll *poll, size_t at, mono_time now)
                                         .requests = is_counted(poll, at) ? &none : &poll->requests,
                                         .values = any ? poll->values : NULL,
                                         .now = now};
-    const struct sample sample = {.block = poll->due[at],
+    const struct sample sample = {.block = block->of_line,
+                                  .line = poll->number,
+                                  .points = block->point_count,
+                                  .sector = (uint8_t)poll->settings->devices[block->device].sector,
                                   .count = any ? block->point_count : 0,
                                   .failure = (uint8_t)(any ? 0 : quality_of(result.outcome)),
                                   .mono = any ? poll->answered : now,

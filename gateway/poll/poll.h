@@ -8,11 +8,16 @@
 
 struct poll;
 
-/* The reads of a line, in the order of the plan; NULL without memory. All arguments must outlive
- * it. */
+/* The reads of a line, in the order of the plan; number: how samples name the line. NULL without
+ * memory. All arguments must outlive it. */
 struct poll *poll_new(const struct settings *settings, const struct plan *plan, uint32_t line,
-                      struct asker *asker, struct ledger *ledger, struct pipeline *pipeline);
+                      uint16_t number, struct asker *asker, struct ledger *ledger,
+                      struct pipeline *pipeline);
 void poll_free(struct poll *poll);
+
+/* The same reads, of another plan (plan_diff_same_line()). Between two polls. */
+void poll_rebind(struct poll *poll, const struct settings *settings, const struct plan *plan,
+                 uint32_t line);
 
 size_t poll_count(const struct poll *poll);
 const struct plan_read *poll_plan(const struct poll *poll, size_t read);

@@ -60,7 +60,7 @@ static void put(struct bench *bench, enum quality failure, int64_t at_ms,
                                   .failure = (uint8_t)failure,
                                   .mono = {at_ms * 1000000},
                                   .wall = {1700000000000 + at_ms}};
-    latest_set(bench->api.rooms.latest, &sample, values);
+    latest_set(bench->api.rooms.latest, 0, &sample, values);
 }
 
 /* What a client gets at that moment, the point's object as text. */

@@ -67,7 +67,7 @@ static struct line *begin(uint32_t every_ms)
     static char name[] = "line";
     settings_line.name = name;
     block.every_ms = read_plan.every_ms = device.every_ms = every_ms;
-    struct line *line = line_new(&settings, &plan, 0, NULL);
+    struct line *line = line_new(&settings, &plan, 0, 0, NULL);
     assert_true(line_start(line));
     return line;
 }

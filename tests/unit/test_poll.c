@@ -159,7 +159,7 @@ static struct polled poll_once(uint64_t tick)
 {
     struct polled polled;
     if (!engine)
-        engine = poll_new(&settings, &plan, 0, NULL, NULL, NULL);
+        engine = poll_new(&settings, &plan, 0, 0, NULL, NULL, NULL);
     device.request_count = 0;
     assert_true(poll_read(engine, 0, tick, false, true, &polled));
     return polled;
@@ -257,7 +257,7 @@ static void a_unit_silent_about_a_gap_is_found_out(void **state)
     device.missing[3] = true;
     device.silent = true;
     uint64_t tick = 0;
-    while (poll_holes(engine ? engine : (engine = poll_new(&settings, &plan, 0, NULL, NULL, NULL)),
+    while (poll_holes(engine ? engine : (engine = poll_new(&settings, &plan, 0, 0, NULL, NULL, NULL)),
                       0) == 0) {
         poll_once(tick++);
         assert_true(tick < 5);
