@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "config/arena.h"
-#include "gateway/api/api.h"
-#include "gateway/clock_state.h"
+#include "gateway/house.h"
 #include "gateway/log.h"
 #include "gateway/notify.h"
+#include "gateway/reload.h"
 #include "gateway/watchdog.h"
 
 enum { EXIT_USAGE = 2, LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
@@ -28,17 +28,10 @@ struct options {
     bool check;
 };
 
-struct house {
-    struct setup setup;
-    mono_time started;
-    struct store *store;
-    struct latest *latest;
-    struct pipeline *pipeline;
-    struct line **lines;
-    struct uplink **uplinks;
-    struct event_base *base;
+/* What the main thread listens to. */
+struct ears {
     struct event *terminate, *interrupt, *watch;
-    struct api *api;
+    struct reload *reload;
 };
 
 static const char usage[] =
@@ -85,39 +78,6 @@ static int parse_options(struct options *options, int argc, char **argv)
     return EXIT_USAGE;
 }
 
-/* What every room says, for the state that an uplink sends. Runs in the uplink's thread. */
-static void gather(void *context, struct presence *out)
-{
-    struct house *house = context;
-    const struct settings *settings = house->setup.settings;
-    out->started = house->started;
-    out->clock = clock_state_now(settings->gateway.trusted_rtc);
-    store_status(house->store, &out->store);
-    for (size_t u = 0; u < settings->uplink_count; u++)
-        store_backlog(house->store, u, &out->backlogs[u]);
-    for (size_t l = 0; l < settings->line_count; l++) {
-        struct line_status line;
-        line_status(house->lines[l], &line);
-        out->lines[l] = (struct presence_line){
-            .load_percent = line.load_percent,
-            .devices = line.devices,
-            .silent = line.silent,
-            .slipping = line.slipping,
-            .requests = line.tally.requests,
-            .good = line.tally.good,
-            .timeout = line.tally.timeout,
-            .exception = line.tally.exception,
-            .garbled = line.tally.garbled,
-            .link = line.tally.link,
-            .late = line.tally.late,
-            .foreign = line.tally.foreign,
-            .slipped = line.slipped,
-            .round_trip_p50_us = tally_percentile_us(&line.tally, 50),
-            .round_trip_p99_us = tally_percentile_us(&line.tally, 99),
-        };
-    }
-}
-
 static void on_signal(evutil_socket_t signal_number, short events, void *context)
 {
     struct house *house = context;
@@ -136,8 +96,8 @@ static void on_watch(evutil_socket_t none, short events, void *context)
 
 static bool build(struct house *house, char *why, size_t why_size)
 {
-    const struct settings *settings = house->setup.settings;
-    const struct plan *plan = house->setup.plan;
+    const struct settings *settings = house->setup->settings;
+    const struct plan *plan = house->setup->plan;
     house->store = store_open(settings, why, why_size);
     if (!house->store)
         return false;
@@ -147,15 +107,19 @@ static bool build(struct house *house, char *why, size_t why_size)
     house->latest = latest_new(plan);
     if (!house->lines || !house->uplinks || !house->latest)
         return false;
-    house->pipeline = pipeline_new(settings, plan, house->store, house->latest);
-    if (!house->pipeline)
+    struct view *view = view_new(settings, plan, store_ids(house->store), house->latest, NULL);
+    house->pipeline = view ? pipeline_new(house->store, view) : NULL;
+    if (!house->pipeline) {
+        view_free(view);
         return false;
-    for (uint32_t l = 0; l < settings->line_count; l++) {
-        if (!(house->lines[l] = line_new(settings, plan, l, house->pipeline)))
+    }
+    for (uint16_t l = 0; l < settings->line_count; l++) {
+        if (!(house->lines[l] = line_new(settings, plan, l, l, house->pipeline)))
             return false;
     }
     for (size_t u = 0; u < settings->uplink_count; u++) {
-        if (!(house->uplinks[u] = uplink_new(settings, u, house->store, gather, house)))
+        house->uplinks[u] = uplink_new(settings, u, u, house->store, house_gather, house);
+        if (!house->uplinks[u])
             return false;
     }
     return true;
@@ -164,7 +128,7 @@ static bool build(struct house *house, char *why, size_t why_size)
 /* Other threads are started with every signal blocked: the main thread alone hears them. */
 static bool start(struct house *house, char *why, size_t why_size)
 {
-    const struct settings *settings = house->setup.settings;
+    const struct settings *settings = house->setup->settings;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -180,37 +144,41 @@ static bool start(struct house *house, char *why, size_t why_size)
     return ok;
 }
 
-static bool serve(struct house *house, char *why, size_t why_size)
+static bool serve(struct house *house, struct ears *ears, char *why, size_t why_size)
 {
-    const struct api_rooms rooms = {&house->setup,   house->started, house->lines, house->uplinks,
-                                    house->pipeline, house->latest,  house->store};
+    const struct api_rooms rooms = house_rooms(house);
     house->base = event_base_new();
     if (!house->base)
         return false;
-    house->terminate = evsignal_new(house->base, SIGTERM, on_signal, house);
-    house->interrupt = evsignal_new(house->base, SIGINT, on_signal, house);
-    house->watch = event_new(house->base, -1, EV_PERSIST, on_watch, NULL);
+    ears->terminate = evsignal_new(house->base, SIGTERM, on_signal, house);
+    ears->interrupt = evsignal_new(house->base, SIGINT, on_signal, house);
+    ears->watch = event_new(house->base, -1, EV_PERSIST, on_watch, NULL);
     house->api = api_new(house->base, &rooms, why, why_size);
-    if (!house->terminate || !house->interrupt || !house->watch || !house->api)
+    if (!house->api)
+        return false;
+    snprintf(why, why_size, "out of memory");
+    ears->reload = reload_new(house);
+    if (!ears->terminate || !ears->interrupt || !ears->watch || !ears->reload)
         return false;
     const long watch_ms = (long)watchdog_period_ms();
     const struct timeval period = {watch_ms / 1000, watch_ms % 1000 * 1000};
-    event_add(house->terminate, NULL);
-    event_add(house->interrupt, NULL);
-    event_add(house->watch, &period);
+    event_add(ears->terminate, NULL);
+    event_add(ears->interrupt, NULL);
+    event_add(ears->watch, &period);
     log_notice("lifelined " LIFELINE_VERSION ": %zu devices on %zu lines",
-               house->setup.settings->device_count, house->setup.settings->line_count);
-    notify_send("READY=1\nSTATUS=%zu devices on %zu lines", house->setup.settings->device_count,
-                house->setup.settings->line_count);
+               house->setup->settings->device_count, house->setup->settings->line_count);
+    notify_send("READY=1\nSTATUS=%zu devices on %zu lines", house->setup->settings->device_count,
+                house->setup->settings->line_count);
     event_base_dispatch(house->base);
     notify_send("STOPPING=1");
+    reload_stop(ears->reload);
     return true;
 }
 
 /* True when every thread has ended: only then may what they use be freed. */
-static bool stop(struct house *house)
+static bool stop(struct house *house, struct reload *reload)
 {
-    const struct settings *settings = house->setup.settings;
+    const struct settings *settings = house->setup->settings;
     bool all = true;
     mono_time deadline = clock_after_ms(clock_mono(), LEAVE_BEHIND_MS);
     api_free(house->api);
@@ -218,6 +186,7 @@ static bool stop(struct house *house)
         line_stop(house->lines[l]);
     for (size_t l = 0; l < settings->line_count; l++)
         all &= line_join(house->lines[l], deadline);
+    all &= reload_join(reload, deadline);
     pipeline_stop(house->pipeline);
     all &= store_stop(house->store, clock_after_ms(clock_mono(), DISK_PATIENCE_MS));
     deadline = clock_after_ms(clock_mono(), LEAVE_BEHIND_MS);
@@ -228,27 +197,29 @@ static bool stop(struct house *house)
     return all;
 }
 
-static void take_down(struct house *house)
+static void take_down(struct house *house, struct ears *ears)
 {
-    const struct settings *settings = house->setup.settings;
-    if (house->terminate)
-        event_free(house->terminate);
-    if (house->interrupt)
-        event_free(house->interrupt);
-    if (house->watch)
-        event_free(house->watch);
-    if (house->base)
-        event_base_free(house->base);
+    const struct settings *settings = house->setup->settings;
+    struct event *const events[] = {ears->terminate, ears->interrupt, ears->watch};
     for (size_t u = 0; house->uplinks && u < settings->uplink_count; u++)
         uplink_free(house->uplinks[u]);
     for (size_t l = 0; house->lines && l < settings->line_count; l++)
         line_free(house->lines[l]);
     pipeline_free(house->pipeline);
-    latest_free(house->latest);
     store_free(house->store);
+    reload_free(ears->reload);
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        if (events[i])
+            event_free(events[i]);
+    }
+    if (house->base)
+        event_base_free(house->base);
+    latest_free(house->latest);
     free(house->uplinks);
     free(house->lines);
-    setup_free(&house->setup);
+    setup_free(house->setup);
+    free(house->setup);
+    pthread_mutex_destroy(&house->mutex);
 }
 
 /* While a configuration is loaded; some of the libraries only return without a word then. */
@@ -261,36 +232,45 @@ static void no_memory(void)
 int main(int argc, char **argv)
 {
     struct options options;
-    struct house house = {.started = clock_mono()};
+    struct ears ears = {0};
     char why[512] = "";
     int code = parse_options(&options, argc, argv);
     if (code >= 0)
         return code;
+    struct house house = {.started = clock_mono(),
+                          .config = options.config,
+                          .profiles = &options.profiles,
+                          .mutex = PTHREAD_MUTEX_INITIALIZER,
+                          .setup = calloc(1, sizeof *house.setup)};
+    if (!house.setup)
+        return EXIT_FAILURE;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until there is something to reload */
     arena_exhausted(no_memory);
     mallopt(M_ARENA_MAX,
             2); /* a heap for each of a hundred line threads would be most of the memory */
-    bool fine = setup_load(&house.setup, options.config, &options.profiles, options.check);
-    const char *text = house.setup.diagnostics ? diagnostics_text(house.setup.diagnostics) : "";
+    bool fine = setup_load(house.setup, options.config, &options.profiles, options.check);
+    const char *text = house.setup->diagnostics ? diagnostics_text(house.setup->diagnostics) : "";
     fputs(text, stderr);
     if (!fine && !text[0])
         no_memory();
     if (options.check || !fine) {
-        setup_free(&house.setup);
+        setup_free(house.setup);
+        free(house.setup);
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     notify_open();
     bool built = build(&house, why, sizeof why);
     malloc_trim(0); /* what loading the configuration took */
     bool started = built && start(&house, why, sizeof why);
-    bool served = started && serve(&house, why, sizeof why);
+    bool served = started && serve(&house, &ears, why, sizeof why);
     if (!served)
         log_error("%s", why);
-    if (built && !stop(&house)) {
+    if (built && !stop(&house, ears.reload)) {
         log_warning("a thread hangs; it is left behind");
         _exit(served ? EXIT_SUCCESS : EXIT_FAILURE);
     }
-    take_down(&house);
+    take_down(&house, &ears);
     notify_close();
     return served ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -186,28 +186,54 @@ static void take_down(struct api *api)
     free(api);
 }
 
+bool api_has_line(const struct api *api, const struct line *line)
+{
+    size_t l = 0;
+    while (l < api->rooms.setup->settings->line_count && api->rooms.lines[l] != line)
+        l++;
+    return l < api->rooms.setup->settings->line_count;
+}
+
+/* Scratch never shrinks. */
+bool api_reserve(struct api *api, const struct plan *plan)
+{
+    size_t points = api->value_count;
+    for (size_t b = 0; b < plan->block_count; b++) {
+        if (plan->blocks[b].point_count > points)
+            points = plan->blocks[b].point_count;
+    }
+    struct value *values = realloc(api->values, (points + 1) * sizeof *values);
+    if (!values)
+        return false;
+    api->values = values;
+    api->value_count = points;
+    return events_reserve(api->events, plan->block_count);
+}
+
+void api_rebind(struct api *api, const struct api_rooms *rooms, const uint32_t *from)
+{
+    const struct api_rooms before = api->rooms;
+    api->rooms = *rooms;
+    asks_rebind(api->asks);
+    reads_rebind(api->reads, &before);
+    events_rebind(api->events, before.setup->plan->block_count, from);
+}
+
 struct api *api_new(struct event_base *base, const struct api_rooms *rooms, char *why,
                     size_t why_size)
 {
-    const struct plan *plan = rooms->setup->plan;
     struct api *api = calloc(1, sizeof *api);
     snprintf(why, why_size, "api: out of memory");
     if (!api)
         return NULL;
     api->base = base;
     api->rooms = *rooms;
-    size_t points = 1;
-    for (size_t b = 0; b < plan->block_count; b++) {
-        if (plan->blocks[b].point_count > points)
-            points = plan->blocks[b].point_count;
-    }
-    api->values = calloc(points, sizeof *api->values);
     api->events = events_new(api);
     api->reads = reads_new(api);
     api->scans = history_scans_new(api);
     api->asks = asks_new(api);
-    if (api->values && api->events && api->reads && api->scans && api->asks &&
-        serve(api, why, why_size))
+    if (api->events && api->reads && api->scans && api->asks &&
+        api_reserve(api, rooms->setup->plan) && serve(api, why, why_size))
         return api;
     take_down(api);
     return NULL;

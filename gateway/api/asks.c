@@ -97,6 +97,20 @@ void asks_free(struct asks *asks)
     free(asks);
 }
 
+/* The line of a question is another one now, or gone. */
+void asks_rebind(struct asks *asks)
+{
+    struct asking *asking = LIST_FIRST(&asks->asking), *next;
+    for (; asking; asking = next) {
+        next = LIST_NEXT(asking, link);
+        if (api_has_line(asks->api, asking->line))
+            continue;
+        evhttp_connection_set_closecb(evhttp_request_get_connection(asking->request), NULL, NULL);
+        api_error(asking->request, HTTP_SERVUNAVAIL, "the configuration of this line has changed");
+        forget(asking);
+    }
+}
+
 static json_t *hex(const uint8_t *bytes, size_t length)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -9,6 +9,7 @@
 #include "gateway/api/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <event2/buffer.h>
@@ -36,26 +37,63 @@ struct events {
     LIST_HEAD(, subscriber) subscribers;
     size_t count;
     uint64_t *seen;    /* [block] version that was sent */
+    uint64_t *next;    /* scratch for a reload, as long as `seen` */
     uint32_t *changed; /* scratch: blocks that have a new sample */
+    size_t capacity;   /* of these */
 };
 
 static void look(evutil_socket_t fd, short what, void *context);
 
 struct events *events_new(struct api *api)
 {
-    size_t blocks = api->rooms.setup->plan->block_count + 1;
     struct events *events = calloc(1, sizeof *events);
     if (!events)
         return NULL;
     events->api = api;
     LIST_INIT(&events->subscribers);
-    events->seen = calloc(blocks, sizeof *events->seen);
-    events->changed = calloc(blocks, sizeof *events->changed);
     events->timer = event_new(api->base, -1, EV_PERSIST, look, events);
-    if (events->seen && events->changed && events->timer)
+    if (events->timer && events_reserve(events, api->rooms.setup->plan->block_count))
         return events;
     events_free(events);
     return NULL;
+}
+
+bool events_reserve(struct events *events, size_t blocks)
+{
+    if (events->seen && blocks <= events->capacity)
+        return true;
+    uint64_t *seen = calloc(blocks + 1, sizeof *seen), *next = calloc(blocks + 1, sizeof *next);
+    uint32_t *changed = calloc(blocks + 1, sizeof *changed);
+    bool ok = seen && next && changed;
+    if (ok) {
+        uint64_t *before = events->seen;
+        if (before)
+            memcpy(seen, before, events->capacity * sizeof *seen);
+        free(events->next);
+        free(events->changed);
+        events->seen = seen;
+        events->next = next;
+        events->changed = changed;
+        events->capacity = blocks;
+        seen = before;
+        next = NULL;
+        changed = NULL;
+    }
+    free(seen);
+    free(next);
+    free(changed);
+    return ok;
+}
+
+/* What is carried over keeps its version, and so what was sent of it. */
+void events_rebind(struct events *events, size_t blocks_before, const uint32_t *from)
+{
+    size_t blocks = events->api->rooms.setup->plan->block_count;
+    uint64_t *next = events->next;
+    for (size_t b = 0; b < blocks; b++)
+        next[b] = from[b] < blocks_before ? events->seen[from[b]] : 0;
+    events->next = events->seen;
+    events->seen = next;
 }
 
 static void forget(struct subscriber *subscriber)
@@ -94,6 +132,7 @@ void events_free(struct events *events)
     if (events->timer)
         event_free(events->timer);
     free(events->seen);
+    free(events->next);
     free(events->changed);
     free(events);
 }

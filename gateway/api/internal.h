@@ -22,10 +22,14 @@ struct api {
     struct scans *scans;
     struct asks *asks;
     struct value *values; /* scratch: as many as any block has */
+    size_t value_count;
 };
 
 /* Answers with JSON; takes the reference. NULL stands for "out of memory". */
 void api_reply(struct evhttp_request *request, int code, json_t *body);
+
+/* A line of the rooms. */
+bool api_has_line(const struct api *api, const struct line *line);
 
 /* Answers {"error": text}. */
 void api_error(struct evhttp_request *request, int code, const char *text);
@@ -66,11 +70,14 @@ json_t *reading_age(mono_time then, mono_time now);
 
 /* events.c: server-sent events */
 struct events *events_new(struct api *api);
+bool events_reserve(struct events *events, size_t blocks);
+void events_rebind(struct events *events, size_t blocks_before, const uint32_t *from);
 void events_free(struct events *events);
 void events_subscribe(struct api *api, struct evhttp_request *request, const char *name);
 
 /* reads.c: devices that are read now */
 struct reads *reads_new(struct api *api);
+void reads_rebind(struct reads *reads, const struct api_rooms *before);
 void reads_free(struct reads *reads);
 void reads_device(struct api *api, struct evhttp_request *request, const char *name);
 
@@ -81,6 +88,7 @@ void history_answer(struct api *api, struct evhttp_request *request, const char 
 
 /* asks.c: questions on a line, for a probe */
 struct asks *asks_new(struct api *api);
+void asks_rebind(struct asks *asks);
 void asks_free(struct asks *asks);
 void asks_line(struct api *api, struct evhttp_request *request, const char *name);
 void asks_ask(struct api *api, struct evhttp_request *request, const char *name);

@@ -409,10 +409,11 @@ static bool page_make(struct page *page, const struct api_rooms *rooms)
     for (size_t l = 0; l < settings->line_count; l++)
         line_status(rooms->lines[l], &page->lines[l]);
     for (uint32_t d = 0; d < settings->device_count; d++)
-        line_device_status(rooms->lines[settings->devices[d].line], d, &page->devices[d]);
+        line_device_status(rooms->lines[settings->devices[d].line], rooms->setup->of_line[d],
+                           &page->devices[d]);
     for (size_t u = 0; u < settings->uplink_count; u++) {
         uplink_status(rooms->uplinks[u], &page->uplinks[u]);
-        store_backlog(rooms->store, u, &page->backlogs[u]);
+        store_backlog(rooms->store, uplink_place(rooms->uplinks[u]), &page->backlogs[u]);
     }
     store_status(rooms->store, &page->store);
     pipeline_status(rooms->pipeline, &page->pipeline);

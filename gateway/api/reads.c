@@ -118,6 +118,35 @@ static void finish(struct waiting *waiting, bool answered)
     forget(waiting);
 }
 
+/* The device has another index now, or its line will not answer any more. */
+static bool find_again(struct waiting *waiting, const struct api_rooms *before)
+{
+    const struct api_rooms *now = &waiting->reads->api->rooms;
+    const struct settings_device *was = &before->setup->settings->devices[waiting->device];
+    for (uint32_t d = 0; d < now->setup->settings->device_count; d++) {
+        const struct settings_device *device = &now->setup->settings->devices[d];
+        if (strcmp(device->name, was->name) != 0)
+            continue;
+        waiting->device = d;
+        return now->lines[device->line] == before->lines[was->line];
+    }
+    return false;
+}
+
+void reads_rebind(struct reads *reads, const struct api_rooms *before)
+{
+    struct waiting *waiting = LIST_FIRST(&reads->waiting), *next;
+    for (; waiting; waiting = next) {
+        next = LIST_NEXT(waiting, link);
+        if (find_again(waiting, before))
+            continue;
+        evhttp_connection_set_closecb(evhttp_request_get_connection(waiting->request), NULL, NULL);
+        api_error(waiting->request, HTTP_SERVUNAVAIL,
+                  "the configuration of this device has changed");
+        forget(waiting);
+    }
+}
+
 static void look(evutil_socket_t fd, short what, void *context)
 {
     struct reads *reads = context;
@@ -160,5 +189,6 @@ void reads_device(struct api *api, struct evhttp_request *request, const char *n
     if (reads->count++ == 0)
         event_add(reads->timer, &period);
     evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_close, waiting);
-    line_poll_now(api->rooms.lines[settings->devices[device].line], device);
+    line_poll_now(api->rooms.lines[settings->devices[device].line],
+                  api->rooms.setup->of_line[device]);
 }

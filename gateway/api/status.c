@@ -29,11 +29,12 @@ const char *status_store_mode(enum store_mode mode)
 static json_t *gateway(const struct api_rooms *rooms, mono_time now)
 {
     const struct settings_gateway *own = &rooms->setup->settings->gateway;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:I}", "id", own->id, "region", own->region,
-                     "name", own->name, "version", LIFELINE_VERSION, "uptime_ms",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:I}", "id", own->id, "region",
+                     own->region, "name", own->name, "version", LIFELINE_VERSION, "uptime_ms",
                      reading_age(rooms->started, now), "clock",
                      names_clock_state(clock_state_now(own->trusted_rtc)), "time_ms",
-                     (json_int_t)clock_wall().ms);
+                     (json_int_t)clock_wall().ms, "reloads", (json_int_t)rooms->reloads->done,
+                     "reloads_refused", (json_int_t)rooms->reloads->refused);
 }
 
 static void add_name(void *names, const char *name)
@@ -86,7 +87,7 @@ static json_t *pipeline(const struct api_rooms *rooms)
 static json_t *backlog(const struct api_rooms *rooms, size_t index)
 {
     struct store_backlog s;
-    store_backlog(rooms->store, index, &s);
+    store_backlog(rooms->store, uplink_place(rooms->uplinks[index]), &s);
     json_t *refused = json_array();
     for (int sector = SECTOR_GAS; sector < SECTOR_COUNT; sector++) {
         if (s.refused[sector])
@@ -195,7 +196,7 @@ static json_t *device(const struct api_rooms *rooms, uint32_t index, mono_time n
 {
     const struct settings_device *own = &rooms->setup->settings->devices[index];
     struct line_device_status s;
-    if (!line_device_status(rooms->lines[own->line], index, &s))
+    if (!line_device_status(rooms->lines[own->line], rooms->setup->of_line[index], &s))
         return NULL;
     const char *outcome = s.asked ? transport_outcome_name(s.outcome) : NULL;
     bool exception = s.asked && s.outcome == OUTCOME_EXCEPTION;

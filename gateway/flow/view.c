@@ -61,22 +61,27 @@ static bool make_parts(struct view *view, const struct store_ids *ids)
 static bool make_lines(struct view *view, const uint16_t *numbers)
 {
     const struct plan *plan = view->plan;
-    for (size_t l = 0; l < view->settings->line_count; l++)
-        view->line_count = numbers[l] >= view->line_count ? numbers[l] + 1U : view->line_count;
+    size_t count = view->settings->line_count;
+    struct view_line **lines = calloc(count + 1, sizeof *lines); /* [line of the settings] */
+    for (size_t l = 0; l < count; l++) {
+        size_t number = numbers ? numbers[l] : l;
+        view->line_count = number >= view->line_count ? number + 1 : view->line_count;
+    }
     view->lines = calloc(view->line_count + 1, sizeof *view->lines);
     view->line_blocks = calloc(plan->block_count + 1, sizeof *view->line_blocks);
-    if (!view->lines || !view->line_blocks)
-        return false;
-    for (size_t b = 0; b < plan->block_count; b++)
-        view->lines[numbers[plan->blocks[b].line]].count++;
-    uint32_t *blocks = view->line_blocks;
-    for (size_t n = 0; n < view->line_count; n++) {
-        view->lines[n].blocks = blocks;
+    bool ok = lines && view->lines && view->line_blocks;
+    for (size_t l = 0; ok && l < count; l++)
+        lines[l] = &view->lines[numbers ? numbers[l] : l];
+    for (size_t b = 0; ok && b < plan->block_count; b++)
+        lines[plan->blocks[b].line]->count++;
+    for (size_t n = 0, blocks = 0; ok && n < view->line_count; n++) {
+        view->lines[n].blocks = view->line_blocks + blocks;
         blocks += view->lines[n].count;
     }
-    for (uint32_t b = 0; b < plan->block_count; b++)
-        view->lines[numbers[plan->blocks[b].line]].blocks[plan->blocks[b].of_line] = b;
-    return true;
+    for (uint32_t b = 0; ok && b < plan->block_count; b++)
+        lines[plan->blocks[b].line]->blocks[plan->blocks[b].of_line] = b;
+    free(lines);
+    return ok;
 }
 
 static bool make_values(struct view *view)

@@ -37,8 +37,8 @@ struct view {
     struct value *values;  /* room for those of any block */
 };
 
-/* numbers: of each line of the settings. All but `numbers` must outlive it; it owns `latest` no
- * more than the rest. NULL without memory. */
+/* numbers: of each line of the settings; NULL: its index. All but `numbers` must outlive it; it
+ * owns `latest` no more than the rest. NULL without memory. */
 struct view *view_new(const struct settings *settings, const struct plan *plan,
                       const struct store_ids *ids, struct latest *latest, const uint16_t *numbers);
 void view_free(struct view *view);

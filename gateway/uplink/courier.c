@@ -18,7 +18,7 @@ enum {
 struct courier {
     const struct post *post;
     struct store *store;
-    size_t uplink;
+    size_t place;
     struct mqtt *mqtt; /* NULL = no connection */
     bool version_5;
     uint64_t generation; /* of the connection; parcels of an older one are not sent */
@@ -29,20 +29,23 @@ struct courier {
     struct courier_status status;
 };
 
-struct courier *courier_new(const struct post *post, struct store *store, size_t uplink,
-                            void (*wake)(void *), void *context)
+struct courier *courier_new(const struct post *post, struct store *store, size_t place)
 {
     struct courier *courier = calloc(1, sizeof *courier);
     if (!courier)
         return NULL;
     courier->post = post;
     courier->store = store;
-    courier->uplink = uplink;
+    courier->place = place;
     pthread_mutex_init(&courier->mutex, NULL);
     for (size_t i = 0; i < STORE_WINDOW; i++)
         courier->idle[courier->idle_count++] = &courier->parcels[i];
-    store_attach(store, uplink, wake, context);
     return courier;
+}
+
+void courier_attach(struct courier *courier, void (*wake)(void *), void *context)
+{
+    store_attach(courier->store, courier->place, wake, context);
 }
 
 void courier_free(struct courier *courier)
@@ -65,7 +68,7 @@ void courier_status(struct courier *courier, struct courier_status *out)
 static void ask(struct courier *courier, struct parcel *parcel)
 {
     parcel->generation = courier->generation;
-    store_fetch(courier->store, courier->uplink, parcel);
+    store_fetch(courier->store, courier->place, parcel);
 }
 
 /* A parcel with nothing to do: asked for at once while there is a connection. */
@@ -81,7 +84,7 @@ void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5)
 {
     courier->mqtt = mqtt;
     courier->version_5 = version_5;
-    courier->generation = store_renew(courier->store, courier->uplink);
+    courier->generation = store_renew(courier->store, courier->place);
     while (courier->idle_count)
         ask(courier, courier->idle[--courier->idle_count]);
 }
@@ -132,14 +135,14 @@ static void give_up(struct courier *courier, struct parcel *parcel)
     log_warning("uplink %s: a message of %zu bytes for %s cannot be sent", courier->post->own->name,
                 parcel->length, names_sector(parcel->sector));
     if (parcel->kind != PARCEL_MANIFEST)
-        store_refuse(courier->store, courier->uplink, parcel);
+        store_refuse(courier->store, courier->place, parcel);
     make_idle(courier, parcel);
 }
 
 void courier_send(struct courier *courier)
 {
     struct parcel *parcel;
-    while ((parcel = store_collect(courier->store, courier->uplink))) {
+    while ((parcel = store_collect(courier->store, courier->place))) {
         if (!courier->mqtt || parcel->generation != courier->generation ||
             parcel->kind == PARCEL_EMPTY)
             make_idle(courier, parcel);
@@ -172,9 +175,9 @@ static void settle(struct courier *courier, struct parcel *parcel, int reason)
                     mqtt_reason(courier->version_5, reason),
                     data ? "; its data stays in the store" : "");
         if (data)
-            store_refuse(courier->store, courier->uplink, parcel);
+            store_refuse(courier->store, courier->place, parcel);
     } else if (data) {
-        store_settle(courier->store, courier->uplink, parcel);
+        store_settle(courier->store, courier->place, parcel);
     }
     make_idle(courier, parcel);
 }

@@ -8,10 +8,12 @@
 
 struct courier;
 
-/* post and store must outlive it; wake is called by the store thread when something is ready. */
-struct courier *courier_new(const struct post *post, struct store *store, size_t uplink,
-                            void (*wake)(void *), void *context);
+/* post and store must outlive it; place: the uplink's in the store. */
+struct courier *courier_new(const struct post *post, struct store *store, size_t place);
 void courier_free(struct courier *courier);
+
+/* Before the thread starts; wake is called by the store thread when something is ready. */
+void courier_attach(struct courier *courier, void (*wake)(void *), void *context);
 
 /* A connection is ready: from here on parcels are asked for and published on it. version_5: reasons
  * mean something. */

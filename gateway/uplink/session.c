@@ -138,6 +138,11 @@ void session_status(struct session *session, struct session_status *out)
     pthread_mutex_unlock(&session->mutex);
 }
 
+void session_rebind(struct session *session, const struct settings_uplink *own)
+{
+    session->own = own;
+}
+
 static void note(struct session *session, bool connected, const char *why)
 {
     pthread_mutex_lock(&session->mutex);

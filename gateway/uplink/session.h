@@ -23,6 +23,9 @@ struct session *session_new(const struct settings *settings, const struct settin
                             const struct session_handlers *handlers, void *context);
 void session_free(struct session *session);
 
+/* The uplink is what it was, its settings lie elsewhere now. Between two turns. */
+void session_rebind(struct session *session, const struct settings_uplink *own);
+
 /* One turn: begin what is due, wait with poll(), service what it said. */
 enum { SESSION_FDS = 2 };
 

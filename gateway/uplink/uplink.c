@@ -28,10 +28,18 @@ enum {
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
 };
 
+/* Where the uplink stands in a configuration. */
+struct binding {
+    const struct settings *settings; /* NULL = none */
+    size_t index;
+    struct store_backlog *backlogs; /* for the presence */
+    struct presence_line *lines;
+};
+
 struct uplink {
     const struct settings *settings;
     const struct settings_uplink *own;
-    size_t index;
+    size_t index, place;
     uplink_presence gather;
     void *gather_context;
     struct presence presence;
@@ -50,6 +58,8 @@ struct uplink {
     bool running;
     atomic_bool stop;
     atomic_uint_least64_t states_refused;
+    pthread_mutex_t mutex;
+    struct binding next; /* to be taken over; under the mutex */
 };
 
 /* ---- what others see ---- */
@@ -81,6 +91,76 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out)
         .no_subscriber = sent.no_subscriber,
     };
     snprintf(out->why, sizeof out->why, "%s", session.why);
+}
+
+/* ---- another configuration ---- */
+
+static bool make_binding(struct binding *binding, const struct settings *settings, size_t index)
+{
+    *binding = (struct binding){
+        .settings = settings,
+        .index = index,
+        .backlogs = calloc(settings->uplink_count + 1, sizeof *binding->backlogs),
+        .lines = calloc(settings->line_count + 1, sizeof *binding->lines),
+    };
+    return binding->backlogs && binding->lines;
+}
+
+static void free_binding(struct binding *binding)
+{
+    free(binding->backlogs);
+    free(binding->lines);
+    *binding = (struct binding){0};
+}
+
+/* Its arrays become the presence's, and those of the presence are freed. */
+static void bind_to(struct uplink *uplink, struct binding *binding)
+{
+    struct presence *presence = &uplink->presence;
+    free(presence->backlogs);
+    free(presence->lines);
+    presence->settings = uplink->settings = binding->settings;
+    presence->backlogs = binding->backlogs;
+    presence->lines = binding->lines;
+    uplink->index = binding->index;
+    uplink->own = &binding->settings->uplinks[binding->index];
+    uplink->post = (struct post){uplink->settings, uplink->own};
+    *binding = (struct binding){0};
+}
+
+bool uplink_rebind(struct uplink *uplink, const struct settings *settings, size_t index)
+{
+    struct binding next;
+    bool ok = make_binding(&next, settings, index);
+    pthread_mutex_lock(&uplink->mutex);
+    if (ok) {
+        struct binding before = uplink->next; /* one that was never taken over */
+        uplink->next = next;
+        next = before;
+    }
+    pthread_mutex_unlock(&uplink->mutex);
+    free_binding(&next);
+    wake(uplink);
+    return ok;
+}
+
+bool uplink_is_bound(struct uplink *uplink)
+{
+    pthread_mutex_lock(&uplink->mutex);
+    bool bound = !uplink->next.settings;
+    pthread_mutex_unlock(&uplink->mutex);
+    return bound;
+}
+
+static void take_binding(struct uplink *uplink)
+{
+    pthread_mutex_lock(&uplink->mutex);
+    if (uplink->next.settings) {
+        bind_to(uplink, &uplink->next);
+        session_rebind(uplink->session, uplink->own);
+        uplink->state_at = uplink->check_at = (mono_time){0};
+    }
+    pthread_mutex_unlock(&uplink->mutex);
 }
 
 /* ---- sending ---- */
@@ -213,6 +293,7 @@ static void *run(void *argument)
     watchdog_join(WATCHDOG_LIMIT_MS, "uplink %s", uplink->own->name);
     while (!atomic_load(&uplink->stop)) {
         watchdog_beat();
+        take_binding(uplink);
         session_begin(uplink->session);
         turn(uplink, WATCHDOG_IDLE_MS);
         if (session_mqtt(uplink->session))
@@ -224,27 +305,23 @@ static void *run(void *argument)
     return NULL;
 }
 
-struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
-                          uplink_presence presence, void *context)
+struct uplink *uplink_new(const struct settings *settings, size_t index, size_t place,
+                          struct store *store, uplink_presence presence, void *context)
 {
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (!uplink)
         return NULL;
-    uplink->settings = settings;
-    uplink->own = &settings->uplinks[index];
-    uplink->index = index;
+    uplink->place = place;
     uplink->gather = presence;
     uplink->gather_context = context;
     uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     uplink->state = malloc(STATE_MAX);
-    uplink->presence.settings = settings;
-    uplink->presence.backlogs = calloc(settings->uplink_count + 1, sizeof(struct store_backlog));
-    uplink->presence.lines = calloc(settings->line_count + 1, sizeof(struct presence_line));
-    uplink->post = (struct post){settings, uplink->own};
+    pthread_mutex_init(&uplink->mutex, NULL);
+    bool bound = make_binding(&uplink->next, settings, index);
+    bind_to(uplink, &uplink->next);
     uplink->session = session_new(settings, uplink->own, &handlers, uplink);
-    uplink->courier = courier_new(&uplink->post, store, index, wake, uplink);
-    if (uplink->wake_fd < 0 || !uplink->state || !uplink->presence.backlogs ||
-        !uplink->presence.lines || !uplink->session || !uplink->courier) {
+    uplink->courier = courier_new(&uplink->post, store, place);
+    if (uplink->wake_fd < 0 || !uplink->state || !bound || !uplink->session || !uplink->courier) {
         uplink_free(uplink);
         return NULL;
     }
@@ -261,12 +338,20 @@ void uplink_free(struct uplink *uplink)
         close(uplink->wake_fd);
     free(uplink->presence.backlogs);
     free(uplink->presence.lines);
+    free_binding(&uplink->next);
+    pthread_mutex_destroy(&uplink->mutex);
     free(uplink->state);
     free(uplink);
 }
 
+size_t uplink_place(const struct uplink *uplink)
+{
+    return uplink->place;
+}
+
 bool uplink_start(struct uplink *uplink)
 {
+    courier_attach(uplink->courier, wake, uplink);
     uplink->running = pthread_create(&uplink->thread, NULL, run, uplink) == 0;
     return uplink->running;
 }

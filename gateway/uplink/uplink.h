@@ -8,12 +8,14 @@
 struct uplink;
 
 /* Fills in what the rooms report now; called in the uplink's thread. The arrays are there, of the
- * sizes that the settings say. */
+ * sizes that out->settings say; while these are not those in force nothing is filled in. */
 typedef void (*uplink_presence)(void *context, struct presence *out);
 
-struct uplink *uplink_new(const struct settings *settings, size_t index, struct store *store,
-                          uplink_presence presence, void *context);
+/* place: where the store keeps what it owes, for as long as it lives. */
+struct uplink *uplink_new(const struct settings *settings, size_t index, size_t place,
+                          struct store *store, uplink_presence presence, void *context);
 void uplink_free(struct uplink *uplink);
+size_t uplink_place(const struct uplink *uplink);
 
 bool uplink_start(struct uplink *uplink) __attribute__((warn_unused_result));
 
@@ -21,6 +23,13 @@ bool uplink_start(struct uplink *uplink) __attribute__((warn_unused_result));
  * deadline. False: it hangs and is left behind; it must not be freed. */
 void uplink_stop(struct uplink *uplink);
 bool uplink_join(struct uplink *uplink, mono_time deadline);
+
+/* The uplink is what it was, in another configuration: its thread takes this over and sends a new
+ * state. Until uplink_is_bound() what it had before must stay. False, and nothing has changed,
+ * without memory. */
+bool uplink_rebind(struct uplink *uplink, const struct settings *settings, size_t index)
+    __attribute__((warn_unused_result));
+bool uplink_is_bound(struct uplink *uplink);
 
 struct uplink_status {
     bool connected;

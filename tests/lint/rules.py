@@ -92,12 +92,14 @@ def library_of(header):
 def include_fault(tree, file, header, quoted):
     room = room_of(file)
     rooms, libraries = house.ROOMS[room]
-    if file == house.MAIN:
+    if file in house.MAIN:
         rooms, libraries = set(house.ROOMS), house.MAIN_LIBRARIES
     if quoted and not library_of(header):
         target = room_of(header)
         if header not in tree.files:
             return f'"{header}" is no file of the house (write its path from the top)'
+        if header in house.MAIN and file not in house.MAIN:
+            return f"only main.c and its like may include {header}"
         if target != room and target not in rooms:
             return f"{room} may not include {target or header}"
         return None

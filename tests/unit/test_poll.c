@@ -257,8 +257,9 @@ static void a_unit_silent_about_a_gap_is_found_out(void **state)
     device.missing[3] = true;
     device.silent = true;
     uint64_t tick = 0;
-    while (poll_holes(engine ? engine : (engine = poll_new(&settings, &plan, 0, 0, NULL, NULL, NULL)),
-                      0) == 0) {
+    while (
+        poll_holes(engine ? engine : (engine = poll_new(&settings, &plan, 0, 0, NULL, NULL, NULL)),
+                   0) == 0) {
         poll_once(tick++);
         assert_true(tick < 5);
     }
@@ -336,6 +337,7 @@ static void each_block_in_its_own_period(void **state)
     } wanted[] = {{0, 0, 2, 0, 1000}, {0, 2, 2, 2, 3000}, {1, 40, 4, 0, 6000}};
     for (size_t i = 0; i < 3; i++) {
         blocks[i] = blocks[0];
+        blocks[i].of_line = (uint32_t)i;
         blocks[i].device = wanted[i].device;
         blocks[i].address = wanted[i].address;
         blocks[i].count = blocks[i].point_count = wanted[i].count;

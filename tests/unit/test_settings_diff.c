@@ -1,5 +1,8 @@
-/* What a reload takes for a difference: every key of the file, once, against the same file without
- * the change; and what is none, like a comment or another order of keys. */
+/* What a reload takes for a difference.
+ *
+ * Every key of the file, once, against the same file without the change: it must count for the line
+ * or uplink that it belongs to and for nobody else. What is none: a comment, another order of keys,
+ * another notation, a device of another line. */
 #include "config/settings_diff.h"
 
 #include <setjmp.h>
