@@ -326,9 +326,10 @@ def crash_of(rig):
     os.remove(path)
     frames = [line.split("/")[-1] for line in text.splitlines()
               if "mallocfail" not in line and "libc.so" not in line]
-    if "signal" not in text:
+    at = next((i for i, frame in enumerate(frames) if frame.startswith("signal ")), None)
+    if at is None:
         return ""
-    at = next(i for i, frame in enumerate(frames) if frame.startswith("signal"))
+    frames.append("nowhere")            # what crashes may have lost its way
     return "%s: %s" % (frames[at + 1].split("(")[0], " ".join(frames[at + 1:at + 5]))
 
 
