@@ -332,12 +332,17 @@ void log_cut(struct file *files, enum mode mode, uint64_t seed)
 {
     if (!oldest)
         return;
-    struct disk disk = {.mode = mode, .seed = seed, .first = oldest->event, .last = newest->event};
+    struct disk disk = {.mode = mode, .seed = seed, .first = newest->event, .last = newest->event};
+    for (struct change *change = newest; change; change = change->previous) {
+        if (change->fate == FATE_PENDING)
+            disk.first = change->event;
+    }
     disk.until = disk.first + hash(&disk, WHOLE, 0) % (disk.last - disk.first + 1);
     for (struct change *change = newest; change; change = change->previous) {
         if (is_data(change))
             undo(change);
-        if (change->kind == KIND_WRITE && mode == MODE_PREFIX && change->event == disk.until)
+        if (change->kind == KIND_WRITE && change->fate == FATE_PENDING && mode == MODE_PREFIX &&
+            change->event == disk.until)
             tear(&disk, change);
     }
     for (struct file *file = files; file; file = file->next)
