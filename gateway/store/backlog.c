@@ -253,23 +253,42 @@ void backlog_committed(struct store *store, const struct body *body)
     }
 }
 
+static void bind_gap(sqlite3_stmt *s, const struct debtor *debtor, const struct gap *gap)
+{
+    sqlite3_bind_int64(s, 1, debtor->row);
+    sqlite3_bind_int64(s, 2, gap->ordinal);
+    sqlite3_bind_int64(s, 3, gap->sector);
+    sqlite3_bind_int64(s, 4, (int64_t)gap->first_seq);
+    sqlite3_bind_int64(s, 5, (int64_t)gap->last_seq);
+    sqlite3_bind_int64(s, 6, gap->loss.from_ms);
+    sqlite3_bind_int64(s, 7, gap->loss.to_ms);
+    sqlite3_bind_int64(s, 8, (int64_t)gap->loss.readings);
+    sqlite3_bind_int64(s, 9, gap->reason);
+}
+
+/* A Gap that the last one only continues makes that longer; *grown says so. */
+static bool grow_gap(struct store *store, const struct debtor *debtor, const struct gap *gap,
+                     bool *grown)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_GROW);
+    bind_gap(s, debtor, gap);
+    sqlite3_bind_int64(s, 10, debtor->gap_cursor);
+    bool ok = database_run(store, STATEMENT_GAP_GROW);
+    *grown = ok && sqlite3_changes(store->db) > 0;
+    return ok;
+}
+
 bool backlog_gap(struct store *store, const struct gap *gap)
 {
     for (size_t u = 0; u < store->debtor_count; u++) {
         struct debtor *debtor = &store->debtors[u];
+        bool grown;
         if (!debtor->wanted[gap->sector])
             continue;
-        sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_ADD);
-        sqlite3_bind_int64(s, 1, debtor->row);
-        sqlite3_bind_int64(s, 2, gap->ordinal);
-        sqlite3_bind_int64(s, 3, gap->sector);
-        sqlite3_bind_int64(s, 4, (int64_t)gap->first_seq);
-        sqlite3_bind_int64(s, 5, (int64_t)gap->last_seq);
-        sqlite3_bind_int64(s, 6, gap->loss.from_ms);
-        sqlite3_bind_int64(s, 7, gap->loss.to_ms);
-        sqlite3_bind_int64(s, 8, (int64_t)gap->loss.readings);
-        sqlite3_bind_int64(s, 9, gap->reason);
-        if (!database_run(store, STATEMENT_GAP_ADD))
+        if (!grow_gap(store, debtor, gap, &grown))
+            return false;
+        bind_gap(database_statement(store, STATEMENT_GAP_ADD), debtor, gap);
+        if (!grown && !database_run(store, STATEMENT_GAP_ADD))
             return false;
         debtor->gaps_pending = true;
     }

@@ -129,7 +129,7 @@ static bool write_losses(struct store *store)
 
 bool commit_write(struct store *store)
 {
-    for (struct body *b = store->queue; b; b = b->next) {
+    for (struct body *b = store->queue; b != store->beyond; b = b->next) {
         if (b->length && !(b->closed ? close_body(store, b) : put_open(store, b)))
             return false;
     }
@@ -141,7 +141,7 @@ static void write_journal(struct store *store)
 {
     if (!store->journal || store->in_memory)
         return;
-    for (const struct body *b = store->queue; b; b = b->next)
+    for (const struct body *b = store->queue; b != store->beyond; b = b->next)
         fprintf(store->journal, "%" PRIu64 " %s %u %" PRIu64 " %u %08x %s\n",
                 store->epochs[b->closed ? b->epoch : store->epoch_count - 1].number,
                 names_sector(b->sector), b->part, b->seq, b->readings, b->crc,
@@ -183,7 +183,8 @@ void commit_done(struct store *store)
     write_journal(store);
     memset(store->losing, 0, sizeof store->losing);
     backlog_written(store);
-    for (const struct body *b = store->queue; b; b = b->next) {
+    reserve_committed(store);
+    for (const struct body *b = store->queue; b != store->beyond; b = b->next) {
         if (b->closed && b->length)
             backlog_committed(store, b);
     }
@@ -218,13 +219,32 @@ static int try(struct store *store, bool clean)
     return rc;
 }
 
+/* As many bodies as a transaction takes, at least one. */
+static void take_portion(struct store *store)
+{
+    size_t bytes = 0, limit = reserve_portion(store);
+    struct body *b = store->queue;
+    while (b && (b == store->queue || bytes + b->length <= limit)) {
+        bytes += b->length;
+        b = b->next;
+    }
+    store->beyond = b;
+}
+
 bool commit_all(struct store *store, bool clean)
 {
     unsigned attempt = 0;
     int rc;
-    do {
-        rc = try(store, clean);
-    } while (rc != SQLITE_OK && media_rescue(store, rc, attempt++));
+    take_portion(store);
+    while ((rc = try(store, clean && !store->beyond)) != SQLITE_OK &&
+           media_rescue(store, rc, attempt++)) {
+        if (rc != SQLITE_FULL)
+            continue; /* it may have been written: again with the same numbers */
+        commit_take_back(store);
+        take_portion(store);
+    }
+    if (rc != SQLITE_OK)
+        commit_take_back(store);
     tell(store, rc == SQLITE_OK);
     if (rc == SQLITE_OK)
         commit_done(store);

@@ -89,6 +89,13 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_GAP_ADD] =
         "INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,from_ms,to_ms,"
         "readings,reason) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    /* one that was not handed out yet: the numbers that follow it, or a loss that goes on */
+    [STATEMENT_GAP_GROW] =
+        "UPDATE gap SET last_seq=?5,to_ms=max(to_ms,?7),readings=CASE WHEN readings=0 OR ?8=0 THEN "
+        "0"
+        " ELSE readings+?8 END WHERE uplink=?1 AND"
+        " ordinal=?2 AND sector=?3 AND reason=?9 AND id>?10 AND CASE WHEN ?4=0 THEN first_seq=0"
+        " AND from_ms<=?6 AND to_ms>=?6-10000 ELSE first_seq>0 AND last_seq=?4-1 END",
     [STATEMENT_GAP_LIST] =
         "SELECT id,ordinal,sector,first_seq,last_seq,from_ms,to_ms,readings,reason FROM gap"
         " WHERE uplink=?1 AND id>?2 ORDER BY id",

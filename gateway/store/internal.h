@@ -44,6 +44,7 @@ enum statement {
     STATEMENT_UNACKED_ADD,
     STATEMENT_UNACKED_LIST,
     STATEMENT_GAP_ADD,
+    STATEMENT_GAP_GROW,
     STATEMENT_GAP_LIST,
     STATEMENT_GAP_DELETE,
     STATEMENT_DEVICE_FIND,
@@ -185,20 +186,23 @@ struct store {
     struct debtor *debtors;
     size_t debtor_count; /* places that were ever taken */
     struct recent recent[SECTOR_COUNT];
-    struct body *queue; /* taken from the mailbox, not yet committed */
-    uint8_t *row;       /* scratch for one row */
+    struct body *queue;  /* taken from the mailbox, not yet committed */
+    struct body *beyond; /* the first that is not part of this transaction */
+    uint8_t *row;        /* scratch for one row */
     size_t row_capacity;
     bool failing;
     enum store_mode mode;
     bool in_memory; /* the database is the bounded one in memory */
     bool known;     /* the epochs of the disk are in the list, and what is owed of them */
     unsigned falls; /* into memory */
-    mono_time return_at;
+    mono_time return_at, room_at;
     int64_t return_ms;  /* back-off */
     int64_t started_ms; /* wall */
     uint64_t quota;     /* bytes of the database in use */
     bool unreadable;    /* the last read failed for want of disk or memory */
     uint64_t corrupt, gaps, failures;
+    uint64_t dropped; /* readings, unsent, since the log said so last */
+    mono_time dropped_at;
     mono_time retry_at, trim_at, gauge_at, believed_at;
     struct clock_trust trust;
     struct gauge gauge;
@@ -400,8 +404,28 @@ bool reload_is_asked(struct store *store);
 void reload_run(struct store *store, bool committed);
 
 /* trim.c: age and quota */
-void trim_run(struct store *store);
-/* Room at once: the oldest rows. False when there are none. */
-bool trim_evict(struct store *store);
+/* A slice of the work; true when there is more. */
+bool trim_run(struct store *store);
+/* Free pages at once, by the oldest rows. False when there is nothing to gain. */
+bool trim_make_room(struct store *store, size_t bytes);
+/* More is used than the quota allows. */
+bool trim_is_due(struct store *store);
+uint64_t trim_bytes(struct store *store); /* of the database, free pages and all */
+
+/* forget.c: epochs that nobody needs any more */
+void forget_run(struct store *store);
+
+/* reserve.c: when the disk is full */
+/* After the database was opened: its sizes, and the reserve file. */
+void reserve_prepare(struct store *store);
+/* Gives the reserve up at a start that finds no room; false when there was none. */
+bool reserve_release(const struct store *store);
+/* A commit found no room. True: there may be some now. */
+bool reserve_relieve(struct store *store);
+/* Bytes of bodies that one transaction takes. */
+size_t reserve_portion(const struct store *store);
+void reserve_committed(struct store *store);
+/* Now and then: is there room again? */
+void reserve_look(struct store *store);
 
 #endif

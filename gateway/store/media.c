@@ -18,7 +18,7 @@ enum {
     MEMORY_QUOTA = 6 << 20, /* the rest is for what one commit brings */
     RETURN_FIRST_MS = 1000,
     RETURN_MAX_MS = 60000,
-    EVICTIONS = 32, /* before a commit that found memory full gives up */
+    EVICTIONS = 8, /* before a commit that found no room gives up */
     START_ATTEMPTS = 3,
 };
 
@@ -230,6 +230,7 @@ static bool read_other_disk(struct store *store, struct luggage *luggage, struct
     struct epoch *now = &store->epochs[store->epoch_count - 1];
     memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);
     memcpy(now->held, carried->held, sizeof now->held);
+    memcpy(now->held, carried->held, sizeof now->held);
     join_debts(store, luggage);
     if (write_epoch_in_force(store, memory, carried->ordinal) &&
         database_run(store, STATEMENT_COMMIT))
@@ -321,6 +322,7 @@ bool media_return(struct store *store)
     database_disconnect(store);
     database_attach(store, &disk);
     arrive(store);
+    reserve_prepare(store);
     return true;
 }
 
@@ -340,10 +342,14 @@ bool media_rescue(struct store *store, int rc, unsigned attempt)
     snprintf(why, sizeof why, "%s", store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc));
     store->failures++;
     if (store->in_memory)
-        return rc == SQLITE_FULL && attempt < EVICTIONS && trim_evict(store);
+        return rc == SQLITE_FULL && attempt < EVICTIONS &&
+               trim_make_room(store, 2 * reserve_portion(store));
     if (rc == SQLITE_NOMEM && store->db)
         return false;
-    if (attempt == 0 && reopen(store)) {
+    if (rc == SQLITE_FULL && attempt < EVICTIONS && reserve_relieve(store))
+        return true;
+    if (rc != SQLITE_FULL && attempt == 0 && reopen(store)) {
+        reserve_prepare(store);
         log_warning("store: a commit failed (%s); the database was opened anew", why);
         return true;
     }
@@ -357,13 +363,16 @@ static int open_disk(struct store *store, char *why, size_t why_size)
     int rc = SQLITE_OK;
     for (int attempt = 0; attempt < START_ATTEMPTS; attempt++) {
         rc = database_open(store);
-        if (rc == SQLITE_OK && (rc = recover_run(store)) == SQLITE_OK)
+        if (rc == SQLITE_OK && (rc = recover_run(store)) == SQLITE_OK) {
+            reserve_prepare(store);
             return rc;
+        }
         snprintf(why, why_size, "%s: %s", store->settings->store.path, sqlite3_errstr(rc));
         database_abandon(store);
-        if (rc != SQLITE_CORRUPT && rc != SQLITE_NOTADB)
+        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+            database_set_aside(store);
+        else if (rc != SQLITE_FULL || !reserve_release(store))
             return rc;
-        database_set_aside(store);
     }
     return rc;
 }

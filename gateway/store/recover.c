@@ -167,6 +167,7 @@ bool recover_read(struct store *store)
 {
     int64_t last_ms[SECTOR_COUNT] = {0};
     int64_t here = machine(), there = here;
+    store->beyond = NULL;
     if (!read_epochs(store, &there))
         return false;
     if (!store->epoch_count && !recover_begin_epoch(store, 1, database_random()))

@@ -206,16 +206,6 @@ void store_backlog(struct store *store, size_t uplink, struct store_backlog *out
 
 /* ---- the store thread ---- */
 
-static uint64_t file_bytes(struct store *store)
-{
-    sqlite3_int64 pages = 0;
-    sqlite3_stmt *s = database_statement(store, STATEMENT_PAGES);
-    if (sqlite3_step(s) == SQLITE_ROW)
-        pages = sqlite3_column_int64(s, 0);
-    sqlite3_reset(s);
-    return (uint64_t)pages * 4096;
-}
-
 static void publish_status(struct store *store)
 {
     struct store_status status = store->status; /* written by this thread only */
@@ -229,7 +219,7 @@ static void publish_status(struct store *store)
     status.epoch = store->epochs[store->epoch_count - 1].number;
     status.previous_epoch =
         store->epoch_count > 1 ? store->epochs[store->epoch_count - 2].number : 0;
-    status.bytes = file_bytes(store);
+    status.bytes = trim_bytes(store);
     if (clock_ms_between(clock_mono(), store->gauge_at) <= 0) {
         gauge_read(store, &status);
         store->gauge_at = clock_after_ms(clock_mono(), GAUGE_MS);
@@ -297,10 +287,10 @@ static void take_mail(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
-static void recycle_queue(struct store *store)
+static void recycle_written(struct store *store)
 {
     pthread_mutex_lock(&store->mutex);
-    while (store->queue) {
+    while (store->queue != store->beyond) {
         struct body *body = store->queue;
         store->queue = body->next;
         store->mail_bytes -= body->length;
@@ -309,6 +299,7 @@ static void recycle_queue(struct store *store)
         body->next = store->spare;
         store->spare = body;
     }
+    store->status.commits++;
     pthread_mutex_unlock(&store->mutex);
 }
 
@@ -318,12 +309,15 @@ static bool commit(struct store *store, bool clean)
     store->retry_at = clock_after_ms(clock_mono(), SETTLE_MS);
     if (!store->queue && !clean && !backlog_dirty(store) && !commit_losing(store))
         return true;
-    bool ok = commit_all(store, clean);
-    if (ok)
-        recycle_queue(store);
-    pthread_mutex_lock(&store->mutex);
-    store->status.commits += ok;
-    pthread_mutex_unlock(&store->mutex);
+    bool ok;
+    do {
+        ok = commit_all(store, clean);
+        if (ok)
+            recycle_written(store);
+        if (ok && trim_is_due(store))
+            store->trim_at = clock_mono();
+        watchdog_beat();
+    } while (ok && store->queue);
     if (!ok)
         store->retry_at = clock_after_ms(clock_mono(), RETRY_MS);
     return ok;
@@ -351,6 +345,16 @@ static void come_back(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
+static void trim(struct store *store)
+{
+    if (clock_ms_between(clock_mono(), store->trim_at) > 0)
+        return;
+    if (trim_run(store))
+        come_back(store);
+    else
+        store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
+}
+
 static void *run(void *argument)
 {
     struct store *store = argument;
@@ -370,10 +374,8 @@ static void *run(void *argument)
             media_return(store);
         if (!stop && hold_run(store))
             come_back(store);
-        if (clock_ms_between(clock_mono(), store->trim_at) <= 0) {
-            trim_run(store);
-            store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
-        }
+        reserve_look(store);
+        trim(store);
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
             postbox_serve(store, u);
         if (!stop)

@@ -1,15 +1,23 @@
 /* Room in the store: rows older than `retain` that every uplink has, and above `max_size` the
  * oldest rows whatever they are, with a Gap for every uplink that had not got them. Store thread,
- * once a minute, a slice of rows at a time so that a commit never waits long. Age counts only while
- * the clock is synchronised and no leap of it is in doubt: a clock in 2038 must not empty the
- * store. */
+ * once a minute and as soon as the quota is passed; slices of a few milliseconds, as many as are
+ * needed, so that a commit never waits long. Age counts only while the clock is synchronised and no
+ * leap of it is in doubt: a clock in 2038 must not empty the store. Never deletes a row that is
+ * owed without a Gap in the same transaction. */
 #include "gateway/store/internal.h"
 
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
 
-enum { SLICE = 64, SLICES = 16, BELIEVED_MS = 3600 * 1000 };
+enum {
+    PAGE = 4096,
+    SLICE_MS = 10, /* between BEGIN and COMMIT */
+    TURN_MS = 20,  /* then the mailbox is looked at */
+    BELIEVED_MS = 3600 * 1000,
+    LOG_MS = 60000,
+    SPARE_PERCENT = 1, /* of the quota, below it, so that not every commit trims */
+};
 
 struct oldest {
     size_t epoch;
@@ -89,22 +97,83 @@ static bool write_gap(struct store *store, const struct oldest *at, const struct
             backlog_write_without(store, at->epoch, gap->sector, gap->first_seq, gap->last_seq));
 }
 
-/* Up to SLICE rows of one stream from its oldest on; before_ms 0 = whatever their age. */
-static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
+/* When to stop. */
+struct limit {
+    int64_t before_ms; /* settled rows that are older; 0 = whatever their age */
+    uint64_t used;     /* until no more bytes are used; before_ms 0 */
+    mono_time until;
+};
+
+static uint64_t pages(struct store *store, enum statement which)
+{
+    sqlite3_stmt *s = database_statement(store, which);
+    uint64_t count = sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+    sqlite3_reset(s);
+    return count;
+}
+
+uint64_t trim_bytes(struct store *store)
+{
+    return pages(store, STATEMENT_PAGES) * PAGE;
+}
+
+static uint64_t used_bytes(struct store *store)
+{
+    return trim_bytes(store) - pages(store, STATEMENT_FREE_PAGES) * PAGE;
+}
+
+bool trim_is_due(struct store *store)
+{
+    return used_bytes(store) > store->quota;
+}
+
+static bool is_enough(struct store *store, const struct oldest *at, const struct limit *limit,
+                      sqlite3_stmt *row, uint64_t seq)
+{
+    if (clock_ms_between(clock_mono(), limit->until) <= 0)
+        return true;
+    if (limit->before_ms)
+        return sqlite3_column_int64(row, 2) >= limit->before_ms ||
+               !is_settled(store, at->epoch, at->sector, seq);
+    /* rows that are owed only where nothing else is left */
+    return used_bytes(store) <= limit->used ||
+           (at->settled && !is_settled(store, at->epoch, at->sector, seq));
+}
+
+static enum gap_reason reason(const struct store *store)
+{
+    return store->mode == STORE_MODE_OK ? GAP_REASON_QUOTA : GAP_REASON_DISK;
+}
+
+static void tell(struct store *store, uint64_t readings)
+{
+    store->dropped += readings;
+    if (clock_ms_between(clock_mono(), store->dropped_at) > 0)
+        return;
+    log_warning("store: %s, %llu readings dropped unsent; Gaps say so",
+                reason(store) == GAP_REASON_QUOTA ? "above max_size" : "no room",
+                (unsigned long long)store->dropped);
+    store->dropped = 0;
+    store->dropped_at = clock_after_ms(clock_mono(), LOG_MS);
+}
+
+/* Rows of one stream from its oldest on, at least one. */
+static bool cut(struct store *store, const struct oldest *at, struct limit limit)
 {
     uint32_t ordinal = store->epochs[at->epoch].ordinal;
-    struct gap gap = {.ordinal = ordinal,
-                      .sector = (enum sector)at->sector,
-                      .reason = store->in_memory ? GAP_REASON_DISK : GAP_REASON_QUOTA};
+    struct gap gap = {
+        .ordinal = ordinal, .sector = (enum sector)at->sector, .reason = reason(store)};
+    mono_time until = clock_after_ms(clock_mono(), SLICE_MS);
+    if (clock_ms_between(until, limit.until) > 0)
+        limit.until = until;
     bool ok = database_run(store, STATEMENT_BEGIN);
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, at->seq));
-    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector, at->seq + SLICE - 1));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector + 1, 0) - 1);
     uint64_t last = 0;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
         uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
-        if (before_ms && (sqlite3_column_int64(s, 2) >= before_ms ||
-                          !is_settled(store, at->epoch, at->sector, seq)))
+        if (last && is_enough(store, at, &limit, s, seq))
             break;
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
@@ -118,23 +187,8 @@ static bool cut(struct store *store, const struct oldest *at, int64_t before_ms)
     /* without memory the numbers are met again, found missing, and become a Gap once more */
     if (backlog_drop(store, at->epoch, (enum sector)at->sector, gap.first_seq, gap.last_seq,
                      gap.loss.readings))
-        log_warning("store: above max_size, %s %llu to %llu dropped unsent; a Gap says so",
-                    names_sector((enum sector)at->sector), (unsigned long long)gap.first_seq,
-                    (unsigned long long)gap.last_seq);
+        tell(store, gap.loss.readings);
     return last != 0;
-}
-
-static uint64_t used_bytes(struct store *store)
-{
-    uint64_t pages[2] = {0};
-    static const enum statement which[2] = {STATEMENT_PAGES, STATEMENT_FREE_PAGES};
-    for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *s = database_statement(store, which[i]);
-        if (sqlite3_step(s) == SQLITE_ROW)
-            pages[i] = (uint64_t)sqlite3_column_int64(s, 0);
-        sqlite3_reset(s);
-    }
-    return (pages[0] - pages[1]) * 4096;
 }
 
 /* The next start, perhaps of the board, goes on from here. */
@@ -163,32 +217,58 @@ static bool is_believed(struct store *store)
     return believed;
 }
 
-static void trim_age(struct store *store)
+/* Settled rows beyond their age. True: there is more. */
+static bool trim_age(struct store *store, mono_time until)
 {
     int64_t before_ms = clock_wall().ms - (int64_t)store->settings->store.retain_ms;
     if (!is_believed(store) || before_ms <= 0)
-        return;
+        return false;
+    const struct limit limit = {.before_ms = before_ms, .until = until};
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             struct oldest at;
-            if (oldest_of(store, e, sector, &at) && at.settled && at.last_ms < before_ms)
-                cut(store, &at, before_ms);
+            while (oldest_of(store, e, sector, &at) && at.settled && at.last_ms < before_ms) {
+                if (!cut(store, &at, limit))
+                    return false;
+                if (clock_ms_between(clock_mono(), until) <= 0)
+                    return true;
+            }
         }
     }
+    return false;
 }
 
-void trim_run(struct store *store)
+/* Down to so many bytes. False: there is nothing left to delete. */
+static bool shrink(struct store *store, uint64_t used, mono_time until)
 {
-    trim_age(store);
-    struct oldest at;
-    for (int i = 0; i < SLICES && used_bytes(store) > store->quota; i++) {
-        if (!choose(store, &at) || !cut(store, &at, 0))
-            return;
+    const struct limit limit = {.used = used, .until = until};
+    while (used_bytes(store) > used && clock_ms_between(clock_mono(), until) > 0) {
+        struct oldest at;
+        if (!choose(store, &at) || !cut(store, &at, limit))
+            return false;
     }
+    return true;
 }
 
-bool trim_evict(struct store *store)
+bool trim_run(struct store *store)
 {
-    struct oldest at;
-    return choose(store, &at) && cut(store, &at, 0);
+    mono_time until = clock_after_ms(clock_mono(), TURN_MS);
+    uint64_t target = store->quota - store->quota / 100 * SPARE_PERCENT;
+    bool more = trim_age(store, until);
+    if (trim_is_due(store))
+        more |= shrink(store, target, until) && used_bytes(store) > target;
+    if (!more && !store->in_memory)
+        forget_run(store);
+    return more;
+}
+
+bool trim_make_room(struct store *store, size_t bytes)
+{
+    uint64_t used = used_bytes(store), total = trim_bytes(store);
+    uint64_t target = total > bytes ? total - bytes : 0;
+    /* what is free already was not enough: then it is the row at hand that does not fit */
+    if (used <= target)
+        target = used > bytes ? used - bytes : 0;
+    return used > 0 && shrink(store, target, clock_after_ms(clock_mono(), 10 * TURN_MS)) &&
+           used_bytes(store) < used;
 }

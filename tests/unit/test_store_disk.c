@@ -1,6 +1,7 @@
 /* The store on a disk that fails: it goes on in memory under a new epoch, comes back by itself with
  * all that it kept, and every reading arrives once. Every reading has a value of its own, so that
- * what arrived can be counted whatever number it came under. */
+ * what arrived can be counted whatever number it came under. The disk is a real file behind a VFS
+ * that fails on demand (faulty_disk.h); the real file systems are in tests/system/test_disk.py. */
 #include <sys/wait.h>
 
 #include "tests/unit/faulty_disk.h"
