@@ -35,7 +35,8 @@ class Trial:
             self.read_parcels(life + "/parcels", wire)
             self.sampled += [tuple(map(int, line.split()))
                              for line in self.whole_lines(life + "/readings")]
-            self.lives += [line.split() for line in self.whole_lines(life + "/start")]
+            if self.whole_lines(life + "/mark", "") != ["0"]:
+                self.lives += [line.split() for line in self.whole_lines(life + "/start")]
 
     @staticmethod
     def whole_lines(path, end="\n"):
@@ -47,7 +48,8 @@ class Trial:
             return []
 
     def read_journal(self, life):
-        """Lines behind the mark were written when the disk was already dying."""
+        """Lines behind the mark were written when the disk was already dying; of a life that stored
+        nothing before, not even the epoch need be on it."""
         mark = [int(line) for line in self.whole_lines(life + "/mark", "")]
         at = 0
         for line in self.whole_lines(life + "/journal"):
