@@ -397,10 +397,11 @@ static bool read_rows(struct store *store, struct history *history, mono_time un
     return ok;
 }
 
-/* The epochs of another database than the scan began in are none of ours. */
+/* The epochs of another database than the scan began in are none of ours. An old epoch may be
+ * trimmed away under the scan; the one that was in force then stays. */
 static bool is_same_store(struct store *store, struct history *history)
 {
-    const struct history_epoch *epoch = &history->epochs[history->epoch];
+    const struct history_epoch *epoch = &history->epochs[history->epoch_count - 1];
     sqlite3_stmt *s = database_statement(store, STATEMENT_HISTORY_EPOCH);
     sqlite3_bind_int64(s, 1, epoch->ordinal);
     bool same =

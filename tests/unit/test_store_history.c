@@ -372,6 +372,38 @@ static void trimming_between_two_slices_does_no_harm(void **state)
     history_close(file);
 }
 
+static void an_old_epoch_may_go_under_the_scan(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    struct history_reading reading;
+    char why[300];
+    struct got *got = calloc(1, sizeof *got);
+    open_store(world);
+    fill_much(world);
+    close_store(world);
+    edit(world, "UPDATE epoch SET machine=machine+1"); /* another board: a new epoch */
+    open_store(world);
+    put(world, 0, 0, 30000000, 100, 70, true);
+    wait_stored(world, world->closed, 0);
+    close_store(world);
+    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    while (history_next(history, &reading) == HISTORY_FETCH)
+        history_fetch(file, history);
+    history_close(file);
+    edit(world, "DELETE FROM epoch WHERE ordinal=1; DELETE FROM device WHERE ordinal=1;"
+                "DELETE FROM point WHERE ordinal=1; DELETE FROM segment WHERE id>>48=1");
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    drain(file, history, false, got);
+    assert_int_equal(got->step, HISTORY_END);
+    assert_true(got->count > 70 && got->count < 120 * 640); /* what was loaded, and the new one */
+    assert_int_equal(got->time_ms[got->count - 70], 30000000);
+    history_free(history);
+    history_close(file);
+    free(got);
+}
+
 static void another_store_is_not_mixed_in(void **state)
 {
     struct world *world = *state;
@@ -449,6 +481,7 @@ int main(void)
         TEST(a_line_is_json),
         TEST(damage_costs_its_row),
         TEST(trimming_between_two_slices_does_no_harm),
+        TEST(an_old_epoch_may_go_under_the_scan),
         TEST(another_store_is_not_mixed_in),
         TEST(what_closes_meanwhile_comes_once),
         TEST(an_abandoned_scan_is_nobodys),
