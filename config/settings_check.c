@@ -342,14 +342,6 @@ static void check_uplink(const struct loader *loader, const struct node *node,
         diagnostics_add(loader->reader.out, SEVERITY_ERROR,
                         tree_member(node, "password_file")->key_place,
                         "password_file needs the key \"username\"");
-    if (uplink->confirm != CONFIRM_BROKER)
-        field_error(&loader->reader, tree_member(node, "confirm"),
-                    "confirm: %s is not supported yet; only broker is",
-                    tree_member(node, "confirm")->text);
-    if (uplink->compress != COMPRESS_NONE)
-        field_error(&loader->reader, tree_member(node, "compress"),
-                    "compress: %s is not supported yet; only none is",
-                    tree_member(node, "compress")->text);
 }
 
 static bool is_same_broker(const struct settings_url *a, const struct settings_url *b)

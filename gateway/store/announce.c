@@ -39,6 +39,11 @@ bool announce_current(struct store *store, struct debtor *debtor, struct parcel 
     if (next_part(store, debtor, parcel))
         return true;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        struct rest *unheard = &debtor->unheard[sector];
+        if (unheard->on && rest_is_over(unheard, clock_mono())) {
+            announce_again(store, debtor, (enum sector)sector);
+            rest_sent(unheard);
+        }
         if (debtor->wanted[sector] &&
             announce_epoch(store, debtor, parcel, store->epoch_count - 1, (enum sector)sector))
             return true;

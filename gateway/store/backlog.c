@@ -14,7 +14,7 @@ static size_t current(const struct store *store)
     return store->epoch_count - 1;
 }
 
-static size_t epoch_index(const struct store *store, uint64_t number)
+size_t backlog_epoch(const struct store *store, uint64_t number)
 {
     size_t i = 0;
     while (i < store->epoch_count && store->epochs[i].number != number)
@@ -87,6 +87,14 @@ bool backlog_forget(struct store *store)
     return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
+static bool forget_gaps(struct store *store, int64_t row, int sector)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_UNWANTED);
+    sqlite3_bind_int64(s, 1, row);
+    sqlite3_bind_int64(s, 2, sector);
+    return database_run(store, STATEMENT_GAP_UNWANTED);
+}
+
 static bool read_unacked(struct store *store, struct debtor *debtor)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_UNACKED_LIST);
@@ -142,6 +150,9 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->wanted[sector] && !(known >> sector & 1) &&
             !owe_everything(store, debtor, sector))
+            return false;
+        if (!debtor->wanted[sector] && (known >> sector & 1) &&
+            !forget_gaps(store, debtor->row, sector))
             return false;
     }
     sqlite3_stmt *s = database_statement(store, STATEMENT_UPLINK_PUT);
@@ -272,25 +283,30 @@ static bool grow_gap(struct store *store, const struct debtor *debtor, const str
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_GROW);
     bind_gap(s, debtor, gap);
-    sqlite3_bind_int64(s, 10, debtor->gap_cursor);
+    sqlite3_bind_int64(s, 10, debtor->gaps[gap->sector].row);
     bool ok = database_run(store, STATEMENT_GAP_GROW);
     *grown = ok && sqlite3_changes(store->db) > 0;
     return ok;
+}
+
+bool backlog_gap_of(struct store *store, struct debtor *debtor, const struct gap *gap)
+{
+    bool grown;
+    if (!grow_gap(store, debtor, gap, &grown))
+        return false;
+    bind_gap(database_statement(store, STATEMENT_GAP_ADD), debtor, gap);
+    if (!grown && !database_run(store, STATEMENT_GAP_ADD))
+        return false;
+    debtor->gaps[gap->sector].pending = true;
+    return true;
 }
 
 bool backlog_gap(struct store *store, const struct gap *gap)
 {
     for (size_t u = 0; u < store->debtor_count; u++) {
         struct debtor *debtor = &store->debtors[u];
-        bool grown;
-        if (!debtor->wanted[gap->sector])
-            continue;
-        if (!grow_gap(store, debtor, gap, &grown))
+        if (debtor->wanted[gap->sector] && !backlog_gap_of(store, debtor, gap))
             return false;
-        bind_gap(database_statement(store, STATEMENT_GAP_ADD), debtor, gap);
-        if (!grown && !database_run(store, STATEMENT_GAP_ADD))
-            return false;
-        debtor->gaps_pending = true;
     }
     store->gaps++;
     return true;
@@ -307,7 +323,8 @@ bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_
         if (!debtor->wanted[sector])
             continue;
         if (!ranges_remove(&owed->unacked, first_seq, last_seq) ||
-            !ranges_remove(&owed->unsent, first_seq, last_seq))
+            !ranges_remove(&owed->unsent, first_seq, last_seq) ||
+            !ranges_remove(&owed->waiting, first_seq, last_seq))
             return false;
         owed->dirty = true;
         debtor->readings -= readings < debtor->readings ? readings : debtor->readings;
@@ -388,39 +405,6 @@ bool backlog_dirty(const struct store *store)
     return false;
 }
 
-static bool delete_gaps(struct store *store, const struct debtor *debtor,
-                        const struct receipt *receipt)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_DELETE);
-    sqlite3_bind_int64(s, 1, debtor->row);
-    sqlite3_bind_int64(s, 2, receipt->first_gap);
-    sqlite3_bind_int64(s, 3, receipt->last_gap);
-    sqlite3_bind_int64(s, 4, receipt->sector);
-    return database_run(store, STATEMENT_GAP_DELETE);
-}
-
-void backlog_receipt(struct store *store, struct debtor *debtor, const struct receipt *receipt)
-{
-    if (receipt->refused) {
-        debtor->refused[receipt->sector] = true;
-        return;
-    }
-    if (receipt->last_gap) {
-        /* a Gap that stays although it was delivered is delivered again, under the same identity */
-        if (!delete_gaps(store, debtor, receipt))
-            return;
-    }
-    size_t e = epoch_index(store, receipt->epoch);
-    if (e == store->epoch_count || !receipt->first_seq)
-        return;
-    struct owed *owed = &debtor->owed[e][receipt->sector];
-    if (!ranges_remove(&owed->unacked, receipt->first_seq, receipt->last_seq) ||
-        !ranges_remove(&owed->unsent, receipt->first_seq, receipt->last_seq))
-        return; /* no memory: it is sent twice */
-    owed->dirty = true;
-    debtor->readings -= receipt->readings < debtor->readings ? receipt->readings : debtor->readings;
-}
-
 /* All that is owed is to be sent again. The numbers of bodies that are not committed yet are among
  * the unacked ones: they are not to be sent before they are. */
 void backlog_renew(struct store *store, struct debtor *debtor)
@@ -428,8 +412,8 @@ void backlog_renew(struct store *store, struct debtor *debtor)
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             struct owed *owed = &debtor->owed[e][sector];
-            if (!ranges_copy(&owed->unsent, &owed->unacked))
-                continue;
+            if (ranges_copy(&owed->unsent, &owed->unacked))
+                owed->waiting.count = 0;
         }
     }
     for (const struct body *b = store->queue; b; b = b->next) {
@@ -437,11 +421,14 @@ void backlog_renew(struct store *store, struct debtor *debtor)
         if (b->seq && !ranges_remove(unsent, b->seq, b->seq))
             continue;
     }
-    for (int sector = 1; sector < SECTOR_COUNT; sector++)
-        debtor->refused[sector] = false;
-    debtor->gap_cursor = 0;
-    debtor->gaps_pending = true;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        debtor->rests[sector] = debtor->unheard[sector] = (struct rest){0};
+        debtor->gaps[sector] = (struct gap_cursor){.pending = true};
+    }
+    debtor->turn = 0;
+    debtor->again_at.ns = debtor->again_ms = 0;
     announce_renew(store, debtor);
+    suspect_renew(store, debtor);
 }
 
 static struct store_end end_of(const struct epoch *epoch, const struct owed *owed, int sector)
@@ -474,7 +461,7 @@ static int64_t oldest_of(struct store *store, size_t epoch, int sector, struct o
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out)
 {
     const struct debtor *debtor = &store->debtors[uplink];
-    *out = (struct store_backlog){.readings = debtor->readings};
+    *out = (struct store_backlog){.readings = debtor->readings, .set_aside = debtor->set_aside};
     size_t now = current(store);
     for (size_t e = 0; e <= now; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
@@ -484,7 +471,7 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
         }
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        out->refused[sector] = debtor->refused[sector];
+        out->refused[sector] = debtor->rests[sector].on;
         if (!debtor->wanted[sector])
             continue;
         out->ends[sector] = end_of(&store->epochs[now], &debtor->owed[now][sector], sector);
@@ -500,6 +487,7 @@ void backlog_free_debtor(struct debtor *debtor, size_t epochs)
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             ranges_free(&debtor->owed[e][sector].unacked);
             ranges_free(&debtor->owed[e][sector].unsent);
+            ranges_free(&debtor->owed[e][sector].waiting);
         }
     }
     free(debtor->owed);

@@ -98,9 +98,10 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " AND from_ms<=?6 AND to_ms>=?6-10000 ELSE first_seq>0 AND last_seq=?4-1 END",
     [STATEMENT_GAP_LIST] =
         "SELECT id,ordinal,sector,first_seq,last_seq,from_ms,to_ms,readings,reason FROM gap"
-        " WHERE uplink=?1 AND id>?2 ORDER BY id",
+        " WHERE uplink=?1 AND id>?2 AND sector=?3 ORDER BY id",
     [STATEMENT_GAP_DELETE] =
         "DELETE FROM gap WHERE uplink=?1 AND id BETWEEN ?2 AND ?3 AND sector=?4",
+    [STATEMENT_GAP_UNWANTED] = "DELETE FROM gap WHERE uplink=?1 AND sector=?2",
     [STATEMENT_DEVICE_FIND] =
         "SELECT id,retired,body FROM device WHERE ordinal=?1 AND sector=?2 AND name=?3",
     [STATEMENT_DEVICE_MAX] = "SELECT max(id) FROM device WHERE ordinal=?1",

@@ -10,6 +10,18 @@
 #include "gateway/log.h"
 #include "proto/batch.h"
 
+enum { HISTORY_MAX = 64 << 10 /* bytes of a parcel of history: several are in flight */ };
+
+/* Which rows into one parcel, and how many at most; at least one. */
+struct order {
+    enum parcel_kind kind;
+    size_t epoch;
+    enum sector sector;
+    struct range wanted;
+    size_t bytes;
+    unsigned rows;
+};
+
 /* Where live begins in a sector: the oldest number that closed less than LIVE_MS ago. */
 static uint64_t live_floor(const struct recent *recent, uint64_t newest)
 {
@@ -38,6 +50,15 @@ bool fetch_reserve(struct parcel *parcel, size_t size)
     return true;
 }
 
+size_t fetch_limit(const struct debtor *debtor)
+{
+    enum { LEAST = 1024 }; /* a Manifest's header and a point */
+    size_t limit = debtor->max_payload, terms = debtor->terms.max_payload;
+    if (terms && terms < limit)
+        limit = terms;
+    return limit > LEAST ? limit : LEAST;
+}
+
 static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind kind, size_t epoch,
                   enum sector sector)
 {
@@ -46,11 +67,13 @@ static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind k
     parcel->epoch = store->epochs[epoch].number;
     parcel->first_seq = parcel->last_seq = parcel->readings = 0;
     parcel->first_gap = parcel->last_gap = 0;
-    parcel->length = 0;
+    parcel->length = parcel->rows = 0;
+    parcel->alone = false;
     if (!fetch_reserve(parcel, BATCH_HEAD_MAX))
         return false;
     parcel->length = batch_head(store->settings->gateway.id, parcel->epoch, sector, parcel->bytes,
                                 parcel->capacity);
+    parcel->head = parcel->length;
     return parcel->length > 0;
 }
 
@@ -81,12 +104,12 @@ static void note_reading(struct store *store, bool ok)
 }
 
 /* Appends the row the statement stands on. False: it does not fit any more. */
-static bool append_row(const struct debtor *debtor, sqlite3_stmt *s, struct parcel *parcel,
+static bool append_row(const struct order *order, sqlite3_stmt *s, struct parcel *parcel,
                        uint64_t seq, bool *corrupt)
 {
     const uint8_t *row = sqlite3_column_blob(s, 5);
     size_t length = (size_t)sqlite3_column_bytes(s, 5);
-    if (parcel->first_seq && parcel->length + length > debtor->max_payload)
+    if (parcel->rows >= order->rows || (parcel->rows && parcel->length + length > order->bytes))
         return false;
     *corrupt = database_crc(parcel->epoch, parcel->sector, seq, row, length) !=
                (uint32_t)sqlite3_column_int64(s, 4);
@@ -100,16 +123,20 @@ static bool append_row(const struct debtor *debtor, sqlite3_stmt *s, struct parc
     if (!parcel->first_seq)
         parcel->first_seq = seq;
     parcel->last_seq = seq;
+    parcel->rows++;
     return true;
 }
 
 /* Fills the parcel with rows of [first, last] of a stream, in order, up to the first that is
  * missing. */
-static bool take(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
-                 enum sector sector, enum parcel_kind kind, struct range wanted)
+static bool take(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                 const struct order *order)
 {
+    const size_t epoch = order->epoch;
+    const enum sector sector = order->sector;
+    const struct range wanted = order->wanted;
     uint32_t ordinal = store->epochs[epoch].ordinal;
-    if (!begin(store, parcel, kind, epoch, sector))
+    if (!begin(store, parcel, order->kind, epoch, sector))
         return false;
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, sector, wanted.first));
@@ -121,7 +148,7 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     while (expected <= wanted.last && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
         readings = (uint64_t)sqlite3_column_int64(s, 3);
-        if (seq != expected || !append_row(debtor, s, parcel, seq, &corrupt))
+        if (seq != expected || !append_row(order, s, parcel, seq, &corrupt))
             break;
         expected++;
     }
@@ -140,44 +167,71 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     return false;
 }
 
+static bool is_resting(const struct debtor *debtor, int sector)
+{
+    return !rest_is_over(&debtor->rests[sector], clock_mono());
+}
+
 static bool take_live(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
     size_t now = store->epoch_count - 1;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        struct range range;
+        struct order order = {PARCEL_LIVE, now, (enum sector)sector, {0}, fetch_limit(debtor), 0};
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
-        if (!debtor->refused[sector] &&
-            ranges_next(&debtor->owed[now][sector].unsent, floor, &range) &&
-            hold_limit(store, now, (enum sector)sector, &range) &&
-            take(store, debtor, parcel, now, (enum sector)sector, PARCEL_LIVE, range))
+        if (is_resting(debtor, sector) ||
+            !ranges_next(&debtor->owed[now][sector].unsent, floor, &order.wanted) ||
+            !hold_limit(store, now, order.sector, &order.wanted))
+            continue;
+        order.rows =
+            suspect_rows(debtor, store->epochs[now].number, order.sector, order.wanted.first);
+        if (take(store, debtor, parcel, &order))
             return true;
     }
     return false;
 }
 
+/* What is owed of a stream and is not live any more. */
+static bool find_history(struct store *store, const struct debtor *debtor, struct order *order)
+{
+    const struct epoch *epoch = &store->epochs[order->epoch];
+    struct range *range = &order->wanted;
+    uint64_t floor = UINT64_MAX;
+    if (is_resting(debtor, (int)order->sector) ||
+        !ranges_next(&debtor->owed[order->epoch][order->sector].unsent, 0, range) ||
+        !hold_limit(store, order->epoch, order->sector, range))
+        return false;
+    if (order->epoch == store->epoch_count - 1)
+        floor = live_floor(&store->recent[order->sector], epoch->last_seq[order->sector]);
+    if (range->last >= floor)
+        range->last = floor - 1;
+    order->rows = suspect_rows(debtor, epoch->number, order->sector, range->first);
+    return range->first < floor;
+}
+
+/* As much as may go into one parcel of history. */
+static size_t history_bytes(const struct debtor *debtor)
+{
+    size_t most = fetch_limit(debtor);
+    if (most > HISTORY_MAX)
+        most = HISTORY_MAX;
+    return debtor->room < (int64_t)most ? (size_t)debtor->room : most;
+}
+
 static bool take_history(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
     for (size_t e = 0; e < store->epoch_count; e++) {
-        uint64_t floor = UINT64_MAX;
         if (store->epochs[e].elsewhere)
             continue;
         for (int i = 1; i < SECTOR_COUNT; i++) {
             /* the turn goes round, so that no sector waits for another's backlog */
             int sector = 1 + (int)((debtor->turn + (unsigned)i) % (SECTOR_COUNT - 1));
-            struct range range;
-            if (debtor->refused[sector] ||
-                !ranges_next(&debtor->owed[e][sector].unsent, 0, &range) ||
-                !hold_limit(store, e, (enum sector)sector, &range))
+            struct order order = {PARCEL_HISTORY,        e, (enum sector)sector, {0},
+                                  history_bytes(debtor), 0};
+            if (!find_history(store, debtor, &order))
                 continue;
-            if (e == store->epoch_count - 1)
-                floor = live_floor(&store->recent[sector], store->epochs[e].last_seq[sector]);
-            if (range.first >= floor)
-                continue;
-            if (range.last >= floor)
-                range.last = floor - 1;
-            if (announce_epoch(store, debtor, parcel, e, (enum sector)sector))
+            if (announce_epoch(store, debtor, parcel, e, order.sector))
                 return true;
-            if (take(store, debtor, parcel, e, (enum sector)sector, PARCEL_HISTORY, range)) {
+            if (take(store, debtor, parcel, &order)) {
                 debtor->turn = (unsigned)sector - 1;
                 return true;
             }
@@ -186,74 +240,120 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
     return false;
 }
 
-/* Neighbouring Gaps of one stream, oldest first. */
-static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel *parcel)
+/* The row on which the broker ended connections, with nothing else in flight. */
+static bool take_suspect(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                         struct suspect *suspect)
 {
-    if (!debtor->gaps_pending)
+    struct order order = {PARCEL_HISTORY,
+                          backlog_epoch(store, suspect->epoch),
+                          suspect->sector,
+                          {suspect->first_seq, suspect->first_seq},
+                          0,
+                          1};
+    if (order.epoch == store->epoch_count || store->epochs[order.epoch].elsewhere)
         return false;
+    if (announce_epoch(store, debtor, parcel, order.epoch, order.sector))
+        return true;
+    if (!take(store, debtor, parcel, &order))
+        return false;
+    parcel->alone = suspect->is_out = debtor->tried = true;
+    return true;
+}
+
+static struct batch_gap read_gap(const struct store *store, sqlite3_stmt *s, size_t epoch)
+{
+    return (struct batch_gap){
+        .epoch = store->epochs[epoch].number,
+        .sector = (enum sector)sqlite3_column_int64(s, 2),
+        .first_seq = (uint64_t)sqlite3_column_int64(s, 3),
+        .last_seq = (uint64_t)sqlite3_column_int64(s, 4),
+        .from_ms = sqlite3_column_int64(s, 5),
+        .to_ms = sqlite3_column_int64(s, 6),
+        .readings = (uint64_t)sqlite3_column_int64(s, 7),
+        .reason = (enum gap_reason)sqlite3_column_int64(s, 8),
+    };
+}
+
+/* Neighbouring Gaps of one stream, oldest first. */
+static bool take_gaps_of(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                         enum sector sector)
+{
+    struct gap_cursor *cursor = &debtor->gaps[sector];
     sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_LIST);
     sqlite3_bind_int64(s, 1, debtor->row);
-    sqlite3_bind_int64(s, 2, debtor->gap_cursor);
-    uint32_t stream = 0;
-    bool full = false;
+    sqlite3_bind_int64(s, 2, cursor->row);
+    sqlite3_bind_int64(s, 3, sector);
+    uint32_t of = 0; /* the epoch of the first */
     int rc;
+    parcel->last_gap = 0;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         int64_t row = sqlite3_column_int64(s, 0);
         uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 1);
-        enum sector sector = (enum sector)sqlite3_column_int64(s, 2);
         size_t e = recover_epoch_index(store, ordinal);
-        if (e == store->epoch_count || debtor->refused[sector] || !debtor->wanted[sector])
+        if (e == store->epoch_count)
             continue;
-        full = stream && (stream != ordinal * SECTOR_COUNT + sector ||
-                          parcel->length + BATCH_GAP_MAX > debtor->max_payload);
-        if (full)
+        if (of && (of != ordinal || parcel->length + BATCH_GAP_MAX > history_bytes(debtor)))
             break;
-        if (!stream && !begin(store, parcel, PARCEL_HISTORY, e, sector))
+        if ((!of && !begin(store, parcel, PARCEL_HISTORY, e, sector)) ||
+            !fetch_reserve(parcel, parcel->length + BATCH_GAP_MAX))
             break;
-        stream = ordinal * SECTOR_COUNT + sector;
-        const struct batch_gap gap = {
-            .epoch = store->epochs[e].number,
-            .sector = sector,
-            .first_seq = (uint64_t)sqlite3_column_int64(s, 3),
-            .last_seq = (uint64_t)sqlite3_column_int64(s, 4),
-            .from_ms = sqlite3_column_int64(s, 5),
-            .to_ms = sqlite3_column_int64(s, 6),
-            .readings = (uint64_t)sqlite3_column_int64(s, 7),
-            .reason = (enum gap_reason)sqlite3_column_int64(s, 8),
-        };
-        if (!fetch_reserve(parcel, parcel->length + BATCH_GAP_MAX))
-            break;
+        of = ordinal;
+        const struct batch_gap gap = read_gap(store, s, e);
         parcel->length +=
             batch_gap(&gap, parcel->bytes + parcel->length, parcel->capacity - parcel->length);
         if (!parcel->first_gap)
             parcel->first_gap = row;
         parcel->last_gap = row;
-        debtor->gap_cursor = row;
+        cursor->row = row;
     }
     sqlite3_reset(s);
     if (rc == SQLITE_DONE)
-        debtor->gaps_pending = false;
+        cursor->pending = false;
     return parcel->last_gap != 0;
 }
 
-static bool take_any(struct store *store, struct debtor *debtor, struct parcel *parcel,
-                     bool live_only)
+static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
-    return announce_current(store, debtor, parcel) || take_live(store, debtor, parcel) ||
-           (!live_only &&
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (debtor->gaps[sector].pending && debtor->wanted[sector] && !is_resting(debtor, sector) &&
+            take_gaps_of(store, debtor, parcel, (enum sector)sector))
+            return true;
+    }
+    return false;
+}
+
+static bool take_any(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                     bool live_only, bool idle)
+{
+    if (suspect_is_out(debtor))
+        return false;
+    if (announce_current(store, debtor, parcel))
+        return true;
+    struct suspect *suspect = suspect_due(debtor);
+    if (suspect)
+        return idle && take_suspect(store, debtor, parcel, suspect);
+    return take_live(store, debtor, parcel) ||
+           (!live_only && debtor->room > 0 &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
 }
 
-bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only)
+bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only,
+                bool idle)
 {
     parcel->kind = PARCEL_EMPTY;
     parcel->first_seq = parcel->last_seq = 0;
     parcel->first_gap = parcel->last_gap = 0;
+    parcel->alone = false;
     uint64_t corrupt;
     do { /* what was set aside makes way for the next */
         corrupt = store->corrupt;
-        if (take_any(store, debtor, parcel, live_only))
+        if (take_any(store, debtor, parcel, live_only, idle)) {
+            if (parcel->kind != PARCEL_MANIFEST)
+                rest_sent(&debtor->rests[parcel->sector]);
+            if (parcel->kind == PARCEL_HISTORY)
+                debtor->room -= (int64_t)parcel->length;
             return true;
+        }
     } while (store->corrupt != corrupt);
     parcel->kind = PARCEL_EMPTY;
     return false;

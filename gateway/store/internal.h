@@ -47,6 +47,7 @@ enum statement {
     STATEMENT_GAP_GROW,
     STATEMENT_GAP_LIST,
     STATEMENT_GAP_DELETE,
+    STATEMENT_GAP_UNWANTED,
     STATEMENT_DEVICE_FIND,
     STATEMENT_DEVICE_MAX,
     STATEMENT_DEVICE_PUT,
@@ -80,6 +81,7 @@ struct epoch {
 struct owed {
     struct ranges unacked; /* kept on disk */
     struct ranges unsent;  /* of those, not in flight */
+    struct ranges waiting; /* of those, sent and to be sent again some day */
     bool dirty;            /* unacked differs from what is on disk */
     bool announced;        /* its Manifest was handed out on this connection */
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
@@ -93,18 +95,64 @@ struct announcement {
     uint32_t part; /* the next one; 0 = none is going out */
 };
 
+/* A sector of which the broker refused something. */
+struct rest {
+    bool on;
+    bool probing; /* one parcel is out to try */
+    mono_time until;
+    int64_t pause_ms;
+};
+
+/* A batch that was first in flight when the broker ended the connection. suspect.c says what
+ * becomes of it. */
+struct suspect {
+    uint64_t epoch;
+    enum sector sector;
+    uint64_t first_seq, last_seq; /* last 0 = nobody */
+    unsigned rows;                /* of a batch that begins among them, at most */
+    unsigned closes;              /* in a row */
+    bool alone;                   /* one row, kept out of everything else */
+    bool is_out;                  /* and in flight now */
+    unsigned trials;
+    uint64_t reach; /* bytes that a connection carried up to its end with it; the least */
+};
+
+/* A row that is larger than the broker takes. */
+struct misfit {
+    uint64_t epoch;
+    enum sector sector;
+    uint64_t seq;
+    unsigned times; /* 0 = nobody */
+};
+
+enum { SUSPECTS = 4, MISFITS = 8 };
+
+struct gap_cursor {
+    int64_t row;  /* gaps up to this one are in flight */
+    bool pending; /* there may be some above it */
+};
+
 struct debtor {
     const struct settings_uplink *own; /* NULL: nobody has this place */
     int64_t row;                       /* in table uplink */
     bool wanted[SECTOR_COUNT];
     size_t max_payload;
     struct owed (*owed)[SECTOR_COUNT]; /* [epoch index][sector] */
-    int64_t gap_cursor;                /* gaps up to this row are in flight */
-    bool gaps_pending;                 /* there may be some above it */
-    uint64_t readings;                 /* unsettled */
-    unsigned turn;                     /* the sector whose history went last */
+    struct gap_cursor gaps[SECTOR_COUNT];
+    uint64_t readings; /* unsettled */
+    unsigned turn;     /* the sector whose history went last */
     struct announcement announcing;
-    bool refused[SECTOR_COUNT];
+    struct rest rests[SECTOR_COUNT];   /* of data */
+    struct rest unheard[SECTOR_COUNT]; /* of its Manifest */
+    struct suspect suspects[SUSPECTS];
+    struct misfit misfits[MISFITS];
+    uint64_t carried, carried_most; /* bytes delivered on this connection, and on the best */
+    bool tried;                     /* a suspect was sent first of all on this connection */
+    uint64_t set_aside;
+    mono_time again_at; /* what waits is sent again; 0 = nothing waits */
+    int64_t again_ms;
+    struct store_terms terms;
+    int64_t room;        /* bytes of history */
     uint64_t generation; /* parcels of an older connection are not filled */
 };
 
@@ -136,12 +184,25 @@ struct connection {
 
 enum { STORE_RECEIPTS = 4 * STORE_WINDOW };
 
+enum receipt_kind {
+    RECEIPT_SETTLED,
+    RECEIPT_SENT,
+    RECEIPT_CONFIRMED,
+    RECEIPT_REFUSED,
+    RECEIPT_UNHEARD, /* a Manifest was refused */
+    RECEIPT_TOO_LARGE,
+    RECEIPT_BLAMED,
+};
+
 /* What an uplink says of a parcel it sent. */
 struct receipt {
+    enum receipt_kind kind;
+    enum sector sector;
     uint64_t epoch, first_seq, last_seq, readings;
     int64_t first_gap, last_gap;
-    enum sector sector;
-    bool refused;
+    size_t length;
+    uint32_t rows;
+    bool alone;
 };
 
 /* A Gap as it is noted for every uplink that wants the sector. */
@@ -162,6 +223,8 @@ struct postbox { /* of one uplink; under the mailbox mutex */
     struct parcel *waiting, *ready, **ready_tail;
     struct receipt receipts[STORE_RECEIPTS];
     size_t receipt_count;
+    struct store_terms terms;
+    int64_t room; /* granted since the last turn */
 };
 
 /* When the newest segments of a stream were closed: they are live for a while. */
@@ -223,6 +286,8 @@ struct store {
     struct postbox *postboxes;
     struct store_status status;
     struct store_backlog *backlogs;
+    struct epoch *told; /* a copy of the epochs */
+    size_t told_count;
     enum store_reload_state reload; /* these three are reload.c's */
     const struct settings *reload_settings;
     const size_t *reload_uplinks;
@@ -354,7 +419,9 @@ bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_
 bool backlog_write(struct store *store);
 void backlog_written(struct store *store);
 bool backlog_dirty(const struct store *store);
-void backlog_receipt(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+bool backlog_gap_of(struct store *store, struct debtor *debtor, const struct gap *gap);
+/* Where an epoch stands in store->epochs; epoch_count when it is not there. */
+size_t backlog_epoch(const struct store *store, uint64_t number);
 void backlog_renew(struct store *store, struct debtor *debtor);
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);
 void backlog_free(struct store *store);
@@ -374,8 +441,45 @@ bool hold_limit(const struct store *store, size_t epoch, enum sector sector, str
 bool hold_run(struct store *store);
 void hold_report(struct store *store, struct store_status *out);
 
-/* fetch.c: rows into parcels */
-bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only);
+/* resend.c */
+/* Of these numbers, those that are owed are to be sent once more: now, or after a while. */
+void resend_part(struct store *store, struct debtor *debtor, const struct receipt *receipt,
+                 bool now);
+/* What waited long enough is to be sent again. */
+void resend_due(struct store *store, struct debtor *debtor);
+/* This uplink never gets the row: a Gap of its own says so. */
+void resend_never(struct store *store, struct debtor *debtor, size_t epoch, enum sector sector,
+                  uint64_t seq);
+
+/* receipt.c: what became of what was sent */
+void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+
+/* rest.c: when a refused sector is tried again. Pure. */
+bool rest_is_over(const struct rest *rest, mono_time now);
+void rest_refused(struct rest *rest, mono_time now);
+void rest_sent(struct rest *rest);
+/* True when it had been on: the sector is back. */
+bool rest_accepted(struct rest *rest);
+
+/* suspect.c: batches on which a broker ends the connection */
+void suspect_blame(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+/* It came through. */
+void suspect_clear(struct debtor *debtor, const struct receipt *receipt);
+/* A fresh connection; after backlog_renew(). */
+void suspect_renew(struct store *store, struct debtor *debtor);
+/* The one whose turn it is to be sent alone, or NULL. */
+struct suspect *suspect_due(struct debtor *debtor);
+/* One is out: nothing else is to be sent. */
+bool suspect_is_out(const struct debtor *debtor);
+/* The most rows of a batch that begins with this number. */
+unsigned suspect_rows(const struct debtor *debtor, uint64_t epoch, enum sector sector,
+                      uint64_t first_seq);
+
+/* fetch.c: rows into parcels. idle: nothing of this uplink is in flight. */
+bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only,
+                bool idle);
+/* Bytes of a payload. */
+size_t fetch_limit(const struct debtor *debtor);
 bool fetch_reserve(struct parcel *parcel, size_t size);
 
 /* announce.c: Manifests before rows. True: the parcel holds the next part of one. */

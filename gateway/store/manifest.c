@@ -158,7 +158,7 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
     parcel->first_gap = parcel->last_gap = 0;
     parcel->first_seq = parcel->last_seq = 0;
     struct walk walk = {.parcel = parcel,
-                        .budget = debtor->max_payload - HEAD_MAX,
+                        .budget = fetch_limit(debtor) - HEAD_MAX,
                         .part = 1,
                         .revision = UINT64_C(0xcbf29ce484222325)};
     bool ok = debtor->wanted[parcel->sector] &&

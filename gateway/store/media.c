@@ -260,8 +260,10 @@ static int take_over(struct store *store, struct connection *memory)
         luggage.queue = read;
         for (struct body *b = store->queue; b; b = b->next)
             b->epoch = store->epoch_count - 1;
-        for (size_t u = 0; u < store->debtor_count; u++)
+        for (size_t u = 0; u < store->debtor_count; u++) {
             store->debtors[u].generation = luggage.debtors[u].generation;
+            store->debtors[u].room = luggage.debtors[u].room;
+        }
         backlog_count(store);
     } else {
         recover_forget(store);
@@ -287,8 +289,8 @@ static void arrive(struct store *store)
     for (size_t e = 0; e < store->epoch_count; e++)
         store->epochs[e].elsewhere = false;
     for (size_t u = 0; u < store->debtor_count; u++) {
-        store->debtors[u].gap_cursor = 0; /* the rows have other numbers here */
-        store->debtors[u].gaps_pending = true;
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) /* rows have other numbers here */
+            store->debtors[u].gaps[sector] = (struct gap_cursor){.pending = true};
     }
     commit_journal_epoch(store, store->epoch_count - 1);
     log_notice("store: back on the disk, with all that was kept in memory");

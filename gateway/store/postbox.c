@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { HISTORY_RESERVE = 2 /* parcels kept free of history: one for live, one for alarms */ };
-
 /* ---- any thread ---- */
 
 void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context)
@@ -35,12 +33,29 @@ bool store_detach(struct store *store, size_t uplink)
     return free;
 }
 
+void store_terms(struct store *store, size_t uplink, const struct store_terms *terms)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->postboxes[uplink].terms = *terms;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void store_room(struct store *store, size_t uplink, int64_t bytes)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->postboxes[uplink].room += bytes;
+    store->attention = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 uint64_t store_renew(struct store *store, size_t uplink)
 {
     pthread_mutex_lock(&store->mutex);
     struct postbox *box = &store->postboxes[uplink];
     uint64_t generation = ++box->generation;
     box->renewed = true;
+    box->room = STORE_ROOM;
     store->attention = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
@@ -76,29 +91,84 @@ struct parcel *store_collect(struct store *store, size_t uplink)
     return parcel;
 }
 
-static void receipt(struct store *store, size_t uplink, const struct parcel *parcel, bool refused)
+/* The mutex is held. */
+static void note(struct store *store, size_t uplink, const struct receipt *receipt)
 {
-    pthread_mutex_lock(&store->mutex);
     struct postbox *box = &store->postboxes[uplink];
     /* a full box can only be a store that hangs: what is not noted is sent again after the next
      * connect */
     if (box->receipt_count < STORE_RECEIPTS)
-        box->receipts[box->receipt_count++] = (struct receipt){
-            parcel->epoch,     parcel->first_seq, parcel->last_seq, parcel->readings,
-            parcel->first_gap, parcel->last_gap,  parcel->sector,   refused};
+        box->receipts[box->receipt_count++] = *receipt;
     store->attention = true;
     pthread_cond_signal(&store->wake);
+}
+
+static void tell(struct store *store, size_t uplink, const struct parcel *parcel,
+                 enum receipt_kind kind)
+{
+    const struct receipt receipt = {.kind = kind,
+                                    .sector = parcel->sector,
+                                    .epoch = parcel->epoch,
+                                    .first_seq = parcel->first_seq,
+                                    .last_seq = parcel->last_seq,
+                                    .readings = parcel->readings,
+                                    .first_gap = parcel->first_gap,
+                                    .last_gap = parcel->last_gap,
+                                    .length = parcel->length,
+                                    .rows = parcel->rows,
+                                    .alone = parcel->alone};
+    pthread_mutex_lock(&store->mutex);
+    note(store, uplink, &receipt);
     pthread_mutex_unlock(&store->mutex);
 }
 
 void store_settle(struct store *store, size_t uplink, const struct parcel *parcel)
 {
-    receipt(store, uplink, parcel, false);
+    tell(store, uplink, parcel, RECEIPT_SETTLED);
+}
+
+void store_sent(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    tell(store, uplink, parcel, RECEIPT_SENT);
 }
 
 void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel)
 {
-    receipt(store, uplink, parcel, true);
+    tell(store, uplink, parcel,
+         parcel->kind == PARCEL_MANIFEST ? RECEIPT_UNHEARD : RECEIPT_REFUSED);
+}
+
+void store_too_large(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    tell(store, uplink, parcel, RECEIPT_TOO_LARGE);
+}
+
+void store_blame(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    tell(store, uplink, parcel, RECEIPT_BLAMED);
+}
+
+enum store_confirmed store_confirm(struct store *store, size_t uplink, uint64_t epoch,
+                                   enum sector sector, uint64_t first_seq, uint64_t last_seq)
+{
+    const struct receipt receipt = {.kind = RECEIPT_CONFIRMED,
+                                    .sector = sector,
+                                    .epoch = epoch,
+                                    .first_seq = first_seq,
+                                    .last_seq = last_seq};
+    enum store_confirmed result = STORE_CONFIRM_UNKNOWN;
+    pthread_mutex_lock(&store->mutex);
+    for (size_t e = 0; e < store->told_count; e++) {
+        if (store->told[e].number == epoch && first_seq <= store->told[e].last_seq[sector])
+            result = STORE_CONFIRMED;
+    }
+    /* half of the box is for what the broker says */
+    if (result == STORE_CONFIRMED && store->postboxes[uplink].receipt_count > STORE_RECEIPTS / 2)
+        result = STORE_CONFIRM_BUSY;
+    if (result == STORE_CONFIRMED)
+        note(store, uplink, &receipt);
+    pthread_mutex_unlock(&store->mutex);
+    return result;
 }
 
 /* ---- the store thread ---- */
@@ -116,6 +186,7 @@ static void give_back(struct postbox *box, struct parcel *parcel)
 void postbox_read(struct store *store, size_t u)
 {
     struct postbox *box = &store->postboxes[u];
+    struct debtor *debtor = &store->debtors[u];
     struct receipt receipts[STORE_RECEIPTS];
     pthread_mutex_lock(&store->mutex);
     size_t count = box->receipt_count;
@@ -123,12 +194,17 @@ void postbox_read(struct store *store, size_t u)
     box->receipt_count = 0;
     bool renewed = box->renewed;
     box->renewed = false;
-    store->debtors[u].generation = box->generation;
+    int64_t room = box->room;
+    box->room = 0;
+    debtor->generation = box->generation;
+    debtor->terms = box->terms;
     pthread_mutex_unlock(&store->mutex);
     for (size_t i = 0; i < count; i++)
-        backlog_receipt(store, &store->debtors[u], &receipts[i]);
+        receipt_read(store, debtor, &receipts[i]);
     if (renewed)
-        backlog_renew(store, &store->debtors[u]);
+        backlog_renew(store, debtor);
+    debtor->room = renewed ? room : debtor->room + room;
+    resend_due(store, debtor);
 }
 
 static struct parcel *take_waiting(struct store *store, size_t u, size_t *left)
@@ -160,6 +236,13 @@ static void return_parcel(struct store *store, size_t u, struct parcel *parcel, 
     pthread_mutex_unlock(&store->mutex);
 }
 
+/* Parcels kept free of history: one for live, one for alarms; fewer where there are few. */
+static size_t reserve(const struct debtor *debtor)
+{
+    size_t window = debtor->terms.window;
+    return !window || window > 3 ? 2 : window > 1 ? 1 : 0;
+}
+
 /* Fills parcels until there is nothing to send or none is left. */
 void postbox_serve(struct store *store, size_t u)
 {
@@ -173,7 +256,8 @@ void postbox_serve(struct store *store, size_t u)
         else if (parcel->generation < debtor->generation)
             parcel->kind = PARCEL_EMPTY;
         else
-            filled = fetch_data(store, debtor, parcel, left <= HISTORY_RESERVE);
+            filled = fetch_data(store, debtor, parcel, left <= reserve(debtor),
+                                debtor->terms.window && left >= debtor->terms.window);
         return_parcel(store, u, parcel, filled);
         if (!filled)
             return;

@@ -79,6 +79,7 @@ void store_free(struct store *store)
     pthread_mutex_destroy(&store->mutex);
     pthread_cond_destroy(&store->wake);
     free(store->epochs);
+    free(store->told);
     free(store->debtors);
     free(store->postboxes);
     free(store->backlogs);
@@ -206,6 +207,19 @@ void store_backlog(struct store *store, size_t uplink, struct store_backlog *out
 
 /* ---- the store thread ---- */
 
+/* For store_confirm(). The mutex is held. */
+static void tell_epochs(struct store *store)
+{
+    if (store->told_count != store->epoch_count) {
+        struct epoch *told = realloc(store->told, store->epoch_count * sizeof *told);
+        if (!told)
+            return;
+        store->told = told;
+        store->told_count = store->epoch_count;
+    }
+    memcpy(store->told, store->epochs, store->told_count * sizeof *store->told);
+}
+
 static void publish_status(struct store *store)
 {
     struct store_status status = store->status; /* written by this thread only */
@@ -232,6 +246,7 @@ static void publish_status(struct store *store)
         pthread_mutex_unlock(&store->mutex);
     }
     pthread_mutex_lock(&store->mutex);
+    tell_epochs(store);
     store->status = status;
     pthread_mutex_unlock(&store->mutex);
 }

@@ -76,11 +76,17 @@ struct parcel {
     uint64_t first_seq, last_seq; /* both 0 in a parcel of Gaps */
     int64_t first_gap, last_gap;  /* Gaps: their row numbers */
     uint64_t readings;
+    uint32_t rows;
+    bool alone;           /* is to be sent with nothing else in flight; the store sees to it */
     uint32_t part, parts; /* of a Manifest */
     uint32_t parts_ever;  /* the most that this uplink was ever given of the sector */
-    int mid;              /* the uplink's own note */
     uint8_t *bytes;
+    size_t head; /* data: bytes of header fields before the first row */
     size_t length, capacity;
+    /* the uplink's own notes */
+    int mid;
+    uint64_t order;
+    int64_t sent_ms, ahead;
 };
 
 /* An uplink has a place of its own here, 0 to STORE_UPLINKS - 1; at start that is its index in the
@@ -93,6 +99,14 @@ void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void
 /* Its thread has ended: the store lets go of its parcels. False: the store thread is filling one of
  * them now; ask again. */
 bool store_detach(struct store *store, size_t uplink) __attribute__((warn_unused_result));
+
+/* What the next connection allows; to be called before store_renew(). */
+struct store_terms {
+    size_t max_payload; /* 0 = as configured */
+    size_t window;      /* parcels that will be lent; 0 = many */
+};
+
+void store_terms(struct store *store, size_t uplink, const struct store_terms *terms);
 
 /* A fresh connection: whatever was handed out and not settled is to be sent again. Returns the
  * generation that its parcels carry; older ones come back PARCEL_EMPTY or are to be thrown away. */
@@ -107,12 +121,36 @@ void store_fetch(struct store *store, size_t uplink, struct parcel *parcel);
 /* The next parcel that is ready, or NULL. */
 struct parcel *store_collect(struct store *store, size_t uplink);
 
-/* The broker acknowledged it with success: its numbers are settled. The parcel stays the uplink's.
- */
+/* So many bytes of history more may be filled. A connection begins with STORE_ROOM of them; a
+ * parcel of history is no larger than the room that is left, but for its first row. */
+enum { STORE_ROOM = 4 << 10 };
+void store_room(struct store *store, size_t uplink, int64_t bytes);
+
+/* What became of a parcel that was collected; the parcel stays the uplink's.
+ * Settled: acknowledged with success. */
 void store_settle(struct store *store, size_t uplink, const struct parcel *parcel);
 
-/* The broker refused it: the data stays, the sector rests until the next connection. */
+/* The broker has it, and its numbers are owed until store_confirm(); Gaps are settled. What is not
+ * confirmed is sent again after the next connection or a long pause. */
+void store_sent(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* The broker refused it: the data stays. The sector rests until the next connection, or a pause
+ * that grows from 10 s to 10 min and ends with one parcel to try. For a Manifest likewise. */
 void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* Larger than the broker takes: tried again after the next connection or a long pause; the third
+ * time a row is set aside, with a Gap. */
+void store_too_large(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* It was the first of those in flight when the broker ended the connection. */
+void store_blame(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* The platform has these numbers (inclusive). UNKNOWN: no such epoch, or none of them was ever
+ * given. BUSY: nothing was taken, ask again. */
+enum store_confirmed { STORE_CONFIRMED, STORE_CONFIRM_UNKNOWN, STORE_CONFIRM_BUSY };
+enum store_confirmed store_confirm(struct store *store, size_t uplink, uint64_t epoch,
+                                   enum sector sector, uint64_t first_seq, uint64_t last_seq)
+    __attribute__((warn_unused_result));
 
 /* ---- reload ---- */
 
@@ -143,6 +181,7 @@ struct store_backlog {
     uint64_t readings; /* numbered and not settled */
     int64_t oldest_ms; /* 0 = none */
     bool refused[SECTOR_COUNT];
+    uint64_t set_aside; /* rows that the broker would not take, since start */
     struct store_end ends[SECTOR_COUNT];
     struct store_end previous_ends[SECTOR_COUNT];
 };

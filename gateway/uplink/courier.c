@@ -1,19 +1,33 @@
 /* Parcels of the store onto the connection, in the order in which the store gave them; the broker's
- * acknowledgement back to the store. What is sent is forgotten only then; a lost connection forgets
- * nothing, because the store has all of it.
- * Runs in its uplink's thread; owns the parcels and knows which are in flight.
+ * word on them back to the store, and commands to whom they concern. What is sent is forgotten only
+ * when that word is in; a lost connection forgets nothing, because the store has all of it.
+ * Runs in its uplink's thread; owns the parcels, knows which are in flight, and grants the store
+ * room for history as the broker acknowledges it.
  * Never connects, never reads the database, never keeps a payload beyond its acknowledgement. */
 #include "gateway/uplink/courier.h"
 
+#include <linux/sockios.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
+#include "gateway/clock_state.h"
 #include "gateway/log.h"
+#include "gateway/uplink/command.h"
+#include "gateway/uplink/compress.h"
+#include "gateway/uplink/pace.h"
 
 enum {
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
     REASON_NO_SUBSCRIBER = 0x10,
+    NOT_PARCELS = 2, /* of the broker's receive maximum: for the state and for an alarm */
+    SILENCE_MS = 60000,
+    REPLIES = 8, /* unacknowledged; a sender that does not take them gets no more */
 };
+
+_Static_assert((int)PACE_START == (int)STORE_ROOM, "the store begins with the pace's window");
 
 struct courier {
     const struct post *post;
@@ -22,12 +36,32 @@ struct courier {
     struct mqtt *mqtt; /* NULL = no connection */
     bool version_5;
     uint64_t generation; /* of the connection; parcels of an older one are not sent */
+    size_t window;       /* parcels that this connection takes */
+    size_t max_packet;   /* 0 = whatever */
     struct parcel parcels[STORE_WINDOW];
     struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
     size_t idle_count;
+    uint64_t orders;
+    bool refused[SECTOR_COUNT]; /* and said so */
+    bool heard;                 /* this broker acknowledged something */
+    int64_t word_ms;            /* of the latest sign of life */
+    int unsent_bytes;           /* in the socket at that time */
+    struct pace pace;
+    int64_t granted, returned; /* room for history; the difference is under way */
+    int64_t ahead;             /* bytes of history in flight */
+    int subscription;
+    int64_t subscribed_ms;
+    int replies[REPLIES]; /* message ids */
+    struct commands *commands;
+    struct compressor *compressor;
     pthread_mutex_t mutex;
     struct courier_status status;
 };
+
+static int64_t now_ms(void)
+{
+    return clock_mono_ms(clock_mono());
+}
 
 struct courier *courier_new(const struct post *post, struct store *store, size_t place)
 {
@@ -37,7 +71,13 @@ struct courier *courier_new(const struct post *post, struct store *store, size_t
     courier->post = post;
     courier->store = store;
     courier->place = place;
+    courier->commands = command_new();
+    courier->compressor = compress_new();
     pthread_mutex_init(&courier->mutex, NULL);
+    if (!courier->commands || !courier->compressor) {
+        courier_free(courier);
+        return NULL;
+    }
     for (size_t i = 0; i < STORE_WINDOW; i++)
         courier->idle[courier->idle_count++] = &courier->parcels[i];
     return courier;
@@ -54,6 +94,8 @@ void courier_free(struct courier *courier)
         return;
     for (size_t i = 0; i < STORE_WINDOW; i++)
         free(courier->parcels[i].bytes);
+    command_free(courier->commands);
+    compress_free(courier->compressor);
     pthread_mutex_destroy(&courier->mutex);
     free(courier);
 }
@@ -65,32 +107,102 @@ void courier_status(struct courier *courier, struct courier_status *out)
     pthread_mutex_unlock(&courier->mutex);
 }
 
+/* ---- parcels ---- */
+
 static void ask(struct courier *courier, struct parcel *parcel)
 {
     parcel->generation = courier->generation;
     store_fetch(courier->store, courier->place, parcel);
 }
 
+/* Lends the store as many parcels as the connection takes. */
+static void lend(struct courier *courier)
+{
+    while (courier->idle_count > STORE_WINDOW - courier->window)
+        ask(courier, courier->idle[--courier->idle_count]);
+}
+
 /* A parcel with nothing to do: asked for at once while there is a connection. */
 static void make_idle(struct courier *courier, struct parcel *parcel)
 {
+    if (parcel->kind == PARCEL_HISTORY && parcel->generation == courier->generation)
+        courier->returned += (int64_t)parcel->length;
+    courier->idle[courier->idle_count++] = parcel;
     if (courier->mqtt)
-        ask(courier, parcel);
-    else
-        courier->idle[courier->idle_count++] = parcel;
+        lend(courier);
+}
+
+/* Room up to the window. */
+static void grant(struct courier *courier)
+{
+    int64_t room = courier->pace.window - (courier->granted - courier->returned);
+    if (room <= 0 || !courier->mqtt)
+        return;
+    store_room(courier->store, courier->place, room);
+    courier->granted += room;
+}
+
+static void set_terms(struct courier *courier)
+{
+    size_t overhead = post_overhead(courier->post), most = mqtt_receive_max(courier->mqtt);
+    courier->max_packet = mqtt_max_packet(courier->mqtt);
+    courier->window = most > NOT_PARCELS ? most - NOT_PARCELS : 1;
+    if (courier->window > STORE_WINDOW)
+        courier->window = STORE_WINDOW;
+    struct store_terms terms = {.window = courier->window};
+    if (courier->max_packet)
+        terms.max_payload = courier->max_packet > overhead ? courier->max_packet - overhead : 1;
+    store_terms(courier->store, courier->place, &terms);
+}
+
+static void subscribe(struct courier *courier)
+{
+    char topic[512];
+    courier->subscription = 0;
+    courier->subscribed_ms = now_ms();
+    if (post_topic(courier->post, TOPIC_CMD, SECTOR_UNSPECIFIED, 0, topic, sizeof topic))
+        courier->subscription = mqtt_subscribe(courier->mqtt, topic);
 }
 
 void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5)
 {
     courier->mqtt = mqtt;
     courier->version_5 = version_5;
+    courier->heard = false;
+    courier->word_ms = now_ms();
+    courier->granted = STORE_ROOM;
+    courier->returned = courier->ahead = 0;
+    memset(courier->refused, 0, sizeof courier->refused);
+    memset(courier->replies, 0, sizeof courier->replies);
+    pace_start(&courier->pace);
+    if (!version_5 && courier->post->own->confirm == CONFIRM_SUBSCRIBER)
+        log_warning("uplink %s: an MQTT 3.1.1 broker does not say whether anybody subscribes; "
+                    "its own word counts as delivered",
+                    courier->post->own->name);
+    subscribe(courier);
+    set_terms(courier);
     courier->generation = store_renew(courier->store, courier->place);
-    while (courier->idle_count)
-        ask(courier, courier->idle[--courier->idle_count]);
+    lend(courier);
 }
 
-void courier_stop(struct courier *courier)
+/* The first in flight, if it is data. */
+static const struct parcel *head_of(const struct courier *courier)
 {
+    const struct parcel *head = NULL;
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        const struct parcel *parcel = courier->in_flight[i];
+        if (parcel && (!head || parcel->order < head->order))
+            head = parcel;
+    }
+    return head && head->kind != PARCEL_MANIFEST ? head : NULL;
+}
+
+void courier_stop(struct courier *courier, bool by_peer)
+{
+    const struct parcel *head = head_of(courier);
+    /* One that took nothing at all is not to be blamed on a parcel. */
+    if (by_peer && courier->heard && head)
+        store_blame(courier->store, courier->place, head);
     courier->mqtt = NULL;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
         if (courier->in_flight[i])
@@ -108,34 +220,54 @@ static void clear_parts(struct courier *courier, const struct parcel *parcel)
         post_publish(courier->post, courier->mqtt, TOPIC_MANIFEST, parcel->sector, part, NULL, 0);
 }
 
-static bool put_in_flight(struct courier *courier, struct parcel *parcel)
+/* A parcel that the connection does not take because it is going down is in flight all the same:
+ * it may be what brings it down. */
+static void put_in_flight(struct courier *courier, struct parcel *parcel, const uint8_t *bytes,
+                          size_t length)
 {
     static const enum topic_kind topics[] = {[PARCEL_LIVE] = TOPIC_DATA,
                                              [PARCEL_HISTORY] = TOPIC_HISTORY,
                                              [PARCEL_MANIFEST] = TOPIC_MANIFEST};
     uint32_t part = parcel->kind == PARCEL_MANIFEST ? parcel->part : 0;
+    parcel->sent_ms = now_ms();
+    parcel->order = ++courier->orders;
+    if (parcel->kind == PARCEL_HISTORY)
+        courier->ahead += (int64_t)parcel->length;
+    parcel->ahead = courier->ahead;
     parcel->mid = post_publish(courier->post, courier->mqtt, topics[parcel->kind], parcel->sector,
-                               part, parcel->bytes, parcel->length);
-    if (!parcel->mid)
-        return false;
+                               part, bytes, length);
     if (parcel->kind == PARCEL_MANIFEST)
         clear_parts(courier, parcel);
+    bool alone = true;
+    for (size_t i = 0; i < STORE_WINDOW; i++)
+        alone = alone && !courier->in_flight[i];
+    if (alone)
+        courier->word_ms = parcel->sent_ms;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
         if (!courier->in_flight[i]) {
             courier->in_flight[i] = parcel;
-            return true;
+            return;
         }
     }
-    return false;
 }
 
-/* The library does not take it: larger than the broker allows, or the connection is going down. */
-static void give_up(struct courier *courier, struct parcel *parcel)
+static void send(struct courier *courier, struct parcel *parcel)
 {
-    log_warning("uplink %s: a message of %zu bytes for %s cannot be sent", courier->post->own->name,
-                parcel->length, names_sector(parcel->sector));
+    const uint8_t *bytes = parcel->bytes;
+    size_t length = parcel->length, packed = 0;
+    if (courier->post->own->compress == COMPRESS_ZSTD && parcel->kind != PARCEL_MANIFEST)
+        packed = compress_batch(courier->compressor, parcel->bytes, parcel->head, length, &bytes);
+    if (packed)
+        length = packed;
+    if (!courier->max_packet || length + post_overhead(courier->post) <= courier->max_packet) {
+        put_in_flight(courier, parcel, bytes, length);
+        return;
+    }
+    log_warning("uplink %s: a message of %zu bytes for %s is larger than the broker takes (%zu)",
+                courier->post->own->name, length, names_sector(parcel->sector),
+                courier->max_packet);
     if (parcel->kind != PARCEL_MANIFEST)
-        store_refuse(courier->store, courier->place, parcel);
+        store_too_large(courier->store, courier->place, parcel);
     make_idle(courier, parcel);
 }
 
@@ -146,10 +278,13 @@ void courier_send(struct courier *courier)
         if (!courier->mqtt || parcel->generation != courier->generation ||
             parcel->kind == PARCEL_EMPTY)
             make_idle(courier, parcel);
-        else if (!put_in_flight(courier, parcel))
-            give_up(courier, parcel);
+        else
+            send(courier, parcel);
     }
+    grant(courier);
 }
+
+/* ---- what the broker says ---- */
 
 static void count(struct courier *courier, const struct parcel *parcel, int reason)
 {
@@ -164,26 +299,50 @@ static void count(struct courier *courier, const struct parcel *parcel, int reas
     pthread_mutex_unlock(&courier->mutex);
 }
 
-/* A refused Manifest is sent anew with the next connection. */
-static void settle(struct courier *courier, struct parcel *parcel, int reason)
+static bool is_refusal(const struct courier *courier, const struct parcel *parcel, int reason)
+{
+    return reason >= REASON_FAILURE ||
+           (reason == REASON_NO_SUBSCRIBER && parcel->kind != PARCEL_MANIFEST &&
+            courier->post->own->confirm == CONFIRM_SUBSCRIBER);
+}
+
+static void refuse(struct courier *courier, const struct parcel *parcel, int reason)
 {
     bool data = parcel->kind != PARCEL_MANIFEST;
-    count(courier, parcel, reason);
-    if (reason >= REASON_FAILURE) {
+    if (!courier->refused[parcel->sector] || !data)
         log_warning("uplink %s: %s%s refused (%s)%s", courier->post->own->name,
                     data ? "" : "manifest of ", names_sector(parcel->sector),
                     mqtt_reason(courier->version_5, reason),
                     data ? "; its data stays in the store" : "");
-        if (data)
-            store_refuse(courier->store, courier->place, parcel);
-    } else if (data) {
-        store_settle(courier->store, courier->place, parcel);
+    courier->refused[parcel->sector] |= data;
+    store_refuse(courier->store, courier->place, parcel);
+}
+
+static void settle(struct courier *courier, struct parcel *parcel, int reason)
+{
+    if (parcel->kind == PARCEL_HISTORY) {
+        const struct pace_sample sample = {parcel->ahead, parcel->sent_ms, now_ms()};
+        pace_acknowledged(&courier->pace, &sample);
+        courier->ahead -= (int64_t)parcel->length;
+    }
+    count(courier, parcel, reason);
+    if (is_refusal(courier, parcel, reason)) {
+        refuse(courier, parcel, reason);
+    } else if (parcel->kind != PARCEL_MANIFEST) {
+        courier->refused[parcel->sector] = false;
+        if (courier->post->own->confirm == CONFIRM_PLATFORM)
+            store_sent(courier->store, courier->place, parcel);
+        else
+            store_settle(courier->store, courier->place, parcel);
     }
     make_idle(courier, parcel);
+    grant(courier);
 }
 
 bool courier_acknowledged(struct courier *courier, int mid, int reason)
 {
+    courier->heard = true;
+    courier->word_ms = now_ms();
     for (size_t i = 0; i < STORE_WINDOW; i++) {
         struct parcel *parcel = courier->in_flight[i];
         if (!parcel || parcel->mid != mid)
@@ -192,5 +351,104 @@ bool courier_acknowledged(struct courier *courier, int mid, int reason)
         settle(courier, parcel, reason);
         return true;
     }
+    for (size_t i = 0; i < REPLIES; i++) {
+        if (courier->replies[i] == mid) {
+            courier->replies[i] = 0;
+            return true;
+        }
+    }
     return false;
+}
+
+bool courier_stalled(struct courier *courier, char *why, size_t why_size)
+{
+    bool any = false;
+    for (size_t i = 0; i < STORE_WINDOW; i++)
+        any = any || courier->in_flight[i];
+    if (!any || !courier->mqtt)
+        return false;
+    /* while a slow link still takes what it was given, the broker has nothing to acknowledge */
+    int unsent_bytes = 0;
+    if (ioctl(mqtt_socket(courier->mqtt), SIOCOUTQ, &unsent_bytes) == 0 &&
+        unsent_bytes != courier->unsent_bytes) {
+        courier->unsent_bytes = unsent_bytes;
+        courier->word_ms = now_ms();
+    }
+    if (now_ms() - courier->word_ms < SILENCE_MS)
+        return false;
+    snprintf(why, why_size, "the broker has acknowledged nothing for %d s", SILENCE_MS / 1000);
+    return true;
+}
+
+/* ---- commands ---- */
+
+void courier_subscribed(struct courier *courier, int mid, int reason)
+{
+    if (mid != courier->subscription)
+        return;
+    courier->heard = true;
+    pace_round_trip(&courier->pace, now_ms() - courier->subscribed_ms);
+    if (reason >= REASON_FAILURE)
+        log_warning("uplink %s: cmd refused (%s); no command can arrive", courier->post->own->name,
+                    mqtt_reason(courier->version_5, reason));
+}
+
+static struct command_verdict confirm(void *context, const struct command_confirm *what)
+{
+    struct courier *courier = context;
+    if (courier->post->own->confirm != CONFIRM_PLATFORM)
+        return (struct command_verdict){COMMAND_REFUSED, "this uplink waits for no confirmation",
+                                        false};
+    switch (store_confirm(courier->store, courier->place, what->epoch, what->sector,
+                          what->first_seq, what->last_seq)) {
+    case STORE_CONFIRMED:
+        return (struct command_verdict){COMMAND_OK, "", false};
+    case STORE_CONFIRM_BUSY:
+        return (struct command_verdict){COMMAND_REFUSED, "busy, ask again", true};
+    case STORE_CONFIRM_UNKNOWN:
+        break;
+    }
+    /* it may be given later */
+    return (struct command_verdict){COMMAND_UNKNOWN, "no such number was given", true};
+}
+
+/* Where the reply goes: our own topics are not for others to choose from. */
+static const char *reply_topic(const struct courier *courier, const struct mqtt_incoming *message,
+                               char *own, size_t size)
+{
+    if (!post_topic(courier->post, TOPIC_REPLY, SECTOR_UNSPECIFIED, 0, own, size))
+        return NULL;
+    size_t prefix = (size_t)(strrchr(own, '/') + 1 - own);
+    if (message->response_topic && strncmp(message->response_topic, own, prefix) != 0)
+        return message->response_topic;
+    return own;
+}
+
+void courier_command(struct courier *courier, const struct mqtt_incoming *message)
+{
+    uint8_t reply[COMMAND_REPLY_MAX];
+    char own[512];
+    enum clock_state clock = clock_state_now(courier->post->settings->gateway.trusted_rtc);
+    const struct command_world world = {
+        .uplink = courier->post->own->name,
+        .clock_is_believed = clock != CLOCK_STATE_UNSET,
+        .now_ms = clock_wall().ms,
+        .confirm = confirm,
+        .context = courier,
+    };
+    size_t length =
+        command_answer(courier->commands, message->bytes, message->length, &world, reply);
+    size_t slot = 0;
+    while (slot < REPLIES && courier->replies[slot])
+        slot++;
+    const char *topic = reply_topic(courier, message, own, sizeof own);
+    if (!length || slot == REPLIES || !topic || !courier->mqtt)
+        return;
+    const struct mqtt_message out = {.topic = topic,
+                                     .bytes = reply,
+                                     .length = length,
+                                     .content_type = topic_content_type(TOPIC_REPLY),
+                                     .correlation = message->correlation,
+                                     .correlation_length = message->correlation_length};
+    courier->replies[slot] = mqtt_publish(courier->mqtt, &out);
 }

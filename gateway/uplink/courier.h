@@ -19,14 +19,25 @@ void courier_attach(struct courier *courier, void (*wake)(void *), void *context
  * mean something. */
 void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5);
 
-/* The connection is gone: what is in flight is sent again after the next courier_start(). */
-void courier_stop(struct courier *courier);
+/* The connection is gone: what is in flight is sent again after the next courier_start(). by_peer:
+ * the broker ended it, perhaps because of what it was being sent. */
+void courier_stop(struct courier *courier, bool by_peer);
 
 /* Publishes what the store has filled; call it after every wake. */
 void courier_send(struct courier *courier);
 
 /* The broker's word on a message id. False: it is none of the courier's. */
 bool courier_acknowledged(struct courier *courier, int mid, int reason);
+
+/* The broker's word on a subscription. */
+void courier_subscribed(struct courier *courier, int mid, int reason);
+
+/* A message on our topic cmd: judged, done and answered. */
+void courier_command(struct courier *courier, const struct mqtt_incoming *message);
+
+/* True when something has been in flight for long and the broker says nothing, although it was
+ * given all of it; the reason in why. Call it at least once a second. */
+bool courier_stalled(struct courier *courier, char *why, size_t why_size);
 
 /* ---- any thread ---- */
 

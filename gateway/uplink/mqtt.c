@@ -106,6 +106,34 @@ static void on_publish(struct mosquitto *client, void *object, int mid, int reas
     mqtt->handlers->acknowledged(mqtt->context, mid, reason);
 }
 
+static void on_subscribe(struct mosquitto *client, void *object, int mid, int count,
+                         const int *granted, const mosquitto_property *properties)
+{
+    const struct mqtt *mqtt = object;
+    (void)client;
+    (void)properties;
+    mqtt->handlers->subscribed(mqtt->context, mid, count > 0 ? granted[0] : REASON_BUSY);
+}
+
+static void on_message(struct mosquitto *client, void *object,
+                       const struct mosquitto_message *message,
+                       const mosquitto_property *properties)
+{
+    const struct mqtt *mqtt = object;
+    char *response_topic = NULL;
+    void *correlation = NULL;
+    uint16_t correlation_length = 0;
+    (void)client;
+    mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic, false);
+    mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &correlation,
+                                   &correlation_length, false);
+    const struct mqtt_incoming incoming = {message->payload, (size_t)message->payloadlen,
+                                           response_topic, correlation, correlation_length};
+    mqtt->handlers->message(mqtt->context, &incoming);
+    free(response_topic);
+    free(correlation);
+}
+
 /* reason: the broker's, or one of the library's small error numbers. */
 static void on_disconnect(struct mosquitto *client, void *object, int reason,
                           const mosquitto_property *properties)
@@ -236,14 +264,20 @@ static bool set_credentials(struct mqtt *mqtt, const struct mqtt_target *target,
     return true;
 }
 
-/* NULL under 3.1.1 or when there is nothing to say. */
+/* NULL under 3.1.1 or when there is nothing to say; without memory less is said. */
 static mosquitto_property *make_properties(const struct mqtt *mqtt,
                                            const struct mqtt_message *message)
 {
     mosquitto_property *properties = NULL;
-    if (mqtt->version_5 && message->content_type &&
-        mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE, message->content_type) !=
-            MOSQ_ERR_SUCCESS)
+    int rc = MOSQ_ERR_SUCCESS;
+    if (mqtt->version_5 && message->content_type)
+        rc = mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
+                                           message->content_type);
+    if (rc == MOSQ_ERR_SUCCESS && mqtt->version_5 && message->correlation)
+        rc = mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA,
+                                           message->correlation,
+                                           (uint16_t)message->correlation_length);
+    if (rc != MOSQ_ERR_SUCCESS)
         mosquitto_property_free_all(&properties);
     return properties;
 }
@@ -282,6 +316,8 @@ static struct mqtt *new_mqtt(const struct mqtt_target *target, const struct mqtt
     mosquitto_connect_v5_callback_set(mqtt->client, on_connect);
     mosquitto_disconnect_v5_callback_set(mqtt->client, on_disconnect);
     mosquitto_publish_v5_callback_set(mqtt->client, on_publish);
+    mosquitto_subscribe_v5_callback_set(mqtt->client, on_subscribe);
+    mosquitto_message_v5_callback_set(mqtt->client, on_message);
     mosquitto_log_callback_set(mqtt->client, on_log);
     return mqtt;
 }
@@ -470,6 +506,13 @@ int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message)
     int rc = mosquitto_publish_v5(mqtt->client, &mid, message->topic, (int)message->length,
                                   message->bytes, 1, message->retain && mqtt->retains, properties);
     mosquitto_property_free_all(&properties);
+    return rc == MOSQ_ERR_SUCCESS ? mid : 0;
+}
+
+int mqtt_subscribe(struct mqtt *mqtt, const char *topic)
+{
+    int mid = 0;
+    int rc = mosquitto_subscribe(mqtt->client, &mid, topic, 1);
     return rc == MOSQ_ERR_SUCCESS ? mid : 0;
 }
 

@@ -17,7 +17,18 @@ struct mqtt_message {
     const uint8_t *bytes;
     size_t length;
     bool retain;
-    const char *content_type; /* MQTT 5 only; NULL = none */
+    const char *content_type; /* MQTT 5 only, as what follows; NULL = none */
+    const uint8_t *correlation;
+    size_t correlation_length;
+};
+
+/* A message that came in. All of it is the library's and ends with the call. */
+struct mqtt_incoming {
+    const uint8_t *bytes;
+    size_t length;
+    const char *response_topic; /* NULL = none */
+    const uint8_t *correlation; /* NULL = none */
+    size_t correlation_length;
 };
 
 /* Called from mqtt_service(), in the caller's thread. Reasons are MQTT 5 reason codes; under 3.1.1
@@ -25,6 +36,8 @@ struct mqtt_message {
 struct mqtt_handlers {
     void (*connected)(void *context, int reason); /* 0 = accepted */
     void (*acknowledged)(void *context, int mid, int reason);
+    void (*subscribed)(void *context, int mid, int reason);
+    void (*message)(void *context, const struct mqtt_incoming *message);
 };
 
 struct mqtt_target {
@@ -78,6 +91,9 @@ const char *mqtt_reason(bool version_5, int reason);
 
 /* Publishes at QoS 1. Returns the message id, or 0 when the connection does not take it. */
 int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message);
+
+/* Subscribes at QoS 1. Returns the id that comes back with subscribed(), or 0. */
+int mqtt_subscribe(struct mqtt *mqtt, const char *topic);
 
 /* A clean end: the broker does not send the will. */
 void mqtt_disconnect(struct mqtt *mqtt);

@@ -15,6 +15,9 @@ struct post {
 bool post_topic(const struct post *post, enum topic_kind kind, enum sector sector, uint32_t part,
                 char *out, size_t size) __attribute__((warn_unused_result));
 
+/* Bytes of a packet beside the payload, at most. */
+size_t post_overhead(const struct post *post);
+
 /* Publishes at QoS 1, retained as the topic's kind says. Returns the message id, or 0 when the
  * connection does not take it. */
 int post_publish(const struct post *post, struct mqtt *mqtt, enum topic_kind kind,

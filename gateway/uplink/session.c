@@ -242,10 +242,11 @@ static void tell(struct session *session, const char *why)
         log_warning("uplink %s: %s; trying again", session->own->name, why);
 }
 
-static void close_connection(struct session *session)
+/* by_peer: the broker ended it, not the network's silence or we. */
+static void close_connection(struct session *session, bool by_peer)
 {
     if (session->phase == PHASE_UP)
-        session->handlers->down(session->context);
+        session->handlers->down(session->context, by_peer);
     mqtt_free(session->mqtt);
     resolve_drop(session->resolve);
     scout_free(session->scout);
@@ -259,7 +260,7 @@ static void end(struct session *session, const struct mqtt_end *how)
 {
     bool was_5 = session->protocol.is_5, again = knows_better(session);
     uint32_t pause_ms;
-    close_connection(session);
+    close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
     tell(session, how->why);
     session->no_retain |= session->reason == REASON_NO_RETAIN;
     if (cause_of(how->fault) > session->cause)
@@ -299,7 +300,20 @@ static void on_acknowledged(void *context, int mid, int reason)
     session->handlers->acknowledged(session->context, mid, reason);
 }
 
-static const struct mqtt_handlers from_mqtt = {on_connected, on_acknowledged};
+static void on_subscribed(void *context, int mid, int reason)
+{
+    struct session *session = context;
+    session->handlers->subscribed(session->context, mid, reason);
+}
+
+static void on_message(void *context, const struct mqtt_incoming *message)
+{
+    struct session *session = context;
+    session->handlers->message(session->context, message);
+}
+
+static const struct mqtt_handlers from_mqtt = {on_connected, on_acknowledged, on_subscribed,
+                                               on_message};
 
 /* ---- connecting ---- */
 
@@ -451,7 +465,7 @@ void session_leave(struct session *session)
 {
     log_notice("uplink %s: %s:%u is there again; going back to it", session->own->name,
                session->own->urls[0].host, session->own->urls[0].port);
-    close_connection(session);
+    close_connection(session, false);
     session->phase = PHASE_PAUSE;
     session->steady = false;
     route_return(&session->route);
@@ -459,6 +473,12 @@ void session_leave(struct session *session)
     session->no_retain = false;
     note(session, false, "going back to the first broker");
     session->next = clock_after_ms(clock_mono(), backoff_step(random_bits(session)));
+}
+
+void session_give_up(struct session *session, const char *why)
+{
+    if (session->phase == PHASE_UP)
+        give_up(session, MQTT_FAULT_BROKER, why);
 }
 
 /* ---- turning ---- */

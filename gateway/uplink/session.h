@@ -15,8 +15,10 @@ struct session;
 struct session_handlers {
     bool (*will)(void *context, struct mqtt_message *out); /* for a CONNECT; false: there is none */
     void (*up)(void *context);                             /* session_mqtt() is there */
-    void (*down)(void *context);                           /* it goes after this */
+    void (*down)(void *context, bool by_peer);             /* it goes after this */
     void (*acknowledged)(void *context, int mid, int reason);
+    void (*subscribed)(void *context, int mid, int reason);
+    void (*message)(void *context, const struct mqtt_incoming *message);
 };
 
 struct session *session_new(const struct settings *settings, const struct settings_uplink *own,
@@ -36,6 +38,9 @@ void session_service(struct session *session, const struct pollfd fds[SESSION_FD
 /* The connection while it is up, or NULL; and whether it is MQTT 5. */
 struct mqtt *session_mqtt(const struct session *session);
 bool session_is_5(const struct session *session);
+
+/* The broker does not do its work: to be lost and sought anew. */
+void session_give_up(struct session *session, const char *why);
 
 /* A better broker than this one is there again: say goodbye, then session_leave() for it. */
 bool session_may_return(const struct session *session);

@@ -213,10 +213,10 @@ static void on_up(void *context)
     courier_start(uplink->courier, session_mqtt(uplink->session), session_is_5(uplink->session));
 }
 
-static void on_down(void *context)
+static void on_down(void *context, bool by_peer)
 {
     struct uplink *uplink = context;
-    courier_stop(uplink->courier);
+    courier_stop(uplink->courier, by_peer);
 }
 
 /* The state is sent anew with every connection; until then a refusal is only told. */
@@ -233,13 +233,24 @@ static void state_acknowledged(struct uplink *uplink, int reason)
 static void on_acknowledged(void *context, int mid, int reason)
 {
     struct uplink *uplink = context;
-    if (mid == uplink->state_mid)
+    if (!courier_acknowledged(uplink->courier, mid, reason) && mid == uplink->state_mid)
         state_acknowledged(uplink, reason);
-    else if (!courier_acknowledged(uplink->courier, mid, reason))
-        return; /* an older state, or a part of a Manifest that was cleared */
 }
 
-static const struct session_handlers handlers = {give_will, on_up, on_down, on_acknowledged};
+static void on_subscribed(void *context, int mid, int reason)
+{
+    const struct uplink *uplink = context;
+    courier_subscribed(uplink->courier, mid, reason);
+}
+
+static void on_message(void *context, const struct mqtt_incoming *message)
+{
+    const struct uplink *uplink = context;
+    courier_command(uplink->courier, message);
+}
+
+static const struct session_handlers handlers = {give_will,       on_up,         on_down,
+                                                 on_acknowledged, on_subscribed, on_message};
 
 /* ---- the thread ---- */
 
@@ -248,6 +259,7 @@ static void turn(struct uplink *uplink, int at_most_ms)
     struct pollfd fds[SESSION_FDS + 1];
     int timeout_ms;
     uint64_t count;
+    char why[160];
     session_wait(uplink->session, fds, &timeout_ms);
     fds[SESSION_FDS] = (struct pollfd){.fd = uplink->wake_fd, .events = POLLIN};
     if (poll(fds, SESSION_FDS + 1, timeout_ms < at_most_ms ? timeout_ms : at_most_ms) < 0)
@@ -256,6 +268,8 @@ static void turn(struct uplink *uplink, int at_most_ms)
         return;
     courier_send(uplink->courier);
     session_service(uplink->session, fds);
+    if (courier_stalled(uplink->courier, why, sizeof why))
+        session_give_up(uplink->session, why);
 }
 
 /* A broker that does not acknowledge the last state gets no DISCONNECT either: then its will says
@@ -280,7 +294,7 @@ static void say_goodbye(struct uplink *uplink, int within_ms)
 /* Off to the first broker of the list. What is in flight here is sent again there. */
 static void return_to_first(struct uplink *uplink)
 {
-    courier_stop(uplink->courier);
+    courier_stop(uplink->courier, false);
     say_goodbye(uplink, RETURN_GOODBYE_MS);
     if (session_mqtt(uplink->session))
         session_leave(uplink->session);

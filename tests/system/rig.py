@@ -6,6 +6,7 @@ A test is a script: it makes a Rig, does things to it and ends with rig.finish()
 under /tmp that goes when the test passes and stays when it fails.
 """
 import atexit
+import ctypes
 import json
 import os
 import random
@@ -61,6 +62,42 @@ def read_varint(data, at):
         shift += 7
         if not byte & 0x80:
             return value, at
+
+
+ZSTD = ctypes.CDLL("libzstd.so.1")
+for name, result in (("ZSTD_getFrameContentSize", ctypes.c_uint64), ("ZSTD_isError", ctypes.c_uint),
+                     ("ZSTD_findFrameCompressedSize", ctypes.c_size_t),
+                     ("ZSTD_decompress", ctypes.c_size_t)):
+    getattr(ZSTD, name).restype = result
+ZSTD_CONTENT_MAX = 4 << 20
+
+
+def undo_zstd(frame):
+    """The content of a DataBatch.zstd: exactly one frame, which says its size."""
+    size = ZSTD.ZSTD_getFrameContentSize(frame, ctypes.c_size_t(len(frame)))
+    assert 0 < size <= ZSTD_CONTENT_MAX, "no content size, or too large: %d" % size
+    assert ZSTD.ZSTD_findFrameCompressedSize(frame, ctypes.c_size_t(len(frame))) == len(frame)
+    out = ctypes.create_string_buffer(size)
+    got = ZSTD.ZSTD_decompress(out, ctypes.c_size_t(size), frame, ctypes.c_size_t(len(frame)))
+    assert not ZSTD.ZSTD_isError(ctypes.c_size_t(got)) and got == size, "a damaged frame"
+    return out.raw
+
+
+def undo_compression(wire, payload):
+    """The DataBatch as if it had not been compressed, and its payload likewise."""
+    batch = wire.DataBatch()
+    batch.ParseFromString(payload)
+    if not batch.zstd:
+        return batch, payload
+    assert not batch.segments and not batch.gaps, "rows beside zstd"
+    rows = undo_zstd(batch.zstd)
+    inner = wire.DataBatch()
+    inner.ParseFromString(rows)
+    assert not (inner.gateway or inner.epoch or inner.sector or inner.zstd), "more than rows in zstd"
+    batch.ClearField("zstd")
+    payload = batch.SerializeToString() + rows
+    batch.ParseFromString(payload)
+    return batch, payload
 
 
 def segment_rows(payload):
@@ -290,8 +327,7 @@ lines:
         for topic, payload, arrival, _ in self.subscriber.all():
             kind = topic.split("/")[-2]
             if kind in ("data", "history"):
-                batch = self.wire.DataBatch()
-                batch.ParseFromString(payload)
+                batch, payload = undo_compression(self.wire, payload)
                 yield kind, topic.split("/")[-1], batch, payload, arrival
 
     def manifests(self):

@@ -1,0 +1,159 @@
+/* What the broker, or the platform, said of what was sent: what is owed grows less, a sector rests,
+ * a row is sent again or never.
+ * Store thread. Changes memory; what is owed reaches the disk with the next commit.
+ * Never fills a parcel. */
+#include "gateway/store/internal.h"
+
+#include "gateway/log.h"
+
+enum { MISFIT_TIMES = 3 };
+
+static void delete_gaps(struct store *store, const struct debtor *debtor,
+                        const struct receipt *receipt)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_DELETE);
+    sqlite3_bind_int64(s, 1, debtor->row);
+    sqlite3_bind_int64(s, 2, receipt->first_gap);
+    sqlite3_bind_int64(s, 3, receipt->last_gap);
+    sqlite3_bind_int64(s, 4, receipt->sector);
+    /* a Gap that stays although it was delivered is delivered again, under the same identity */
+    (void)database_run(store, STATEMENT_GAP_DELETE);
+}
+
+static void settle(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    size_t e = backlog_epoch(store, receipt->epoch);
+    if (e == store->epoch_count || !receipt->first_seq)
+        return;
+    struct owed *owed = &debtor->owed[e][receipt->sector];
+    if (!ranges_remove(&owed->unacked, receipt->first_seq, receipt->last_seq) ||
+        !ranges_remove(&owed->unsent, receipt->first_seq, receipt->last_seq) ||
+        !ranges_remove(&owed->waiting, receipt->first_seq, receipt->last_seq))
+        return; /* no memory: it is sent twice */
+    owed->dirty = true;
+    debtor->readings -= receipt->readings < debtor->readings ? receipt->readings : debtor->readings;
+}
+
+/* The broker has it. */
+static void deliver(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    debtor->carried += receipt->length;
+    if (debtor->carried > debtor->carried_most)
+        debtor->carried_most = debtor->carried;
+    if (rest_accepted(&debtor->rests[receipt->sector]))
+        log_notice("uplink %s: %s is accepted again", debtor->own->name,
+                   names_sector(receipt->sector));
+    if (receipt->first_seq)
+        suspect_clear(debtor, receipt);
+    if (receipt->last_gap)
+        delete_gaps(store, debtor, receipt);
+    if (receipt->kind == RECEIPT_SETTLED)
+        settle(store, debtor, receipt);
+    else
+        resend_part(store, debtor, receipt, false);
+}
+
+static void refuse(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    rest_refused(&debtor->rests[receipt->sector], clock_mono());
+    resend_part(store, debtor, receipt, true);
+    if (receipt->last_gap)
+        debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};
+}
+
+/* The row of a platform's word: what of it is owed still, and how many readings that is. */
+static uint64_t count_owed(struct store *store, const struct epoch *epoch,
+                           const struct ranges *unacked, const struct receipt *receipt)
+{
+    uint64_t readings = 0;
+    struct range part;
+    for (uint64_t from = receipt->first_seq;
+         ranges_next(unacked, from, &part) && part.first <= receipt->last_seq;
+         from = part.last + 1) {
+        uint64_t last = part.last < receipt->last_seq ? part.last : receipt->last_seq;
+        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_SUM);
+        sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, receipt->sector, part.first));
+        sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, receipt->sector, last));
+        if (sqlite3_step(s) == SQLITE_ROW)
+            readings += (uint64_t)sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return readings;
+}
+
+static void confirm(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    size_t e = backlog_epoch(store, receipt->epoch);
+    if (e == store->epoch_count)
+        return;
+    const struct epoch *epoch = &store->epochs[e];
+    struct receipt known = *receipt;
+    if (known.last_seq > epoch->last_seq[receipt->sector])
+        known.last_seq = epoch->last_seq[receipt->sector];
+    known.readings = count_owed(store, epoch, &debtor->owed[e][receipt->sector].unacked, &known);
+    settle(store, debtor, &known);
+    debtor->again_ms = 0; /* somebody listens: the next pause is the shortest */
+}
+
+static struct misfit *note_misfit(struct debtor *debtor, const struct receipt *receipt)
+{
+    struct misfit *unused = NULL;
+    for (size_t i = 0; i < MISFITS; i++) {
+        struct misfit *m = &debtor->misfits[i];
+        if (m->times && m->epoch == receipt->epoch && m->sector == receipt->sector &&
+            m->seq == receipt->first_seq) {
+            m->times++;
+            return m;
+        }
+        if (!m->times)
+            unused = m;
+    }
+    if (unused)
+        *unused = (struct misfit){receipt->epoch, receipt->sector, receipt->first_seq, 1};
+    return unused;
+}
+
+/* Another broker of the list may take it, or this one another day; so not at the first time. */
+static void too_large(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    size_t e = backlog_epoch(store, receipt->epoch);
+    struct misfit *misfit = receipt->rows == 1 ? note_misfit(debtor, receipt) : NULL;
+    if (!misfit || misfit->times < MISFIT_TIMES || e == store->epoch_count) {
+        resend_part(store, debtor, receipt, false);
+        return;
+    }
+    log_error("uplink %s: %s %llu is larger than the broker takes; it is set aside, and a Gap says "
+              "so",
+              debtor->own->name, names_sector(receipt->sector),
+              (unsigned long long)receipt->first_seq);
+    *misfit = (struct misfit){0};
+    resend_never(store, debtor, e, receipt->sector, receipt->first_seq);
+}
+
+void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt)
+{
+    for (size_t i = 0; i < SUSPECTS && receipt->alone; i++)
+        debtor->suspects[i].is_out = false;
+    switch (receipt->kind) {
+    case RECEIPT_SETTLED:
+    case RECEIPT_SENT:
+        deliver(store, debtor, receipt);
+        break;
+    case RECEIPT_CONFIRMED:
+        confirm(store, debtor, receipt);
+        break;
+    case RECEIPT_REFUSED:
+        refuse(store, debtor, receipt);
+        break;
+    case RECEIPT_UNHEARD:
+        rest_refused(&debtor->unheard[receipt->sector], clock_mono());
+        break;
+    case RECEIPT_TOO_LARGE:
+        too_large(store, debtor, receipt);
+        break;
+    case RECEIPT_BLAMED:
+        if (receipt->first_seq)
+            suspect_blame(store, debtor, receipt);
+        break;
+    }
+}

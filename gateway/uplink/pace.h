@@ -1,0 +1,35 @@
+/* How much history may be in flight to a broker: as much as it acknowledges in a fifth of a second,
+ * so that live data never waits long behind it. Pure. */
+#ifndef LIFELINE_PACE_H
+#define LIFELINE_PACE_H
+
+#include <stdint.h>
+
+enum {
+    PACE_START = 4 << 10,
+    PACE_MIN = 1 << 10,
+    PACE_MAX = 256 << 10, /* fills 10 Mbit/s at that time, and bounds the memory */
+    PACE_AIM_MS = 200,
+    PACE_QUEUE_MS = 100, /* what may wait above a round trip that alone is longer than the aim */
+};
+
+struct pace {
+    int64_t window; /* bytes that may be in flight */
+    int64_t aim_ms;
+    int64_t shrunk_ms; /* what was sent before says nothing new */
+};
+
+/* One acknowledgement. */
+struct pace_sample {
+    int64_t ahead; /* bytes of history in flight when it was sent, its own included */
+    int64_t sent_ms, now_ms;
+};
+
+void pace_start(struct pace *pace);
+
+/* How long the shortest exchange takes on this connection. */
+void pace_round_trip(struct pace *pace, int64_t ms);
+
+void pace_acknowledged(struct pace *pace, const struct pace_sample *sample);
+
+#endif
