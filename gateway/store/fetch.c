@@ -214,6 +214,8 @@ static size_t history_bytes(const struct debtor *debtor)
     size_t most = fetch_limit(debtor);
     if (most > HISTORY_MAX)
         most = HISTORY_MAX;
+    if (!debtor->terms.window)
+        return most;
     return debtor->room < (int64_t)most ? (size_t)debtor->room : most;
 }
 
@@ -333,7 +335,7 @@ static bool take_any(struct store *store, struct debtor *debtor, struct parcel *
     if (suspect)
         return idle && take_suspect(store, debtor, parcel, suspect);
     return take_live(store, debtor, parcel) ||
-           (!live_only && debtor->room > 0 &&
+           (!live_only && (debtor->room > 0 || !debtor->terms.window) &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
 }
 

@@ -103,7 +103,7 @@ bool store_detach(struct store *store, size_t uplink) __attribute__((warn_unused
 /* What the next connection allows; to be called before store_renew(). */
 struct store_terms {
     size_t max_payload; /* 0 = as configured */
-    size_t window;      /* parcels that will be lent; 0 = many */
+    size_t window;      /* parcels that will be lent; 0 = many, and room for any history */
 };
 
 void store_terms(struct store *store, size_t uplink, const struct store_terms *terms);
