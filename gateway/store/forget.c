@@ -65,6 +65,7 @@ static void close_up(struct store *store, size_t e)
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             ranges_free(&debtor->owed[e][sector].unacked);
             ranges_free(&debtor->owed[e][sector].unsent);
+            ranges_free(&debtor->owed[e][sector].waiting);
         }
         memmove(&debtor->owed[e], &debtor->owed[e + 1], behind * sizeof *debtor->owed);
         if (debtor->announcing.epoch > e)
