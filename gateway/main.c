@@ -162,9 +162,9 @@ static bool serve(struct house *house, struct ears *ears, char *why, size_t why_
         return false;
     const long watch_ms = (long)watchdog_period_ms();
     const struct timeval period = {watch_ms / 1000, watch_ms % 1000 * 1000};
-    event_add(ears->terminate, NULL);
-    event_add(ears->interrupt, NULL);
-    event_add(ears->watch, &period);
+    if (event_add(ears->terminate, NULL) != 0 || event_add(ears->interrupt, NULL) != 0 ||
+        event_add(ears->watch, &period) != 0)
+        return false; /* a daemon that cannot be told to end must not run */
     log_notice("lifelined " LIFELINE_VERSION ": %zu devices on %zu lines",
                house->setup->settings->device_count, house->setup->settings->line_count);
     notify_send("READY=1\nSTATUS=%zu devices on %zu lines", house->setup->settings->device_count,

@@ -141,11 +141,13 @@ static void write_journal(struct store *store)
 {
     if (!store->journal || store->in_memory)
         return;
-    for (const struct body *b = store->queue; b != store->beyond; b = b->next)
-        fprintf(store->journal, "%" PRIu64 " %s %u %" PRIu64 " %u %08x %s\n",
-                store->epochs[b->closed ? b->epoch : store->epoch_count - 1].number,
-                names_sector(b->sector), b->part, b->seq, b->readings, b->crc,
-                b->closed ? "closed" : "open");
+    for (const struct body *b = store->queue; b != store->beyond; b = b->next) {
+        if (b->length) /* one that found no memory has no row either */
+            fprintf(store->journal, "%" PRIu64 " %s %u %" PRIu64 " %u %08x %s\n",
+                    store->epochs[b->closed ? b->epoch : store->epoch_count - 1].number,
+                    names_sector(b->sector), b->part, b->seq, b->readings, b->crc,
+                    b->closed ? "closed" : "open");
+    }
     fflush(store->journal);
 }
 

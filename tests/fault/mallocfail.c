@@ -4,7 +4,7 @@
  * MALLOC_LOG names a file for what happened: "count N" at a clean end, "fail N FUNCTION+OFFSET" for
  * the first failure, and "signal S" with the calls that led there when the process crashes.
  * Owns a counter; everything else is glibc's. */
-#include <dlfcn.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -48,6 +48,7 @@ static int fails(void)
         return 0;
     if (number == first && out >= 0)
         tell_failure(number);
+    errno = ENOMEM;
     return 1;
 }
 
