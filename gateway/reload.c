@@ -17,7 +17,13 @@
 #include "gateway/notify.h"
 #include "gateway/rebuild.h"
 
-enum { TICK_MS = 2, SLOW_TICK_MS = 200, HASTE_MS = 2000, LINE_PATIENCE_MS = 5000 };
+enum {
+    TICK_MS = 2,
+    SLOW_TICK_MS = 200,
+    HASTE_MS = 2000,        /* so long after it began */
+    LINE_GRACE_MS = 1000,   /* for the poll under way, then it is interrupted */
+    LINE_PATIENCE_MS = 5000 /* then it hangs */
+};
 
 enum phase {
     PHASE_IDLE,
@@ -38,7 +44,7 @@ struct reload {
     struct event *hangup, *tick;
     enum phase phase;
     bool again, rebind;
-    mono_time begun, patience;
+    mono_time begun, finishing;
     struct rebuild next;    /* what is being built */
     struct retired *retire; /* for the configuration that goes */
 
@@ -133,22 +139,35 @@ static void build(struct reload *reload)
         return;
     for (size_t l = 0; l < house->setup->settings->line_count; l++) {
         if (rebuild_ends_line(&reload->next, house->lines[l]))
-            line_stop(house->lines[l]);
+            line_finish(house->lines[l]);
     }
-    reload->patience = clock_after_ms(clock_mono(), LINE_PATIENCE_MS);
+    reload->finishing = clock_mono();
     reload->phase = PHASE_LINES;
+}
+
+/* True when all lines that end have ended, or have had their time. */
+static bool lines_ended(const struct reload *reload)
+{
+    const struct house *house = reload->house;
+    mono_time now = clock_mono();
+    int64_t waited_ms = clock_ms_between(reload->finishing, now);
+    bool ended = true;
+    for (size_t l = 0; l < house->setup->settings->line_count; l++) {
+        struct line *line = house->lines[l];
+        if (!rebuild_ends_line(&reload->next, line) || line_join(line, now))
+            continue;
+        if (waited_ms >= LINE_GRACE_MS)
+            line_stop(line);
+        ended = false;
+    }
+    return ended || waited_ms >= LINE_PATIENCE_MS;
 }
 
 static void await_lines(struct reload *reload)
 {
-    const struct house *house = reload->house;
-    mono_time now = clock_mono();
-    for (size_t l = 0; l < house->setup->settings->line_count; l++) {
-        if (rebuild_ends_line(&reload->next, house->lines[l]) && !line_join(house->lines[l], now) &&
-            now.ns < reload->patience.ns)
-            return;
-    }
-    pipeline_switch(house->pipeline, reload->next.view, reload->next.from);
+    if (!lines_ended(reload))
+        return;
+    pipeline_switch(reload->house->pipeline, reload->next.view, reload->next.from);
     reload->next.view = NULL;
     reload->phase = PHASE_SWITCH;
 }

@@ -365,12 +365,17 @@ bool line_start(struct line *line)
     return line->running;
 }
 
-void line_stop(struct line *line)
+void line_finish(struct line *line)
 {
     pthread_mutex_lock(&line->mutex);
     line->stop = true;
     pthread_cond_signal(&line->wake);
     pthread_mutex_unlock(&line->mutex);
+}
+
+void line_stop(struct line *line)
+{
+    line_finish(line);
     asker_interrupt(line->asker);
 }
 

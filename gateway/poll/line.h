@@ -18,8 +18,11 @@ uint16_t line_number(const struct line *line);
 
 bool line_start(struct line *line) __attribute__((warn_unused_result));
 
-/* Tells the thread to end; line_join() waits for it, at most until the deadline. False: it hangs
- * and is left behind, and the line must not be freed. */
+/* Tells the thread to end when the poll under way is over: no answer is lost. */
+void line_finish(struct line *line);
+
+/* Tells the thread to end now; line_join() waits for it, at most until the deadline. False: it
+ * hangs and is left behind, and the line must not be freed. */
 void line_stop(struct line *line);
 bool line_join(struct line *line, mono_time deadline);
 
