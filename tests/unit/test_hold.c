@@ -338,6 +338,30 @@ static void a_late_one_is_corrected_at_once(void **state)
     close_store(world);
 }
 
+/* What is live and what is history a leap of the wall clock does not change. */
+static void live_is_what_was_sampled_just_now(void **state)
+{
+    struct world *world = *state;
+    static struct arrived arrived;
+    board(100 * CLOCK_HOLD_MS, 0, true);
+    open_store(world);
+    struct segment *segment = segment_of(CLOCK_STATE_SYNCED, boot_id());
+    wall_ahead_ns += 10 * DAY_NS;
+    assert_true(store_put(world->store, 0, SECTOR_GAS, segment, true));
+    segment_free(segment);
+    store_commit(world->store);
+    receive_all(world, &arrived);
+    assert_int_equal(arrived.last_live, 1);
+    segment = segment_of(CLOCK_STATE_SYNCED, boot_id());
+    uptime_ahead_ns += 2 * HOUR_NS; /* and the wall clock stands */
+    assert_true(store_put(world->store, 0, SECTOR_GAS, segment, true));
+    segment_free(segment);
+    store_commit(world->store);
+    receive_all(world, &arrived);
+    assert_int_equal(arrived.last_history, 2);
+    close_store(world);
+}
+
 static int64_t ask_file(const struct world *world, const char *sql)
 {
     sqlite3 *db;
@@ -470,6 +494,7 @@ int main(void)
         TEST(the_hold_runs_out),
         TEST(of_another_boot_or_a_set_clock),
         TEST(a_late_one_is_corrected_at_once),
+        TEST(live_is_what_was_sampled_just_now),
         TEST(a_damaged_row_among_them_is_a_gap),
         cmocka_unit_test(a_leap_is_not_believed_for_a_day),
         TEST(a_leap_does_not_empty_the_store),
