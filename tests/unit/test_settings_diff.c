@@ -34,7 +34,7 @@ static const char TEXT[] =
     "  - { name: six, line: bus, unit: 6, profile: press-level-a, every: 15s }\n"
     "uplinks:\n"
     "  - { name: city, urls: [ \"mqtts://a:8883\", \"mqtt://b:1883\" ], root: x/y, username: u,\n"
-    "      password_file: /p, tls: { ca: /ca, cert: /c, key: /k }, keepalive: 50s,\n"
+    "      password_file: /p, tls: { ca: /ca, cert: /c, key: /k }, keepalive: 50s, spread: 9s,\n"
     "      sectors: [gas, manhole], confirm: broker, compress: none, max_payload: 100KiB }\n"
     "api: { socket: /a.sock }\n";
 
@@ -78,7 +78,7 @@ static const struct {
     unsigned differs;
     const char *restart;
 } changes[] = {
-    {"id: gw-1", "id: gw-2", RESTART, "gateway.id"},
+    {"id: gw-1", "id: gw-2", RESTART | UPLINK, "gateway.id"}, /* its client id */
     {"\"140502\"", "\"140503\"", RESTART, "gateway.region"},
     {"name: here", "name: there", GATEWAY, ""},
     {"[112.5, 35.5]", "[112.5, 35.25]", GATEWAY, ""},
@@ -128,6 +128,7 @@ static const struct {
     {"cert: /c", "cert: /d", UPLINK, ""},
     {"key: /k", "key: /l", UPLINK, ""},
     {"keepalive: 50s", "keepalive: 51s", UPLINK, ""},
+    {"spread: 9s", "spread: 8s", UPLINK, ""},
     {"[gas, manhole]", "[gas]", UPLINK, ""},
     {"100KiB", "101KiB", UPLINK, ""},
     {"lines:\n", "# a comment\n\nlines:\n", 0, ""},
