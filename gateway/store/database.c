@@ -15,6 +15,7 @@
 #include <zlib.h>
 
 #include "gateway/log.h"
+#include "gateway/watchdog.h"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
@@ -171,6 +172,7 @@ bool database_run(struct store *store, enum statement statement)
     sqlite3_stmt *s = store->statements[statement];
     int rc = sqlite3_step(s);
     sqlite3_reset(s);
+    watchdog_beat(); /* many statements may make up one turn; each of them alone must end */
     return rc == SQLITE_DONE || rc == SQLITE_ROW;
 }
 
