@@ -28,6 +28,7 @@ enum {
     SCOUT_MS = 10000,
     STEADY_MS = 30000, /* a connection that lives so long counts */
     TICK_MS = 1000,
+    SUSPICIOUS_LIVES = 3,
     REASON_BAD_VERSION = 0x84,
     REASON_BAD_VERSION_3 = 1, /* the same, as 3.1.1 brokers say it */
     REASON_NO_RETAIN = 0x9a,
@@ -43,6 +44,7 @@ struct session {
     mono_time next; /* of the pause: its end; of a name or a connect: its limit */
     mono_time up_at;
     bool steady;
+    uint32_t short_lives; /* in a row: up, and closed by the broker before they counted */
 
     struct route route;
     struct backoff backoff;
@@ -256,18 +258,32 @@ static void close_connection(struct session *session, bool by_peer)
     session->first_is_there = false;
 }
 
+/* Some brokers close without a word when another client comes with the same id. */
+static void explain(struct session *session, const struct mqtt_end *how, char *why, size_t why_size)
+{
+    bool was_short = session->phase == PHASE_UP && !session->steady && how->hung_up;
+    session->short_lives = was_short ? session->short_lives + 1 : 0;
+    if (session->short_lives < SUSPICIOUS_LIVES)
+        snprintf(why, why_size, "%s", how->why);
+    else
+        snprintf(why, why_size, "%.50s (soon after each connect; is the id %.50s in use twice?)",
+                 how->why, session->own->client_id);
+}
+
 static void end(struct session *session, const struct mqtt_end *how)
 {
     bool was_5 = session->protocol.is_5, again = knows_better(session);
     uint32_t pause_ms;
+    char why[160];
+    explain(session, how, why, sizeof why);
     close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
-    tell(session, how->why);
+    tell(session, why);
     session->no_retain |= session->reason == REASON_NO_RETAIN;
     if (cause_of(how->fault) > session->cause)
         session->cause = cause_of(how->fault);
     protocol_ended(&session->protocol, protocol_end_of(session, how->hung_up));
     session->phase = PHASE_PAUSE;
-    note(session, false, how->why);
+    note(session, false, why);
     if (again && was_5)
         pause_ms = backoff_step(random_bits(session));
     else /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */

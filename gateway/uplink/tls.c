@@ -48,13 +48,16 @@ static int on_verify(int fine, X509_STORE_CTX *store)
     return 0;
 }
 
-/* The library names the address as the server's name; put it right before the first word. */
-static void on_progress(const SSL *ssl, int where, int result)
+/* Once per step of a handshake, and for alerts, of which the library knows nothing. */
+static void on_progress(const SSL *ssl, int where, int what)
 {
-    (void)result;
     struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    if (where & SSL_CB_HANDSHAKE_START)
+    bool said = (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && what >> 8 == SSL3_AL_FATAL;
+    if (where & SSL_CB_HANDSHAKE_START) /* before the first word: the library names the address */
         SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, tls->is_address ? NULL : tls->host);
+    if (said && !tls->complaint[0])
+        snprintf(tls->complaint, sizeof tls->complaint, "TLS: the broker says: %s",
+                 SSL_alert_desc_string_long(what));
 }
 
 static int no_passphrase(char *buffer, int size, int writing, void *context)
@@ -78,7 +81,7 @@ static bool is_readable(const char *path, char *why, size_t why_size)
 
 static bool cannot_use(const char *path, char *why, size_t why_size)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
     snprintf(why, why_size, "cannot use %s: %s", path, reason ? reason : "not what it should be");
     return false;
 }

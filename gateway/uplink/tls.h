@@ -18,7 +18,7 @@ void tls_free(struct tls *tls);
 /* The SSL_CTX, for the library. */
 void *tls_context(struct tls *tls);
 
-/* What was wrong with the broker's certificate; "" when nothing was. */
+/* What was wrong with the broker's certificate, or what it says of ours; "" when nothing was. */
 const char *tls_complaint(const struct tls *tls);
 
 #endif
