@@ -1,26 +1,22 @@
 #!/usr/bin/python3
-"""The way to the broker under every fault: half-open, one-way, cut anywhere, slow, a broker that is
-away, drops, refuses, throws out or limits; files that are wrong for a while; several uplinks of
-which one is dead. Rows S13, S14, S15 and S17 of the scorecard, in short.
+"""The way to the broker under every fault: half-open, one-way, cut anywhere, slow, late, and a broker
+that forgets. Rows S13, S14, S15 and S17 of the scorecard, in short.
 
 LIFELINE_TRIALS=N multiplies the trials of half_open, cuts and restarts (N=1: CI; the long form is
-LIFELINE_TRIALS=20, best with the scenario's name on the command line)."""
+LIFELINE_TRIALS=20, best with the scenario's name on the command line: half_open_live,
+half_open_backlog, cuts_plain, cuts_tls, restarts)."""
 import os
 import random
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 
-import paho.mqtt.client as paho
-
-from invariant import check_delivery
 from proxy import Proxy
-from rig import SECTORS, Rig, Subscriber, free_port, now_ms, run_scenarios
-from test_uplink import (Front, check_all, check_stop, delivers, lines_and_devices, make_certificate,
-                         run_openssl, simple_rig)
+from rig import Rig, free_port, now_ms, run_scenarios
+from test_uplink import (check_all, check_stop, delivers, lines_and_devices, make_certificate,
+                         run_openssl)
 
 TRIALS = int(os.environ.get("LIFELINE_TRIALS", "1"))
 KEEPALIVE_S = 5
@@ -239,108 +235,6 @@ def restarts():
     rig.finish()
 
 
-# ---- a list of brokers ----
-
-class Both:
-    """What the subscribers of two brokers got, in order of arrival."""
-
-    def __init__(self, *subscribers):
-        self.subscribers = subscribers
-
-    def all(self):
-        return sorted((m for s in self.subscribers for m in s.all()), key=lambda m: m[2])
-
-    def stop(self):
-        for subscriber in self.subscribers:
-            subscriber.stop()
-
-
-def two_brokers(name):
-    """Brokers a and b with a subscriber each."""
-    rig = Rig(name)
-    rig.ports = {"a": free_port(), "b": free_port()}
-    for broker in rig.ports:
-        start_one(rig, broker)
-    rig.subscriber = Both(*(Subscriber(port) for port in rig.ports.values()))
-    return rig
-
-
-def start_one(rig, broker):
-    os.makedirs(rig.path(broker), exist_ok=True)
-    conf = rig.write(broker + ".conf", "listener %d 127.0.0.1\nallow_anonymous true\nuser root\n"
-                     "persistence true\npersistence_location %s/\nautosave_interval 0\n"
-                     "max_queued_messages 0\n" % (rig.ports[broker], rig.path(broker)))
-    rig.spawn("broker-" + broker, ["mosquitto", "-c", conf])
-    rig.wait_port(rig.ports[broker])
-
-
-def is_at(rig, port):
-    uplink = rig.uplink()
-    return uplink.get("connected") and uplink["url"].endswith(":%d" % port)
-
-
-def failover():
-    """The first broker goes, the second takes over, and back: nothing is lost or out of order."""
-    os.environ["LIFELINE_TEST_RETURN_MS"] = "2000"
-    rig = two_brokers("link-failover")
-    lines, devices = lines_and_devices()
-    config = rig.configure(lines, devices, store="segment: 1s", uplinks=[
-        "name: city, urls: [ \"mqtt://127.0.0.1:%d\", \"mqtt://127.0.0.1:%d\" ]"
-        % (rig.ports["a"], rig.ports["b"])])
-    rig.start_sim(config)
-    rig.start_daemon(config)
-    rig.wait(lambda: is_at(rig, rig.ports["a"]), 10, "begins with the first")
-    for turn in range(2):
-        time.sleep(2)
-        rig.end("broker-a", signal.SIGTERM if turn else signal.SIGKILL)
-        took = seconds_until(lambda: is_at(rig, rig.ports["b"]), 20)
-        rig.check("the second takes over after %s s" % (took and round(took, 1)), took,
-                  rig.uplink())
-        delivers(rig, "delivers by the second")
-        time.sleep(3)
-        start_one(rig, "a")
-        rig.check("the first gets it back", seconds_until(lambda: is_at(rig, rig.ports["a"]), 20),
-                  rig.log("daemon"))
-        delivers(rig, "delivers by the first")
-    last = [m for m in rig.subscriber.subscribers[1].all() if m[0].endswith("/state")][-1]
-    state = rig.wire.GatewayState()
-    state.ParseFromString(last[1])
-    rig.check("the second was told goodbye", not state.online, state)
-    check_all(rig)
-    rig.finish()
-
-
-def pinning():
-    """The first broker takes everybody and drops them after seconds; refuses everybody; is a black
-    hole: in the end the second has us."""
-    rig = two_brokers("link-pinning")
-    lines, devices = lines_and_devices()
-    proxy = Proxy(rig.ports["a"])
-    proxy.life_s = 2
-    full = socket.create_server(("127.0.0.1", 0), backlog=0)
-    fillers = fill(full.getsockname()[1])
-    first = {"drops": proxy.port, "is a black hole": full.getsockname()[1]}
-    for what, port in first.items():
-        config = rig.configure(lines, devices, store="segment: 1s", uplinks=[
-            "name: city, urls: [ \"mqtt://127.0.0.1:%d\", \"mqtt://127.0.0.1:%d\" ]"
-            % (port, rig.ports["b"])])
-        if "sim" not in rig.processes:
-            rig.start_sim(config)
-        rig.start_daemon(config)
-        took = seconds_until(lambda: is_at(rig, rig.ports["b"]), 20)
-        rig.check("the first %s: the second has us after %s s" % (what, took and round(took, 1)),
-                  took and took < 16, rig.log("daemon"))
-        delivers(rig, "delivers")
-        time.sleep(3)
-        if what == "drops":
-            check_stop(rig, what)
-    rig.check("and keeps us", is_at(rig, rig.ports["b"]) and len(proxy.accepted) == 1,
-              proxy.accepted)
-    check_all(rig)
-    del fillers
-    rig.finish()
-
-
 def fill(port):
     """From now on its queue is full, and SYNs are dropped."""
     fillers = []
@@ -350,270 +244,6 @@ def fill(port):
         filler.connect_ex(("127.0.0.1", port))
         fillers.append(filler)
     return fillers
-
-
-# ---- who we are, who they are ----
-
-CA_CONF = """[ca]
-default_ca = own
-[own]
-dir = .
-database = index
-serial = serial
-new_certs_dir = .
-default_md = sha256
-policy = any
-copy_extensions = copy
-[any]
-commonName = supplied
-"""
-
-
-def future_certificate(rig, name, seconds):
-    """Valid in so many seconds: what a clock that is behind sees."""
-    rig.write("ca.conf", CA_CONF)
-    rig.write("index", "")
-    rig.write("serial", "77\n")
-    run_openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                rig.path(name + ".key"), "-out", rig.path(name + ".csr"), "-subj", "/CN=broker",
-                "-addext", "subjectAltName=IP:127.0.0.1")
-    stamp = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + s)) for s in
-             (seconds, 100000)]
-    subprocess.run(["openssl", "ca", "-batch", "-config", "ca.conf", "-cert", "ca.crt", "-keyfile",
-                    "ca.key", "-in", name + ".csr", "-out", name + ".crt", "-startdate", stamp[0],
-                    "-enddate", stamp[1], "-notext"], check=True, capture_output=True,
-                   cwd=rig.folder)
-
-
-def credentials():
-    """Files that are missing, half-written, not ours or not valid yet: said, and over with the next
-    connect after they are right."""
-    rig = Rig("link-credentials")
-    for ca in ("ca", "other-ca"):
-        run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-keyout", rig.path(ca + ".key"), "-out", rig.path(ca + ".crt"),
-                    "-subj", "/CN=" + ca, "-days", "2")
-    make_certificate(rig, "us", "ca", "DNS:us", 2)
-    make_certificate(rig, "stranger", "other-ca", "DNS:us", 2)
-    port = free_port()
-    with open(rig.path("us.crt"), encoding="ascii") as f:
-        whole = f.read()
-    files = {"cert": rig.path("own.crt"), "key": rig.path("own.key")}
-    lines, devices = lines_and_devices()
-    config = rig.configure(lines, devices, store="segment: 1s", uplinks=[
-        "name: city, urls: [ \"mqtts://127.0.0.1:%d\" ], username: gw, password_file: %s, "
-        "tls: { ca: %s, cert: %s, key: %s }" % (port, rig.path("secret"), rig.path("own-ca.crt"),
-                                                files["cert"], files["key"])])
-    subprocess.run(["cp", rig.path("us.crt"), files["cert"]], check=True)
-    subprocess.run(["cp", rig.path("us.key"), files["key"]], check=True)
-    rig.start_sim(config)
-    rig.start_daemon(config)
-
-    def why(what, pattern, limit_s=20):
-        took = seconds_until(lambda: re.search(pattern, rig.uplink().get("why", "")), limit_s)
-        rig.check("%s: %s" % (what, rig.uplink().get("why")), took is not None, rig.uplink())
-
-    def restart():
-        rig.end("daemon")                # quicker than its back-off
-        rig.start_daemon(config)
-
-    why("no password", "cannot read .*secret: No such file")
-    rig.write("secret", "")
-    restart()
-    why("an empty password", "secret: there is no password")
-    rig.write("secret", "word\n")
-    why("no CA", "cannot read .*own-ca.crt: No such file")
-    rig.write("own-ca.crt", "not a certificate")
-    restart()
-    why("no CA in the file", "cannot use .*own-ca.crt")
-    subprocess.run(["cp", rig.path("ca.crt"), rig.path("own-ca.crt")], check=True)
-    rig.write("own.crt", whole[:len(whole) // 2])
-    restart()
-    why("half a certificate", "cannot use .*own.crt")
-    rig.write("own.crt", whole)
-    subprocess.run(["cp", rig.path("stranger.key"), files["key"]], check=True)
-    restart()
-    why("a key of another certificate", "cannot use .*own.key: .*mismatch")
-    subprocess.run(["cp", rig.path("us.key"), files["key"]], check=True)
-    future_certificate(rig, "broker", 15)
-    rig.start_broker("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\n"
-                     "require_certificate true\n" % (port, rig.path("ca.crt"),
-                                                     rig.path("broker.crt"),
-                                                     rig.path("broker.key")))
-    rig.subscribe()
-    restart()
-    why("a clock that is behind", "not yet valid .it is 20..-..-.. by our clock")
-    took = seconds_until(lambda: connected(rig), 60)
-    rig.check("and it connects when the clock is right, without a restart", took is not None,
-              rig.uplink())
-    delivers(rig, "delivers")
-    connects = rig.uplink()["connects"]
-    subprocess.run(["cp", rig.path("stranger.crt"), files["cert"]], check=True)
-    subprocess.run(["cp", rig.path("stranger.key"), files["key"]], check=True)
-    time.sleep(1)
-    rig.check("a file that was replaced disturbs nobody", rig.uplink()["connects"] == connects)
-    rig.end("mosquitto")
-    rig.spawn("mosquitto", ["mosquitto", "-c", rig.path("mosquitto.conf")])
-    rig.wait_port(port)
-    restart()
-    why("a certificate that the broker does not take", "TLS: the broker says: .*(certificate|unknown CA)")
-    subprocess.run(["cp", rig.path("us.crt"), files["cert"]], check=True)
-    subprocess.run(["cp", rig.path("us.key"), files["key"]], check=True)
-    rig.wait(lambda: connected(rig), 40, "with the right one it connects, without a restart")
-    rig.check("nothing but TLS was ever spoken: no word of a password in the log",
-              "word\n" not in rig.log("daemon"))
-    check_all(rig)
-    rig.finish()
-
-
-def limits():
-    """A broker that keeps nothing retained, takes two at a time and speaks of it in its CONNACK."""
-    rig, config = simple_rig("link-limits")
-    rig.start_broker("retain_available false\nmax_inflight_messages 2\nmax_keepalive 10")
-    rig.subscribe()
-    rig.start_daemon(config)
-    took = seconds_until(lambda: connected(rig), 10)
-    rig.check("a broker without retain has us after %s s" % (took and round(took, 1)),
-              took is not None and took < 4, rig.log("daemon"))
-    delivers(rig, "delivers")
-    rig.check("and the log says what that means",
-              "this broker keeps no retained messages" in rig.log("daemon"), rig.log("daemon"))
-    check_all(rig)
-    rig.finish()
-
-
-def taken():
-    """Another client with our id, and a broker that throws us out without a word: no fight."""
-    rig, config, proxy = proxied("link-taken")
-    rig.start_daemon(config)
-    delivers(rig, "delivers")
-    other = paho.Client(client_id="gw-test-1", protocol=paho.MQTTv5)
-    other.connect("127.0.0.1", rig.broker_port)
-    other.loop_start()
-    begun = time.monotonic()
-    rig.wait(lambda: "is the id gw-test-1 in use twice?" in rig.uplink().get("why", ""), 40,
-             "the status suspects it")
-    time.sleep(max(0, begun + 25 - time.monotonic()))
-    count = sum(1 for t in proxy.accepted if begun <= t <= begun + 25)
-    rig.check("it comes more and more rarely (%d times in 25 s)" % count, count <= 6,
-              proxy.accepted)
-    other.loop_stop()
-    other.disconnect()
-    check_stop(rig, "thrown out")
-    rig.start_daemon(config)
-    delivers(rig, "delivers when the other is gone")
-    check_all(rig)
-    rig.finish()
-
-
-TAKE, REFUSE = bytes([0x20, 3, 0, 0, 0]), bytes([0x20, 3, 0])
-# What a broker says after CONNECT, and a second later; what the status says then; does it come back
-# within 10 s?
-WORDS = [(REFUSE + bytes([0x89, 0]), b"", "Server busy", True),
-         (bytes([0x20, 16, 0, 0x9d, 13, 0x1c, 0, 10]) + b"other:1883",
-          b"", "Server moved, go to other:1883", True),
-         (REFUSE + bytes([0x9b, 0]), b"", "QoS.*acknowledges nothing", True),
-         (TAKE, bytes([0xe0, 2, 0x8b, 0]), "Server shutting down", True),
-         (TAKE, bytes([0xe0, 2, 0x8e, 0]), "another client came with our id", False)]
-
-
-def words():
-    """What a broker gives as its reason is what the status says; MQTT 5."""
-    rig, config = simple_rig("link-words")
-    for first, second, why, returns in WORDS:
-        def speak(front, connection):
-            connection.recv(65536)
-            connection.sendall(first)
-            if second:
-                time.sleep(1)
-                connection.sendall(second)
-                time.sleep(0.2)
-        front = Front(rig.broker_port, speak)
-        rig.start_daemon(config)
-        said = seconds_until(lambda: re.search(why, rig.uplink().get("why", "")), 6)
-        rig.check("the status says why: %s" % rig.uplink().get("why"), said is not None, why)
-        back = seconds_until(lambda: len(front.accepted) > 1, 10)
-        rig.check("and it comes %s (%s s)" % ("again" if returns else "much later",
-                                             back and round(back, 1)), bool(back) == returns,
-                  front.accepted)
-        check_stop(rig, why)
-        front.close()
-    rig.finish()
-
-
-# ---- several uplinks ----
-
-class View:
-    """A rig as one uplink's platform sees it: its root, its sectors."""
-
-    def __init__(self, rig, name, root, sectors):
-        self.rig, self.name, self.root = rig, name, root
-        self.store_journal = rig.path(name + ".stored")
-        with open(rig.store_journal, encoding="ascii") as f, \
-                open(self.store_journal, "w", encoding="ascii") as out:
-            out.writelines(line for line in f if line.split()[1] in sectors)
-
-    def check(self, what, passed, why=""):
-        return self.rig.check("%s: %s" % (self.name, what), passed, why)
-
-    def batches(self):
-        for topic, payload, arrival, _ in self.rig.subscriber.all():
-            kind = topic.split("/")[-2]
-            if topic.startswith(self.root + "/140502/") and kind in ("data", "history"):
-                batch = self.rig.wire.DataBatch()
-                batch.ParseFromString(payload)
-                yield kind, topic.split("/")[-1], batch, payload, arrival
-
-
-def several():
-    """Six uplinks: one fine, one of one sector on the same broker, and four dead in their own ways."""
-    rig = Rig("link-several")
-    lines, devices = lines_and_devices()
-    full = socket.create_server(("127.0.0.1", 0), backlog=0)
-    fillers = fill(full.getsockname()[1])
-    mute = socket.create_server(("127.0.0.1", 0))
-    run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", rig.path("ca.key"), "-out", rig.path("ca.crt"), "-subj", "/CN=ca")
-    dead = {"hole": "mqtt://127.0.0.1:%d\" ]" % full.getsockname()[1],
-            "refuser": "mqtt://127.0.0.1:%d\" ]" % free_port(),
-            "nameless": "mqtt://no-such-broker.invalid:1883\" ]",
-            "mute": "mqtts://127.0.0.1:%d\" ], tls: { ca: %s }" % (mute.getsockname()[1],
-                                                                  rig.path("ca.crt"))}
-    ours = "urls: [ \"mqtt://127.0.0.1:%d\" ]" % rig.broker_port
-    config = rig.configure(lines, devices, store="segment: 1s", uplinks=[
-        "name: city, " + ours, "name: wells, %s, root: lifeline/wells, sectors: [manhole]" % ours,
-        *("name: %s, urls: [ \"%s" % each for each in dead.items())])
-    rig.start_broker()
-    rig.subscribe()
-    rig.start_sim(config)
-    rig.start_daemon(config)
-    rig.wait(lambda: connected(rig) and connected(rig, "wells"), 10, "the two live ones connect")
-    rig.check("under two ids", {"as gw-test-1 ", "as gw-test-1-wells "} <=
-              set(re.findall("as gw-test-1[a-z-]* ", rig.log("mosquitto"))), rig.log("mosquitto"))
-    time.sleep(4)
-    rig.end("mosquitto")
-    time.sleep(4)
-    rig.start_broker()
-    rig.wait(lambda: connected(rig) and connected(rig, "wells"), 20, "and come back")
-    time.sleep(6)
-    status = rig.api("/v1/status")
-    rig.check("the line is polled as ever", status["lines"][0]["counts"]["timeout"] == 0, status)
-    for name in dead:
-        uplink = rig.uplink(name)
-        rig.check("%s is dead: %s" % (name, uplink.get("why")),
-                  not uplink["connects"] and uplink["why"] and uplink["backlog"]["readings"] > 0,
-                  uplink)
-    rig.end("sim")
-    time.sleep(5)
-    for name in ("city", "wells"):
-        rig.wait(lambda: rig.uplink(name)["backlog"]["readings"] == 0, 15, name + " has sent all")
-    check_stop(rig, "with four dead uplinks")
-    time.sleep(0.5)
-    check_delivery(View(rig, "city", "lifeline/v1", SECTORS[1:]))
-    wells, _ = check_delivery(View(rig, "wells", "lifeline/wells", ["manhole"]))
-    rig.check("wells got nothing but its sector", {SECTORS[s] for _, s, _ in wells} == {"manhole"})
-    del fillers
-    rig.finish()
 
 
 def late_tls():
@@ -667,7 +297,5 @@ def late_tls():
 
 if __name__ == "__main__":
     os.umask(0o077)
-    run_scenarios({f.__name__: f for f in (
-        half_open_live, half_open_idle, half_open_backlog, cuts_plain, cuts_tls, slow, restarts,
-        failover, pinning, credentials, limits, taken, words, several,
-        late_tls)})
+    run_scenarios({f.__name__: f for f in (half_open_live, half_open_idle, half_open_backlog,
+                                           cuts_plain, cuts_tls, slow, restarts, late_tls)})

@@ -1,5 +1,6 @@
 /* route.c: a list of brokers, walked by an uplink to which this and that happens.
- * Each test is a story: brokers that are away, that drop whoever they took, that come back.
+ * Each test is a story: brokers that are away, that drop whoever they took, that come back. The
+ * minutes between two looks for the first one are written out.
  * Pure; no socket, no clock. */
 #include "gateway/uplink/route.h"
 
