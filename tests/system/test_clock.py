@@ -6,6 +6,7 @@ false clock (tests/fault/clock.c); the simulator's journal has the true time."""
 import bisect
 import mmap
 import os
+import random
 import signal
 import struct
 import subprocess
@@ -287,7 +288,7 @@ def reboot():
 
 
 def leaps():
-    """A synchronised clock that leaps to and fro."""
+    """A synchronised clock that leaps to and fro; LIFELINE_TRIALS of the leaps are random ones."""
     rig, config = start("leaps")
     run(rig, config)
     rig.wait(lambda: segments(rig), 15, "data flows")
@@ -300,6 +301,9 @@ def leaps():
     for step in range(6, 0, -1):
         time.sleep(0.8)
         rig.clock.ahead(step * 700)
+    for _ in range(int(os.environ.get("LIFELINE_TRIALS", 5))):
+        time.sleep(random.uniform(0.3, 1.2))
+        rig.clock.ahead(int(random.choice((-1, 1)) * 10 ** random.uniform(2, 11.5)))
     rig.clock.ahead(0)
     time.sleep(2)
     until = rig.drain()
