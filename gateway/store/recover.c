@@ -155,11 +155,13 @@ static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
  * a stored reading cannot have lost one that it could name. */
 static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
 {
-    int64_t now_ms = store->started_ms;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        /* the clock may stand in 1970 now: what is gone was sampled until a sync later at least */
+        int64_t to_ms = last_ms[sector] + (int64_t)store->settings->store.sync_ms;
+        if (to_ms < store->started_ms)
+            to_ms = store->started_ms;
         if (last_ms[sector])
-            commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector],
-                        now_ms > last_ms[sector] ? now_ms : last_ms[sector], 0);
+            commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector], to_ms, 0);
     }
 }
 

@@ -269,6 +269,40 @@ static void an_open_row_over_a_crash(void **state)
     close_store(world);
 }
 
+/* The Gap of a crash covers what may be gone, also where the clock is in 1970 when it is noted. */
+static void a_crash_before_the_clock_was_lost(void **state)
+{
+    struct world *world = *state;
+    struct parcel parcels[LENT] = {0};
+    int64_t before_ms = true_ns(CLOCK_REALTIME) / 1000000;
+    world->settings.store.sync_ms = 1000;
+    board(100000, 0, true);
+    pid_t child = fork();
+    if (child == 0) {
+        open_store(world);
+        put(world, CLOCK_STATE_SYNCED, boot_id());
+        store_commit(world->store);
+        end_of(world, SECTOR_GAS, 1, 0);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    int64_t after_ms = true_ns(CLOCK_REALTIME) / 1000000;
+    board(1000, 1, false);
+    open_store(world);
+    size_t gaps = 0;
+    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 300)) {
+        Lifeline__V1__DataBatch *batch = decode(p);
+        for (size_t i = 0; i < batch->n_gaps; i++, gaps++) {
+            assert_in_range(batch->gaps[i]->from_ms, before_ms, after_ms);
+            assert_int_equal(batch->gaps[i]->to_ms, batch->gaps[i]->from_ms + 1000);
+        }
+        message_free(&batch->base);
+    }
+    assert_int_equal(gaps, 1);
+    close_store(world);
+    free_parcels(parcels, LENT);
+}
+
 static void the_hold_runs_out(void **state)
 {
     struct world *world = *state;
@@ -491,6 +525,7 @@ int main(void)
         TEST(a_restart_changes_nothing),
         TEST(a_crash_while_correcting),
         TEST(an_open_row_over_a_crash),
+        TEST(a_crash_before_the_clock_was_lost),
         TEST(the_hold_runs_out),
         TEST(of_another_boot_or_a_set_clock),
         TEST(a_late_one_is_corrected_at_once),
