@@ -4,11 +4,11 @@
  *     fault_store write|drain|fill DB FOLDER SEED LIMIT [MAX_SIZE]
  *
  * write puts readings and commits until LIMIT ms are over (or it is killed) and ends cleanly; drain
- * takes all that is owed, the uplink being kind; fill writes LIMIT MiB and dies without an end. In
- * FOLDER, new for each life, `parcels` gets every payload the uplink took (a line, then the bytes),
- * `readings` what was sampled, before the store hears of it, and `start` how the start went (mode,
- * ms, epoch, bytes read). One thread beside the store's own. Exit 1 when the store does not open
- * or does not end. */
+ * takes all that is owed, the uplink being kind; fill writes LIMIT MiB, as fast as it can, and dies
+ * without an end. In FOLDER, new for each life, `parcels` gets every payload the uplink took (a
+ * line, then the bytes), `readings` what was sampled, before the store hears of it, and `start` how
+ * the start went (mode, ms, epoch, bytes read). One thread beside the store's own. Exit 1 when the
+ * store does not open or does not end. */
 #include "gateway/store/store.h"
 
 #include <fcntl.h>
@@ -22,6 +22,7 @@ enum {
     PARTS = 6,
     POINTS_MAX = 120,
     PARCELS = 8,
+    PUT_TRIES = 5000,
     STOP_MS = 20000,
     DRAIN_MS = 60000,
     QUIET_MS = 12, /* nothing came for so long: all is there */
@@ -50,6 +51,7 @@ struct world {
     struct part parts[PARTS];
     struct sent sent[PARCELS];
     uint64_t generation, seed;
+    uint64_t closed; /* readings in segments that were closed */
     bool refused[SECTOR_COUNT];
     bool kind;
     int parcels_fd, readings_fd;
@@ -124,6 +126,22 @@ static void note_reading(struct world *world, uint32_t p, int64_t t_ms)
     save(world->readings_fd, line, (size_t)n);
 }
 
+/* Waits for room: a part that stays behind its sector would lose readings in a cut of which the Gap
+ * of the sector does not tell. */
+static bool put(struct world *world, uint32_t p, bool closed)
+{
+    struct part *part = &world->parts[p];
+    for (int i = 0; i < PUT_TRIES; i++) {
+        if (store_put(world->store, p, part->sector, part->segment, closed)) {
+            world->closed += closed ? segment_readings(part->segment) : 0;
+            return true;
+        }
+        store_commit(world->store);
+        usleep(1000);
+    }
+    return false;
+}
+
 static void sample(struct world *world, uint32_t p, int64_t t_ms, uint32_t rows_most)
 {
     struct part *part = &world->parts[p];
@@ -141,7 +159,7 @@ static void sample(struct world *world, uint32_t p, int64_t t_ms, uint32_t rows_
         abort();
     part->rows++;
     bool closed = part->rows >= part->close_at;
-    if (store_put(world->store, p, part->sector, part->segment, closed) && closed)
+    if (put(world, p, closed) && closed)
         part->rows = 0;
 }
 
@@ -264,13 +282,20 @@ static void fill(struct world *world, uint64_t bytes)
     for (int64_t t_ms = clock_wall().ms - 86400000; status.bytes < bytes; t_ms++) {
         for (uint32_t p = 0; p < PARTS; p++)
             sample(world, p, t_ms, 100);
-        if (t_ms % 256)
+        if (t_ms % 4096)
             continue;
         store_commit(world->store);
         store_status(world->store, &status);
-        while (store_is_pressed(world->store))
-            usleep(1000);
     }
+    for (uint32_t p = 0; p < PARTS; p++) {
+        if (world->parts[p].rows && !put(world, p, true))
+            return;
+    }
+    store_commit(world->store);
+    do { /* all of it is there: what comes next is about an eviction only */
+        usleep(1000);
+        store_status(world->store, &status);
+    } while (status.readings < world->closed);
 }
 
 /* What this process has read so far, from wherever. */
