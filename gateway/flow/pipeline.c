@@ -353,9 +353,11 @@ static void *run(void *argument)
     struct pipeline *pipeline = argument;
     pthread_setname_np(pthread_self(), "pipeline");
     prctl(PR_SET_TIMERSLACK, 1);
+    watchdog_join(WATCHDOG_LIMIT_MS, "pipeline");
     mono_time sync = next_sync(pipeline, clock_mono());
     struct sample sample;
     for (;;) {
+        watchdog_beat();
         if (queue_pop(pipeline->queue, sync, &sample, pipeline->view->values)) {
             pipeline->taken++;
             take(pipeline, &sample);
