@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "gateway/uplink/connack.h"
+#include "gateway/uplink/guard.h"
 #include "gateway/uplink/tls.h"
 
 enum {
@@ -94,7 +95,9 @@ static void on_connect(struct mosquitto *client, void *object, int reason, int f
     mqtt->connected = reason == 0;
     note_limits(mqtt, properties);
     note_reference(mqtt, properties);
+    guard_lift();
     mqtt->handlers->connected(mqtt->context, reason);
+    guard_set();
 }
 
 static void on_publish(struct mosquitto *client, void *object, int mid, int reason,
@@ -103,7 +106,9 @@ static void on_publish(struct mosquitto *client, void *object, int mid, int reas
     const struct mqtt *mqtt = object;
     (void)client;
     (void)properties;
+    guard_lift();
     mqtt->handlers->acknowledged(mqtt->context, mid, reason);
+    guard_set();
 }
 
 static void on_subscribe(struct mosquitto *client, void *object, int mid, int count,
@@ -112,7 +117,9 @@ static void on_subscribe(struct mosquitto *client, void *object, int mid, int co
     const struct mqtt *mqtt = object;
     (void)client;
     (void)properties;
+    guard_lift();
     mqtt->handlers->subscribed(mqtt->context, mid, count > 0 ? granted[0] : REASON_BUSY);
+    guard_set();
 }
 
 static void on_message(struct mosquitto *client, void *object,
@@ -129,7 +136,9 @@ static void on_message(struct mosquitto *client, void *object,
                                    &correlation_length, false);
     const struct mqtt_incoming incoming = {message->payload, (size_t)message->payloadlen,
                                            response_topic, correlation, correlation_length};
+    guard_lift();
     mqtt->handlers->message(mqtt->context, &incoming);
+    guard_set();
     free(response_topic);
     free(correlation);
 }
@@ -446,6 +455,28 @@ static bool first_word(struct mqtt *mqtt, bool *readable, struct mqtt_end *end)
     return true;
 }
 
+struct reading {
+    struct mosquitto *client;
+    int rc, error;
+};
+
+static void read_packets(void *context)
+{
+    struct reading *reading = context;
+    reading->rc = mosquitto_loop_read(reading->client, 1);
+    reading->error = errno;
+}
+
+/* The library's word; or that the broker sent what it asserts against. */
+static int guarded_read(struct mqtt *mqtt)
+{
+    struct reading reading = {.client = mqtt->client};
+    if (!guard_run(read_packets, &reading))
+        return MOSQ_ERR_MALFORMED_PACKET;
+    errno = reading.error;
+    return reading.rc;
+}
+
 bool mqtt_service(struct mqtt *mqtt, short events, struct mqtt_end *end)
 {
     bool readable = events & (POLLIN | POLLHUP | POLLERR);
@@ -460,7 +491,7 @@ bool mqtt_service(struct mqtt *mqtt, short events, struct mqtt_end *end)
         mqtt->heard = clock_mono();
     int rc = MOSQ_ERR_SUCCESS;
     if (readable || in_handshake(mqtt)) /* the handshake goes on in reading, also when it writes */
-        rc = mosquitto_loop_read(mqtt->client, 1);
+        rc = guarded_read(mqtt);
     if (rc == MOSQ_ERR_SUCCESS && ((events & POLLOUT) || wants_write(mqtt)))
         rc = mosquitto_loop_write(mqtt->client, 1);
     if (rc == MOSQ_ERR_SUCCESS)

@@ -222,10 +222,10 @@ static uint32_t move_on(struct session *session, bool stay)
         route_lost(&session->route);
     else if (!stay)
         pause = route_failed(&session->route) || session->cause == BACKOFF_TAKEN;
-    if (session->route.url != before) {
+    if (session->route.url != before)
         protocol_start(&session->protocol);
-        session->no_retain = false;
-    }
+    if (session->route.url != before || session->steady)
+        session->no_retain = false; /* asked anew: it may have changed */
     return pause ? back_off(session) : backoff_step(random_bits(session));
 }
 

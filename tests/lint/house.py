@@ -45,7 +45,7 @@ LIBRARIES = {
 LIBC_FOLDERS = ("sys/", "linux/", "netinet/", "arpa/", "net/")
 LIBC = set(
     "assert ctype dirent endian errno fcntl float getopt glob grp inttypes langinfo libgen limits"
-    " locale malloc math netdb poll pthread pty pwd regex sched semaphore signal spawn stdarg"
+    " locale malloc math netdb poll pthread pty pwd regex sched semaphore setjmp signal spawn stdarg"
     " stdatomic stdbool stddef stdint stdio stdlib string strings syslog termios time unistd"
     " wchar".split()
 )

@@ -111,6 +111,7 @@ class Proxy:
         self.accepted = []                # when each connection came, monotonic
         self.passed, self.dropped = {"up": 0, "down": 0}, 0
         self.last = {"up": 0, "down": 0}  # when something passed, monotonic
+        self.shortest = float("inf")
         self.pairs = set()
         self.listener = None
         self.port = port
@@ -149,6 +150,11 @@ class Proxy:
             pair.end(rst)
 
     def shortest_pause(self, since=0):
-        """Between two connects, in seconds."""
+        """Between two connects of one daemon, in seconds."""
         times = [t for t in self.accepted if t >= since]
-        return min((b - a for a, b in zip(times, times[1:])), default=float("inf"))
+        return min([b - a for a, b in zip(times, times[1:])] + [self.shortest])
+
+    def another_daemon(self):
+        """The next connect has nothing to do with those so far."""
+        self.shortest = self.shortest_pause()
+        self.accepted.clear()

@@ -3,6 +3,7 @@
 limits, refuses or throws out; files of ours that are wrong for a while; several uplinks of which most
 are dead."""
 import os
+import random
 import re
 import signal
 import socket
@@ -310,6 +311,45 @@ def words():
     rig.finish()
 
 
+# Packets of MQTT 5 with a property that nobody knows, and one that does not belong there: the library
+# would end the process.
+ALIEN = [bytes([0x40, 6, 0, 1, 0, 2, 0x7f, 0]), bytes([0xe0, 4, 0, 2, 0x7f, 0]),
+         bytes([0x30, 6, 0, 1, 0x61, 2, 0x7f, 0]), bytes([0x90, 6, 0, 3, 2, 0x7f, 0, 0]),
+         bytes([0xf0, 4, 0x18, 2, 0x7f, 0]), bytes([0x20, 5, 0, 0, 2, 0x7f, 0]),
+         bytes([0x62, 6, 0, 1, 0, 2, 0x7f, 0]), bytes([0x40, 9, 0, 1, 0, 5, 0x27, 0, 0, 0, 9]),
+         bytes([0x30, 0xff, 0xff, 0xff, 0x7f]), bytes([0xd0, 0])]
+
+
+def alien():
+    """Packets that are none, after a CONNACK that was fine; then a broker in its right mind."""
+    rig, config = simple_rig("link-alien")
+    left = list(ALIEN)
+
+    def speak(front, connection):
+        connection.recv(65536)
+        connection.sendall(TAKE)
+        time.sleep(0.2)
+        connection.sendall(left.pop(0) if left else random.randbytes(random.randrange(2, 99)))
+        time.sleep(0.3)
+
+    front = Front(rig.broker_port, speak)
+    while left:
+        rig.start_daemon(config)
+        before = len(left)
+        seconds_until(lambda: len(left) <= before - 2 or not left, 8)
+        time.sleep(0.3)
+        code = rig.end("daemon")
+        rig.check("it lives after %s" % ALIEN[len(ALIEN) - before:len(ALIEN) - len(left)],
+                  code == 0, code)
+    front.close()
+    rig.start_broker()
+    rig.subscribe()
+    rig.start_daemon(config)
+    delivers(rig, "delivers to a broker")
+    check_all(rig)
+    rig.finish()
+
+
 # ---- several uplinks ----
 
 class View:
@@ -388,4 +428,4 @@ def several():
 if __name__ == "__main__":
     os.umask(0o077)
     run_scenarios({f.__name__: f for f in (failover, pinning, credentials, limits, taken, words,
-                                           several)})
+                                           alien, several)})
