@@ -375,6 +375,10 @@ static const struct family families[] = {
     {"lifeline_store_card_years", gauge,
      "Years until the card is worn out at the rate of the last day, at most 100", write_card_years,
      0},
+    {"lifeline_store_failovers_total", counter, "Times that the disk was left for memory",
+     STORE(failovers)},
+    {"lifeline_store_carried_total", counter,
+     "Segments carried from memory to disk, or saved out of a damaged file", STORE(carried)},
     {"lifeline_store_corrupt_total", counter, "Segments found corrupt", STORE(corrupt)},
     {"lifeline_store_gaps_total", counter, "Gaps noted", STORE(gaps)},
 

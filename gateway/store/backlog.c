@@ -172,6 +172,45 @@ void backlog_count(struct store *store)
         sum_readings(store, &store->debtors[u]);
 }
 
+/* Of a damaged file: what cannot be read is owed. */
+static void salvage_debtor(struct store *store, struct debtor *debtor)
+{
+    int64_t known = 0;
+    debtor->max_payload = debtor->own->max_payload;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++)
+        debtor->wanted[sector] = debtor->own->sectors[sector];
+    bool ok =
+        find_uplink(store, debtor->own->name, &debtor->row, &known) && read_unacked(store, debtor);
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        if (debtor->wanted[sector] && (!ok || !(known >> sector & 1)))
+            (void)owe_everything(store, debtor, sector);
+        for (size_t e = 0; e < store->epoch_count; e++) {
+            struct ranges *unacked = &debtor->owed[e][sector].unacked;
+            /* a list with numbers that never were costs a Gap too many, nothing else */
+            if (!ranges_remove(unacked, 0, 0) ||
+                !ranges_remove(unacked, store->epochs[e].last_seq[sector] + 1, UINT64_MAX))
+                continue;
+        }
+    }
+    backlog_renew(store, debtor);
+}
+
+void backlog_salvage(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count && store->epoch_count; u++) {
+        if (store->debtors[u].own)
+            salvage_debtor(store, &store->debtors[u]);
+    }
+}
+
+void backlog_moved(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++)
+            store->debtors[u].gaps[sector] = (struct gap_cursor){.pending = true};
+    }
+}
+
 bool backlog_load(struct store *store)
 {
     bool ok = backlog_forget(store);

@@ -5,24 +5,35 @@
  * Never decides what is carried, and changes nothing where it comes from. */
 #include "gateway/store/internal.h"
 
+enum { ID_MAX = 1000000 };
+
 /* Runs `select` there and `insert` here, with the columns of the one as the parameters of the
- * other. */
-static bool copy(struct store *store, sqlite3 *from, char *select, char *insert)
+ * other. `lenient`: what cannot be read is left out. */
+static bool copy_rows(struct store *store, sqlite3 *from, bool lenient, char *select, char *insert)
 {
     sqlite3_stmt *read = NULL, *write = NULL;
-    bool ok = select && insert && sqlite3_prepare_v2(from, select, -1, &read, NULL) == SQLITE_OK &&
-              sqlite3_prepare_v2(store->db, insert, -1, &write, NULL) == SQLITE_OK;
-    while (ok && sqlite3_step(read) == SQLITE_ROW) {
+    bool ok =
+        select && insert && sqlite3_prepare_v2(store->db, insert, -1, &write, NULL) == SQLITE_OK;
+    bool readable = ok && sqlite3_prepare_v2(from, select, -1, &read, NULL) == SQLITE_OK;
+    store->copied = 0;
+    while (ok && readable && sqlite3_step(read) == SQLITE_ROW) {
+        store->copied++;
         for (int i = 0; i < sqlite3_column_count(read); i++)
             sqlite3_bind_value(write, i + 1, sqlite3_column_value(read, i));
         ok = sqlite3_step(write) == SQLITE_DONE;
         sqlite3_reset(write);
     }
-    ok = sqlite3_finalize(read) == SQLITE_OK && ok;
+    readable = sqlite3_finalize(read) == SQLITE_OK && readable;
+    ok = ok && (readable || lenient);
     ok = sqlite3_finalize(write) == SQLITE_OK && ok;
     sqlite3_free(select);
     sqlite3_free(insert);
     return ok;
+}
+
+static bool copy(struct store *store, sqlite3 *from, char *select, char *insert)
+{
+    return copy_rows(store, from, false, select, insert);
 }
 
 static sqlite3 *source(const struct store *store, const struct carry *carry)
@@ -30,20 +41,40 @@ static sqlite3 *source(const struct store *store, const struct carry *carry)
     return carry->from ? carry->from->db : store->db;
 }
 
+/* ids are counted up from 1, so that a larger one is damage */
+static bool carry_ids(struct store *store, const struct carry *carry, bool lenient)
+{
+    return copy_rows(store, source(store, carry), lenient,
+                     sqlite3_mprintf("SELECT id,sector,name,retired,body FROM device WHERE"
+                                     " ordinal=%u AND id BETWEEN 1 AND %d",
+                                     carry->ordinal, ID_MAX),
+                     sqlite3_mprintf("INSERT OR IGNORE INTO device VALUES(%u,?1,?2,?3,?4,?5)",
+                                     carry->to)) &&
+           copy_rows(store, source(store, carry), lenient,
+                     sqlite3_mprintf("SELECT device,id,name,meaning,retired,body FROM point WHERE"
+                                     " ordinal=%u AND id BETWEEN 1 AND %d",
+                                     carry->ordinal, ID_MAX),
+                     sqlite3_mprintf("INSERT OR IGNORE INTO point VALUES(%u,?1,?2,?3,?4,?5,?6)",
+                                     carry->to));
+}
+
+static bool carry_gaps(struct store *store, const struct carry *carry, bool lenient)
+{
+    return copy_rows(
+        store, carry->from->db, lenient,
+        sqlite3_mprintf("SELECT name,sector,first_seq,last_seq,from_ms,to_ms,readings,reason"
+                        " FROM gap JOIN uplink ON uplink.id=gap.uplink WHERE ordinal=%u AND"
+                        " sector BETWEEN 1 AND %d AND reason BETWEEN 1 AND %d ORDER BY gap.id",
+                        carry->ordinal, SECTOR_COUNT - 1, GAP_REASON_DISK),
+        sqlite3_mprintf("INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,"
+                        "from_ms,to_ms,readings,reason) SELECT id,%u,?2,?3,?4,?5,?6,?7,?8 FROM"
+                        " uplink WHERE name=?1",
+                        carry->to));
+}
+
 bool carry_identity(struct store *store, const struct carry *carry)
 {
-    sqlite3 *from = source(store, carry);
-    return copy(store, from,
-                sqlite3_mprintf("SELECT id,sector,name,retired,body FROM device WHERE ordinal=%u",
-                                carry->ordinal),
-                sqlite3_mprintf("INSERT OR IGNORE INTO device VALUES(%u,?1,?2,?3,?4,?5)",
-                                carry->to)) &&
-           copy(store, from,
-                sqlite3_mprintf("SELECT device,id,name,meaning,retired,body FROM point"
-                                " WHERE ordinal=%u",
-                                carry->ordinal),
-                sqlite3_mprintf("INSERT OR IGNORE INTO point VALUES(%u,?1,?2,?3,?4,?5,?6)",
-                                carry->to));
+    return carry_ids(store, carry, false);
 }
 
 bool carry_epoch(struct store *store, const struct carry *carry)
@@ -52,26 +83,22 @@ bool carry_epoch(struct store *store, const struct carry *carry)
     int64_t shift = SEGMENT_ID(carry->to, 0, 0) - SEGMENT_ID(carry->ordinal, 0, 0);
     return carry_identity(store, carry) &&
            copy(store, from,
+                sqlite3_mprintf("SELECT sector,last_seq,last_ms FROM stream WHERE ordinal=%u",
+                                carry->ordinal),
+                sqlite3_mprintf("INSERT OR REPLACE INTO stream VALUES(%u,?1,?2,?3)", carry->to)) &&
+           carry_gaps(store, carry, false) &&
+           copy(store, from, sqlite3_mprintf("SELECT * FROM open"),
+                sqlite3_mprintf("INSERT OR REPLACE INTO open VALUES(?1,?2,?3,?4,?5,?6,?7)")) &&
+           /* the last one: store->copied tells of it */
+           copy(store, from,
                 sqlite3_mprintf("SELECT id+%lld,base_ms,last_ms,readings,crc,row FROM segment"
                                 " WHERE id BETWEEN %lld AND %lld",
                                 (long long)shift, (long long)SEGMENT_ID(carry->ordinal, 0, 0),
                                 (long long)SEGMENT_ID(carry->ordinal + 1, 0, 0) - 1),
-                sqlite3_mprintf("INSERT OR REPLACE INTO segment VALUES(?1,?2,?3,?4,?5,?6)")) &&
-           copy(store, from,
-                sqlite3_mprintf("SELECT sector,last_seq,last_ms FROM stream WHERE ordinal=%u",
-                                carry->ordinal),
-                sqlite3_mprintf("INSERT OR REPLACE INTO stream VALUES(%u,?1,?2,?3)", carry->to)) &&
-           copy(
-               store, from,
-               sqlite3_mprintf("SELECT name,sector,first_seq,last_seq,from_ms,to_ms,readings,reason"
-                               " FROM gap JOIN uplink ON uplink.id=gap.uplink WHERE ordinal=%u"
-                               " ORDER BY gap.id",
-                               carry->ordinal),
-               sqlite3_mprintf(
-                   "INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,from_ms,"
-                   "to_ms,readings,reason) SELECT id,%u,?2,?3,?4,?5,?6,?7,?8 FROM uplink"
-                   " WHERE name=?1",
-                   carry->to)) &&
-           copy(store, from, sqlite3_mprintf("SELECT * FROM open"),
-                sqlite3_mprintf("INSERT OR REPLACE INTO open VALUES(?1,?2,?3,?4,?5,?6,?7)"));
+                sqlite3_mprintf("INSERT OR REPLACE INTO segment VALUES(?1,?2,?3,?4,?5,?6)"));
+}
+
+bool carry_readable(struct store *store, const struct carry *carry)
+{
+    return carry_ids(store, carry, true) && carry_gaps(store, carry, true);
 }

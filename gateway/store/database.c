@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
@@ -135,6 +136,9 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " ON p.ordinal=d.ordinal AND p.device=d.id WHERE d.ordinal=?1 AND d.id>?2"
         " ORDER BY d.id,p.id",
 };
+
+enum { KEPT_ASIDE = 2 };
+static const char *const suffixes[] = {"", "-wal", "-shm"};
 
 uint64_t database_random(void)
 {
@@ -305,18 +309,64 @@ void database_attach(struct store *store, struct connection *in)
     *in = (struct connection){0};
 }
 
-void database_set_aside(const struct store *store)
+void database_open_wreck(const struct store *store, int64_t stamp, struct connection *out)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char path[4096];
+    snprintf(path, sizeof path, "%s.corrupt-%lld", store->settings->store.path, (long long)stamp);
+    if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        sqlite3_close(out->db);
+        out->db = NULL;
+        return;
+    }
+    sqlite3_db_config(out->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    /* each says of itself whether it can read */
+    (void)sqlite3_exec(out->db,
+                       "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
+                       "PRAGMA query_only=ON",
+                       NULL, NULL, NULL);
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_prepare_v2(out->db, statement_text[i], -1, &out->statements[i], NULL);
+}
+
+/* Damaged files are worth two copies, not the card. */
+static void remove_old(const char *path)
+{
+    char pattern[4096];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", path);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i + KEPT_ASIDE < found.gl_pathc; i++) { /* sorted, which is by time */
+        for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
+            char name[4200];
+            snprintf(name, sizeof name, "%s%s", found.gl_pathv[i], suffixes[k]);
+            unlink(name);
+        }
+    }
+    globfree(&found);
+}
+
+int64_t database_set_aside(const struct store *store)
+{
     const char *path = store->settings->store.path;
-    long long now_ms = (long long)clock_wall().ms;
+    int64_t stamp = clock_wall().ms;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         char from[4096], to[4096];
         snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
-        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, now_ms, suffixes[i]);
+        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, (long long)stamp, suffixes[i]);
         if (rename(from, to) == 0)
             log_error("store: %s is damaged, kept as %s", from, to);
     }
+    remove_old(path);
+    return stamp;
+}
+
+bool database_number_gaps(struct store *store)
+{
+    long long base = (long long)(1 + (database_random() & 0xfffff)) << 40;
+    return database_execute(store, "INSERT OR REPLACE INTO sqlite_sequence VALUES('gap',%lld)",
+                            base);
 }
 
 int database_error(const struct store *store)

@@ -68,7 +68,9 @@ static void close_up(struct store *store, size_t e)
             ranges_free(&debtor->owed[e][sector].waiting);
         }
         memmove(&debtor->owed[e], &debtor->owed[e + 1], behind * sizeof *debtor->owed);
-        if (debtor->announcing.epoch > e)
+        if (debtor->announcing.epoch == e)
+            debtor->announcing.part = 0;
+        else if (debtor->announcing.epoch > e)
             debtor->announcing.epoch--;
     }
     memmove(&store->epochs[e], &store->epochs[e + 1], behind * sizeof *store->epochs);

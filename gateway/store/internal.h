@@ -182,6 +182,14 @@ struct connection {
     sqlite3_stmt *statements[STATEMENT_COUNT];
 };
 
+/* How far rows were saved out of a damaged file. */
+struct salvage_place {
+    size_t epoch;
+    int sector;
+    uint64_t seq;
+    unsigned misses; /* in a row */
+};
+
 enum { STORE_RECEIPTS = 4 * STORE_WINDOW };
 
 enum receipt_kind {
@@ -259,10 +267,16 @@ struct store {
     bool known;     /* the epochs of the disk are in the list, and what is owed of them */
     unsigned falls; /* into memory */
     mono_time return_at, room_at;
-    int64_t return_ms;  /* back-off */
-    int64_t started_ms; /* wall */
-    uint64_t quota;     /* bytes of the database in use */
-    bool unreadable;    /* the last read failed for want of disk or memory */
+    int64_t return_ms;       /* back-off */
+    int64_t started_ms;      /* wall */
+    struct connection wreck; /* a damaged file, while rows are saved out of it */
+    int64_t wreck_stamp;     /* its name */
+    bool salvaging;
+    struct salvage_place salvage_at;
+    uint64_t carried, carried_now; /* segments */
+    uint64_t copied;               /* rows of one table, by carry.c */
+    uint64_t quota;                /* bytes of the database in use */
+    bool unreadable;               /* the last read failed for want of disk or memory */
     uint64_t corrupt, gaps, failures;
     uint64_t dropped; /* readings, unsent, since the log said so last */
     mono_time dropped_at;
@@ -323,8 +337,14 @@ void database_attach(struct store *store, struct connection *in);
 bool database_execute(struct store *store, const char *format, ...);
 /* Why the last statement failed; what was no error of SQLite is want of memory. */
 int database_error(const struct store *store);
-/* Keeps a damaged file for a person to look at; the connection is closed. */
-void database_set_aside(const struct store *store);
+/* Keeps a damaged file for a person to look at, and says under which number; the connection is
+ * closed. */
+int64_t database_set_aside(const struct store *store);
+/* What can be read of it; nothing is changed in it. */
+void database_open_wreck(const struct store *store, int64_t stamp, struct connection *out);
+/* Gaps in a new database have row numbers of their own, so that an acknowledgement that was on its
+ * way over the change never meets another's row. */
+bool database_number_gaps(struct store *store);
 sqlite3_stmt *database_statement(struct store *store, enum statement statement);
 /* Runs a statement that returns no row; parameters bound before. */
 bool database_run(struct store *store, enum statement statement);
@@ -355,6 +375,10 @@ int recover_run(struct store *store);
  * transaction. */
 bool recover_read(struct store *store);
 void recover_forget(struct store *store);
+/* The same of a damaged file, as far as it goes. */
+void recover_read_list(struct store *store, int64_t last_ms[SECTOR_COUNT]);
+void recover_read_open(struct store *store, int64_t last_ms[SECTOR_COUNT]);
+void recover_note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT]);
 bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 /* Both: an epoch begins. */
@@ -375,6 +399,23 @@ struct carry {
 };
 bool carry_epoch(struct store *store, const struct carry *carry);
 bool carry_identity(struct store *store, const struct carry *carry);
+/* Ids and Gaps out of a damaged file. */
+bool carry_readable(struct store *store, const struct carry *carry);
+
+/* salvage.c: a damaged file is set aside, and what can be saved goes into a new one. These return
+ * the result of SQLite, OK with the store on the new file. */
+int salvage_starting(struct store *store);
+int salvage_running(struct store *store);
+/* For a return from memory: the parts of it. */
+int salvage_replace(struct store *store);
+bool salvage_load(struct store *store);
+bool salvage_write(struct store *store, size_t epochs);
+void salvage_begin(struct store *store);
+/* The next slice of rows; true when there are more. */
+bool salvage_run(struct store *store);
+/* Goes on with what a restart interrupted. */
+void salvage_resume(struct store *store);
+void salvage_stop(struct store *store);
 
 /* commit.c: bodies, numbers, gaps, ranges into one transaction */
 /* Numbers that were given and not committed are taken back. */
@@ -401,6 +442,9 @@ void backlog_free_debtor(struct debtor *debtor, size_t epochs);
 bool backlog_forget(struct store *store);
 /* Room for one more epoch. */
 bool backlog_add_epoch(struct store *store);
+void backlog_salvage(struct store *store);
+/* Gaps have other row numbers now. */
+void backlog_moved(struct store *store);
 /* Counts the unsettled readings anew. */
 void backlog_count(struct store *store);
 /* Everything that is owed is to be written at the next commit. */

@@ -22,10 +22,6 @@ enum {
     START_ATTEMPTS = 3,
 };
 
-/* Gaps in memory have row numbers of their own, so that an acknowledgement that was on its way
- * across a fall or a return never meets another's row. */
-#define GAP_ROWS(falls) ((long long)(falls) << 40)
-
 static bool is_read_only(const struct store *store)
 {
     struct statvfs fs;
@@ -40,6 +36,20 @@ static bool is_read_only(const struct store *store)
 static enum store_mode mode_of(const struct store *store, int rc)
 {
     return rc == SQLITE_READONLY || is_read_only(store) ? STORE_MODE_READ_ONLY : STORE_MODE_MEMORY;
+}
+
+/* It is the file, not the disk. */
+static bool is_damaged(int rc)
+{
+    switch (rc) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* tables that are not ours */
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+        return true;
+    }
+    return false;
 }
 
 static void schedule_return(struct store *store)
@@ -62,9 +72,7 @@ static bool begin_in_memory(struct store *store)
            recover_begin_epoch(store, ordinal, database_random()) &&
            (first ? backlog_load(store) && identity_register(store)
                   : backlog_register(store) && identity_repeat(store)) &&
-           database_execute(store, "INSERT OR REPLACE INTO sqlite_sequence VALUES('gap',%lld)",
-                            GAP_ROWS(store->falls + 1)) &&
-           database_run(store, STATEMENT_COMMIT);
+           database_number_gaps(store) && database_run(store, STATEMENT_COMMIT);
 }
 
 /* The database in memory becomes the store's; the disk's connection is gone already. */
@@ -79,6 +87,7 @@ static bool enter_memory(struct store *store)
     }
     for (size_t e = 0; e < before; e++)
         store->epochs[e].elsewhere = true;
+    backlog_moved(store);
     store->in_memory = true;
     store->falls++;
     store->quota = MEMORY_QUOTA;
@@ -89,6 +98,7 @@ static bool enter_memory(struct store *store)
 static bool fall(struct store *store, int rc, const char *why)
 {
     database_abandon(store);
+    salvage_stop(store);
     database_unlock(store);
     store->return_ms = 0;
     schedule_return(store);
@@ -144,8 +154,10 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     const struct epoch *now = &store->epochs[store->epoch_count - 1];
     const struct carry carry = {memory, ordinal, now->ordinal};
     backlog_mark(store);
-    return recover_write_epoch(store, now->ordinal, now->number) && carry_epoch(store, &carry) &&
-           backlog_write(store) && database_meta_set(store, "clean", 0);
+    if (!recover_write_epoch(store, now->ordinal, now->number) || !carry_epoch(store, &carry))
+        return false;
+    store->carried_now = store->copied;
+    return backlog_write(store) && database_meta_set(store, "clean", 0);
 }
 
 /* Back on the disk that was left. */
@@ -155,11 +167,13 @@ static int merge(struct store *store, struct connection *memory)
     int64_t rows[STORE_UPLINKS];
     for (size_t u = 0; u < store->debtor_count; u++)
         rows[u] = store->debtors[u].row;
-    bool ok = database_run(store, STATEMENT_BEGIN) && delete_doubtful(store) &&
-              backlog_register(store) && write_epoch_in_force(store, memory, now->ordinal) &&
-              /* ids of what is retired: never to be given again */
-              carry_identity(store, &(struct carry){NULL, now[-1].ordinal, now->ordinal}) &&
-              database_run(store, STATEMENT_COMMIT);
+    bool ok =
+        database_run(store, STATEMENT_BEGIN) &&
+        (store->wreck.db ? salvage_write(store, store->epoch_count - 1) : delete_doubtful(store)) &&
+        backlog_register(store) && write_epoch_in_force(store, memory, now->ordinal) &&
+        /* ids of what is retired: never to be given again */
+        carry_identity(store, &(struct carry){NULL, now[-1].ordinal, now->ordinal}) &&
+        database_run(store, STATEMENT_COMMIT);
     if (ok) {
         backlog_written(store);
         return SQLITE_OK;
@@ -219,17 +233,28 @@ static void join_debts(struct store *store, struct luggage *luggage)
     }
 }
 
+/* What is owed is as it was read; what is known of the connection is as it was. */
+static void keep_connection(struct debtor *here, struct debtor *before)
+{
+    const struct debtor read = *here;
+    *here = *before;
+    *before = (struct debtor){.owed = before->owed}; /* what is left there is freed */
+    here->row = read.row;
+    here->owed = read.owed;
+    here->announcing = (struct announcement){0};
+}
+
 static bool read_other_disk(struct store *store, struct luggage *luggage, struct connection *memory)
 {
     const struct epoch *carried = &luggage->epochs[luggage->epoch_count - 1];
-    if (!database_run(store, STATEMENT_BEGIN) || !recover_read(store))
+    if (!database_run(store, STATEMENT_BEGIN) ||
+        !(store->wreck.db ? salvage_load(store) : recover_read(store)))
         return false;
     uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal + 1;
     if (!recover_append_epoch(store, ordinal, carried->number))
         return false;
     struct epoch *now = &store->epochs[store->epoch_count - 1];
     memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);
-    memcpy(now->held, carried->held, sizeof now->held);
     memcpy(now->held, carried->held, sizeof now->held);
     join_debts(store, luggage);
     if (write_epoch_in_force(store, memory, carried->ordinal) &&
@@ -260,10 +285,8 @@ static int take_over(struct store *store, struct connection *memory)
         luggage.queue = read;
         for (struct body *b = store->queue; b; b = b->next)
             b->epoch = store->epoch_count - 1;
-        for (size_t u = 0; u < store->debtor_count; u++) {
-            store->debtors[u].generation = luggage.debtors[u].generation;
-            store->debtors[u].room = luggage.debtors[u].room;
-        }
+        for (size_t u = 0; u < store->debtor_count; u++)
+            keep_connection(&store->debtors[u], &luggage.debtors[u]);
         backlog_count(store);
     } else {
         recover_forget(store);
@@ -285,15 +308,27 @@ static void arrive(struct store *store)
     store->mode = STORE_MODE_OK;
     store->quota = store->settings->store.max_size;
     store->return_ms = 0;
+    store->carried += store->carried_now;
     store->trim_at = clock_mono();
     for (size_t e = 0; e < store->epoch_count; e++)
         store->epochs[e].elsewhere = false;
-    for (size_t u = 0; u < store->debtor_count; u++) {
-        for (int sector = 1; sector < SECTOR_COUNT; sector++) /* rows have other numbers here */
-            store->debtors[u].gaps[sector] = (struct gap_cursor){.pending = true};
-    }
+    backlog_moved(store);
+    if (store->wreck.db)
+        salvage_begin(store);
+    else
+        salvage_resume(store);
     commit_journal_epoch(store, store->epoch_count - 1);
     log_notice("store: back on the disk, with all that was kept in memory");
+}
+
+static int return_to_disk(struct store *store, struct connection *memory)
+{
+    int rc = database_open(store);
+    if (rc == SQLITE_OK)
+        rc = database_checkpoint(store);
+    if (rc == SQLITE_OK)
+        rc = is_same_disk(store) ? merge(store, memory) : take_over(store, memory);
+    return rc;
 }
 
 bool media_return(struct store *store)
@@ -306,13 +341,15 @@ bool media_return(struct store *store)
         return false;
     }
     database_detach(store, &memory);
-    int rc = database_open(store);
-    if (rc == SQLITE_OK)
-        rc = database_checkpoint(store);
-    if (rc == SQLITE_OK)
-        rc = is_same_disk(store) ? merge(store, &memory) : take_over(store, &memory);
+    int rc = return_to_disk(store, &memory);
+    if (is_damaged(rc)) {
+        rc = salvage_replace(store);
+        if (rc == SQLITE_OK)
+            rc = store->known ? merge(store, &memory) : take_over(store, &memory);
+    }
     if (rc != SQLITE_OK) {
         database_abandon(store);
+        salvage_stop(store);
         database_unlock(store);
         database_attach(store, &memory);
         store->mode = mode_of(store, rc);
@@ -350,6 +387,13 @@ bool media_rescue(struct store *store, int rc, unsigned attempt)
         return false;
     if (rc == SQLITE_FULL && attempt < EVICTIONS && reserve_relieve(store))
         return true;
+    if (is_damaged(rc) && attempt == 0) {
+        rc = salvage_running(store);
+        if (rc != SQLITE_OK)
+            return fall(store, rc, why);
+        reserve_prepare(store);
+        return true;
+    }
     if (rc != SQLITE_FULL && attempt == 0 && reopen(store)) {
         reserve_prepare(store);
         log_warning("store: a commit failed (%s); the database was opened anew", why);
@@ -365,15 +409,18 @@ static int open_disk(struct store *store, char *why, size_t why_size)
     int rc = SQLITE_OK;
     for (int attempt = 0; attempt < START_ATTEMPTS; attempt++) {
         rc = database_open(store);
-        if (rc == SQLITE_OK && (rc = recover_run(store)) == SQLITE_OK) {
+        if (rc == SQLITE_OK)
+            rc = recover_run(store);
+        if (is_damaged(rc))
+            rc = salvage_starting(store);
+        if (rc == SQLITE_OK) {
             reserve_prepare(store);
+            salvage_resume(store);
             return rc;
         }
         snprintf(why, why_size, "%s: %s", store->settings->store.path, sqlite3_errstr(rc));
         database_abandon(store);
-        if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-            database_set_aside(store);
-        else if (rc != SQLITE_FULL || !reserve_release(store))
+        if (rc != SQLITE_FULL || !reserve_release(store))
             return rc;
     }
     return rc;

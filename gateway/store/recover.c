@@ -12,6 +12,8 @@
 
 #include "gateway/log.h"
 
+enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
+
 /* A number for this board; 0 where it has none. */
 static int64_t machine(void)
 {
@@ -57,8 +59,10 @@ static bool read_epochs(struct store *store, int64_t *there)
     sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
     bool ok = true;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        ok = recover_append_epoch(store, (uint32_t)sqlite3_column_int64(s, 0),
-                                  (uint64_t)sqlite3_column_int64(s, 1));
+        int64_t ordinal = sqlite3_column_int64(s, 0), number = sqlite3_column_int64(s, 1);
+        if (ordinal < 1 || ordinal > ORDINAL_MAX || number < 1 || number >> 53)
+            continue; /* in a damaged file there may be anything */
+        ok = recover_append_epoch(store, (uint32_t)ordinal, (uint64_t)number);
         *there = sqlite3_column_int64(s, 2);
     }
     return sqlite3_reset(s) == SQLITE_OK && ok;
@@ -153,7 +157,7 @@ static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
 
 /* Readings between the last commit and the death are gone; how many, nobody knows. A sector without
  * a stored reading cannot have lost one that it could name. */
-static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
+void recover_note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         /* the clock may stand in 1970 now: what is gone was sampled until a sync later at least */
@@ -163,6 +167,22 @@ static void note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
         if (last_ms[sector])
             commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector], to_ms, 0);
     }
+}
+
+void recover_read_list(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    int64_t there;
+    if (!read_epochs(store, &there) || !read_streams(store, last_ms))
+        log_warning("store: the list of epochs can be read in part only");
+}
+
+void recover_read_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    if (!store->epoch_count)
+        return;
+    if (!read_open(store))
+        log_warning("store: what was open can be read in part only");
+    judge_open(store, last_ms);
 }
 
 bool recover_read(struct store *store)
@@ -179,7 +199,7 @@ bool recover_read(struct store *store)
     hold_recover(store);
     judge_open(store, last_ms);
     if (database_meta(store, "clean", 1) != 1)
-        note_crash(store, last_ms);
+        recover_note_crash(store, last_ms);
     /* a disowned body is not among those that are closed now */
     if (!database_execute(store, "DELETE FROM open") || !commit_write(store))
         return false;

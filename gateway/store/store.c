@@ -67,6 +67,7 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
+    salvage_stop(store);
     database_close(store);
     database_unlock(store);
     backlog_free(store);
@@ -228,6 +229,7 @@ static void publish_status(struct store *store)
     status.corrupt = store->corrupt;
     status.failed_commits = store->failures;
     status.failovers = store->falls;
+    status.carried = store->carried;
     status.quota_bytes = store->quota;
     hold_report(store, &status);
     status.epoch = store->epochs[store->epoch_count - 1].number;
@@ -388,6 +390,8 @@ static void *run(void *argument)
         if (store->in_memory && clock_ms_between(clock_mono(), store->return_at) <= 0)
             media_return(store);
         if (!stop && hold_run(store))
+            come_back(store);
+        if (!stop && salvage_run(store))
             come_back(store);
         reserve_look(store);
         trim(store);

@@ -208,6 +208,7 @@ struct store_status {
     uint64_t hours_left; /* until the quota is full at the present rate; 0 = not known yet */
     uint64_t corrupt, gaps;
     uint64_t failovers; /* times that the disk was left for memory */
+    uint64_t carried;   /* segments saved from memory or out of a damaged file */
     uint64_t held;      /* readings that wait for the clock to be set */
     int64_t held_ms;    /* no longer than this */
 };

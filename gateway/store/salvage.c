@@ -1,0 +1,317 @@
+/* What can be saved out of a damaged database. The file is set aside and a new one begun at once,
+ * with a new epoch; epochs, debts, Gaps and ids go over as far as they can be read or are known;
+ * the rows that somebody is owed follow in slices between other work, each only if its CRC vouches
+ * for it. Until that is done the old epochs count as elsewhere; what is missing then becomes a Gap
+ * when its turn comes to be sent (fetch.c). Store thread, and main() at the start. Owns
+ * store->wreck, the connection to the damaged file, which it only reads, and believes nothing in
+ * it: whatever it holds, the new file stands. */
+#include "gateway/store/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/log.h"
+
+enum {
+    SLICE_MS = 20,
+    SLICE_BYTES = 512 << 10,
+    MISSES_MAX = 100000, /* in a row, before a stream is given up */
+};
+
+#define SEQ_MAX ((UINT64_C(1) << 40) - 1)
+
+/* ---- at a start: what the damaged file says of itself ---- */
+
+/* Numbers that stand in the rows are better than a table that may be lost. */
+static void find_last(struct store *store)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            uint64_t *last = &store->epochs[e].last_seq[sector];
+            sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
+            sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[e].ordinal, sector, 0));
+            sqlite3_bind_int64(s, 2, SEGMENT_ID(store->epochs[e].ordinal, sector + 1, 0) - 1);
+            uint64_t seq =
+                sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) & SEQ_MAX : 0;
+            sqlite3_reset(s);
+            if (*last > SEQ_MAX)
+                *last = 0;
+            if (seq > *last)
+                *last = seq;
+        }
+    }
+}
+
+static void read_wreck(struct store *store, int64_t last_ms[SECTOR_COUNT])
+{
+    struct connection fresh;
+    database_detach(store, &fresh);
+    database_attach(store, &store->wreck);
+    recover_read_list(store, last_ms);
+    find_last(store);
+    backlog_salvage(store);
+    recover_read_open(store, last_ms);
+    database_detach(store, &store->wreck);
+    database_attach(store, &fresh);
+}
+
+/* ---- the new file ---- */
+
+static bool write_streams(struct store *store, const struct epoch *epoch)
+{
+    bool ok = true;
+    for (int sector = 1; ok && sector < SECTOR_COUNT; sector++) {
+        if (epoch->last_seq[sector])
+            ok = database_execute(store, "INSERT OR REPLACE INTO stream VALUES(%u,%d,%lld,0)",
+                                  epoch->ordinal, sector, (long long)epoch->last_seq[sector]);
+    }
+    return ok;
+}
+
+bool salvage_write(struct store *store, size_t epochs)
+{
+    bool ok = backlog_register(store) && database_number_gaps(store) &&
+              database_meta_set(store, "salvage", store->wreck_stamp);
+    for (size_t e = 0; ok && e < epochs; e++) {
+        const struct epoch *epoch = &store->epochs[e];
+        ok = recover_write_epoch(store, epoch->ordinal, epoch->number) &&
+             write_streams(store, epoch);
+        const struct carry carry = {&store->wreck, epoch->ordinal, epoch->ordinal};
+        if (ok && store->wreck.db)
+            ok = carry_readable(store, &carry);
+    }
+    backlog_mark(store);
+    return ok && backlog_write(store);
+}
+
+static bool begin_epoch(struct store *store)
+{
+    uint32_t before = store->epochs[store->epoch_count - 1].ordinal;
+    return recover_begin_epoch(store, before + 1, database_random()) &&
+           carry_identity(store, &(struct carry){NULL, before, before + 1}) &&
+           database_meta_set(store, "clean", 0);
+}
+
+/* ---- a damaged file, set aside and replaced ---- */
+
+int salvage_replace(struct store *store)
+{
+    database_abandon(store);
+    salvage_stop(store);
+    store->wreck_stamp = database_set_aside(store);
+    (void)reserve_release(store); /* what is saved wants room */
+    int rc = database_open(store);
+    if (rc == SQLITE_OK)
+        database_open_wreck(store, store->wreck_stamp, &store->wreck);
+    return rc;
+}
+
+void salvage_begin(struct store *store)
+{
+    store->salvaging = store->wreck.db != NULL;
+    store->salvage_at = (struct salvage_place){0};
+    store->carried_now = 0;
+    for (size_t e = 0; e + 1 < store->epoch_count; e++)
+        store->epochs[e].elsewhere = store->salvaging;
+}
+
+/* While it runs: memory knows what is owed. */
+int salvage_running(struct store *store)
+{
+    commit_take_back(store);
+    int rc = salvage_replace(store);
+    if (rc != SQLITE_OK)
+        return rc;
+    size_t before = store->epoch_count;
+    bool ok = database_run(store, STATEMENT_BEGIN) && salvage_write(store, before) &&
+              identity_repeat(store) && begin_epoch(store) && identity_repeat(store) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (!ok) {
+        rc = database_error(store);
+        store->epoch_count = before;
+        return rc;
+    }
+    backlog_written(store);
+    backlog_moved(store);
+    memset(store->recent, 0, sizeof store->recent);
+    salvage_begin(store);
+    return SQLITE_OK;
+}
+
+/* Reads a wreck into an empty store as recover_read() does a sound file; inside the transaction of
+ * the new file. */
+bool salvage_load(struct store *store)
+{
+    int64_t last_ms[SECTOR_COUNT] = {0};
+    if (store->wreck.db)
+        read_wreck(store, last_ms);
+    if (!store->epoch_count)
+        return recover_read(store);
+    store->known = true;
+    recover_note_crash(store, last_ms);
+    return salvage_write(store, store->epoch_count) && commit_write(store);
+}
+
+/* At a start. Whatever goes wrong, the next attempt is an empty file. */
+int salvage_starting(struct store *store)
+{
+    int rc = salvage_replace(store);
+    if (rc != SQLITE_OK)
+        return rc;
+    bool ok = database_run(store, STATEMENT_BEGIN) && salvage_load(store) && begin_epoch(store) &&
+              identity_register(store) && database_run(store, STATEMENT_COMMIT);
+    if (ok) {
+        commit_done(store);
+        salvage_begin(store);
+    } else {
+        if (!sqlite3_get_autocommit(store->db))
+            database_run(store, STATEMENT_ROLLBACK);
+        salvage_stop(store);
+        recover_forget(store);
+        identity_free(&store->ids, store->settings);
+        rc = recover_run(store);
+    }
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
+    return rc;
+}
+
+/* ---- the rows, in slices ---- */
+
+/* The next number at or behind the place that some uplink is owed; false: none is left. */
+static bool next_owed(struct store *store, struct salvage_place *at, struct range *out)
+{
+    for (; at->epoch + 1 < store->epoch_count; at->epoch++, at->sector = 1, at->seq = 0) {
+        for (; at->sector < SECTOR_COUNT; at->sector++, at->seq = 0) {
+            bool any = false;
+            for (size_t u = 0; u < store->debtor_count; u++) {
+                struct range range;
+                if (!ranges_next(&store->debtors[u].owed[at->epoch][at->sector].unacked, at->seq,
+                                 &range))
+                    continue;
+                if (!any || range.first < out->first)
+                    *out = range;
+                any = true;
+            }
+            if (any && at->misses < MISSES_MAX)
+                return true;
+            at->misses = 0;
+        }
+    }
+    return false;
+}
+
+static bool is_sound(const struct store *store, const struct salvage_place *at, sqlite3_stmt *row,
+                     uint64_t seq)
+{
+    return database_crc(store->epochs[at->epoch].number, (enum sector)at->sector, seq,
+                        sqlite3_column_blob(row, 5), (size_t)sqlite3_column_bytes(row, 5)) ==
+           (uint32_t)sqlite3_column_int64(row, 4);
+}
+
+static bool put_row(struct store *store, sqlite3_stmt *row)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_ADD);
+    for (int i = 0; i < 6; i++)
+        sqlite3_bind_value(s, i + 1, sqlite3_column_value(row, i));
+    bool ok = database_run(store, STATEMENT_SEGMENT_ADD);
+    sqlite3_clear_bindings(s);
+    return ok;
+}
+
+/* Rows of one range, as far as time, size and the damage allow. False: the new file refuses. */
+static bool copy_range(struct store *store, struct salvage_place *at, struct range wanted,
+                       mono_time until)
+{
+    uint32_t ordinal = store->epochs[at->epoch].ordinal;
+    sqlite3_stmt *s = store->wreck.statements[STATEMENT_SEGMENT_READ];
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, wanted.first));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector, wanted.last));
+    bool ok = true;
+    int rc = SQLITE_OK;
+    size_t bytes = 0;
+    at->seq = wanted.first;
+    while (ok && bytes < SLICE_BYTES && clock_ms_between(clock_mono(), until) > 0 &&
+           (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & SEQ_MAX;
+        if (seq < at->seq) { /* a tree that goes backwards */
+            rc = SQLITE_CORRUPT;
+            break;
+        }
+        at->misses = 0;
+        at->seq = seq + 1;
+        bytes += (size_t)sqlite3_column_bytes(s, 5);
+        if (!is_sound(store, at, s, seq))
+            continue;
+        ok = put_row(store, s);
+        store->carried_now++;
+    }
+    sqlite3_reset(s);
+    if (rc == SQLITE_DONE) {
+        at->seq = wanted.last + 1;
+    } else if (rc != SQLITE_ROW && rc != SQLITE_OK) {
+        at->seq++; /* around the broken page, number by number */
+        at->misses++;
+    }
+    return ok;
+}
+
+static void finish(struct store *store)
+{
+    salvage_stop(store);
+    for (size_t e = 0; e + 1 < store->epoch_count; e++)
+        store->epochs[e].elsewhere = false;
+    backlog_count(store);
+    store->carried += store->carried_now;
+    log_notice("store: %" PRIu64 " segments that were owed are saved from the damaged file",
+               store->carried_now);
+    /* otherwise the next start does it once more, and finds nothing new */
+    (void)database_meta_set(store, "salvage", 0);
+}
+
+bool salvage_run(struct store *store)
+{
+    if (!store->salvaging || store->in_memory || store->failing)
+        return false;
+    mono_time until = clock_after_ms(clock_mono(), SLICE_MS);
+    struct salvage_place at = store->salvage_at;
+    uint64_t carried = store->carried_now;
+    struct range wanted;
+    bool ok = database_run(store, STATEMENT_BEGIN), more = true;
+    while (ok && clock_ms_between(clock_mono(), until) > 0 &&
+           (more = next_owed(store, &at, &wanted)))
+        ok = copy_range(store, &at, wanted, until);
+    ok = ok && database_run(store, STATEMENT_COMMIT);
+    if (!ok) {
+        /* the next commit finds out what is wrong with the disk */
+        if (store->db && !sqlite3_get_autocommit(store->db))
+            database_run(store, STATEMENT_ROLLBACK);
+        store->carried_now = carried;
+        return false;
+    }
+    store->salvage_at = at;
+    if (!more)
+        finish(store);
+    return more;
+}
+
+void salvage_resume(struct store *store)
+{
+    int64_t stamp = database_meta(store, "salvage", 0);
+    if (!stamp || store->wreck.db)
+        return;
+    database_open_wreck(store, stamp, &store->wreck);
+    salvage_begin(store);
+}
+
+void salvage_stop(struct store *store)
+{
+    struct connection other;
+    store->salvaging = false;
+    if (!store->wreck.db)
+        return;
+    database_detach(store, &other);
+    database_attach(store, &store->wreck);
+    database_abandon(store);
+    database_attach(store, &other);
+}

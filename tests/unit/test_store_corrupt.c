@@ -1,0 +1,242 @@
+/* The store on a damaged file: it always starts, under a new epoch and with the ids it had; what is
+ * owed and readable arrives once, numbers that are not have a Gap; no more than two damaged files
+ * are kept. The mutator flips bits, writes zeros and cuts, in the database and in its log; it
+ * prints its seed, and LIFELINE_SEED repeats it. */
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/unit/store_uplink.h"
+
+enum { TRIALS = 40, PAGE = 4096 };
+
+static unsigned seed;
+
+static int pick(int below)
+{
+    return below > 0 ? rand_r(&seed) % below : 0;
+}
+
+/* A store that owes `count` readings. */
+static void make_store(struct world *world, int64_t count)
+{
+    start(world);
+    for (int64_t value = 0; value < count; value += 10)
+        put_closed(world, SECTOR_GAS, value, 10);
+    end_of(world, SECTOR_GAS, (uint64_t)count / 10, 0);
+    close_store(world);
+}
+
+static void overwrite(const char *path, off_t at, size_t length)
+{
+    static const char zeros[PAGE];
+    int fd = open(path, O_WRONLY);
+    for (size_t done = 0; done < length; done += PAGE)
+        assert_int_equal(pwrite(fd, zeros, PAGE, at + (off_t)done), PAGE);
+    close(fd);
+}
+
+/* A leaf of the table of segments: neither its first page nor the newest. */
+static void break_a_leaf(const struct world *world)
+{
+    struct stat file;
+    assert_int_equal(stat(world->path, &file), 0);
+    /* leaves of a table begin with 13; those of segments are the many with large cells */
+    int fd = open(world->path, O_RDONLY), leaves = 0;
+    off_t at = 0;
+    for (off_t page = PAGE; page < file.st_size; page += PAGE) {
+        uint8_t head[8];
+        assert_int_equal(pread(fd, head, sizeof head, page), sizeof head);
+        unsigned cells = (unsigned)(head[3] << 8 | head[4]);
+        if (head[0] == 13 && cells > 20 && ++leaves == 3)
+            at = page;
+    }
+    close(fd);
+    assert_true(at > 0);
+    overwrite(world->path, at, PAGE);
+}
+
+/* What every start reads. */
+static void break_the_open_rows(const struct world *world)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name='open'",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    off_t page = sqlite3_column_int64(s, 0) - 1;
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    overwrite(world->path, page * PAGE, PAGE);
+}
+
+static void damage_noticed_at_the_start_costs_only_its_own_rows(void **state)
+{
+    struct world *world = *state;
+    make_store(world, 20000);
+    start(world);
+    struct store_status before = status_of(world);
+    uint32_t id = store_ids(world->store)->device[0];
+    close_store(world);
+    break_a_leaf(world);
+    break_the_open_rows(world);
+    start(world);
+    struct store_status after = status_of(world);
+    assert_int_equal(after.mode, STORE_MODE_OK);
+    assert_int_not_equal(after.epoch, before.epoch);
+    assert_int_equal(store_ids(world->store)->device[0], id);
+    assert_int_equal(after.previous_epoch, before.epoch);
+    put_many(world, 20000, 20100);
+    receive_all(world, 1000);
+    arrived(20000, 20100);
+    int missing = 0;
+    for (int64_t value = 0; value < 20000; value++) {
+        assert_in_range(got.times[value], 0, 1);
+        missing += !got.times[value];
+    }
+    print_message("%d readings stood on the broken page\n", missing);
+    assert_in_range(missing, 1, 2000);
+    assert_int_equal(got.corrupt_numbers * 10, missing);
+    close_store(world);
+}
+
+static void damage_noticed_while_running_costs_nothing(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    uint64_t epoch = status_of(world).epoch;
+    put_many(world, 0, 1000);
+    end_of(world, SECTOR_GAS, 100, 0);
+    disk.times = 1;
+    disk.write = SQLITE_CORRUPT;
+    put_many(world, 1000, 1100);
+    receive_all(world, 1000);
+    arrived(0, 1100);
+    struct store_status status = status_of(world);
+    assert_int_equal(status.mode, STORE_MODE_OK);
+    assert_int_equal(status.failovers, 0);
+    assert_int_equal(status.previous_epoch, epoch);
+    assert_int_equal(status.carried, 100);
+    assert_int_equal(got.gaps, 0);
+    close_store(world);
+    start(world);
+    receive_all(world, 300);
+    arrived(0, 1100);
+    close_store(world);
+}
+
+/* A restart in the middle of saving goes on with it. */
+static void saving_goes_on_after_a_crash(void **state)
+{
+    struct world *world = *state;
+    pid_t child = fork();
+    if (child == 0) {
+        start(world);
+        put_many(world, 0, 1000);
+        end_of(world, SECTOR_GAS, 100, 0);
+        disk.times = 1;
+        disk.write = SQLITE_CORRUPT;
+        put_closed(world, SECTOR_GAS, 1000, 10);
+        mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+        while (!status_of(world).previous_epoch && clock_mono().ns < until.ns)
+            ;
+        _exit(0);
+    }
+    int code;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    start(world);
+    receive_all(world, 1000);
+    arrived(0, 1000);
+    assert_int_equal(got.corrupt_numbers, 0);
+    close_store(world);
+}
+
+static void mutate(const struct world *world)
+{
+    char path[200];
+    struct stat file;
+    snprintf(path, sizeof path, "%s%s", world->path, pick(4) == 0 ? "-wal" : "");
+    if (stat(path, &file) != 0 || file.st_size == 0)
+        snprintf(path, sizeof path, "%s", world->path);
+    assert_int_equal(stat(path, &file), 0);
+    int fd = open(path, O_RDWR), kind = pick(4);
+    for (int i = pick(20); i >= 0 && kind < 2; i--) { /* bits */
+        uint8_t byte = 0;
+        off_t at = pick((int)file.st_size);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= (uint8_t)(1 << pick(8));
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    if (kind == 2)
+        assert_int_equal(ftruncate(fd, pick((int)file.st_size)), 0);
+    close(fd);
+    if (kind == 3)
+        overwrite(path, (off_t)pick((int)(file.st_size / PAGE)) * PAGE, (size_t)PAGE << pick(4));
+}
+
+/* Whatever is done to the file: the store starts, takes new readings, invents none, sends none
+ * twice, and is sound afterwards. */
+static void no_damage_stops_it(void **state)
+{
+    struct world *world = *state;
+    got.lenient = true;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        memset(got.times, 0, sizeof got.times);
+        got.announced_count = 0;
+        pid_t child = fork();
+        if (child == 0) { /* half of them leave a log */
+            make_store(world, 1000);
+            if (trial % 2)
+                _exit(0);
+            start(world);
+            put_many(world, 1000, 1050);
+            end_of(world, SECTOR_GAS, 105, 0);
+            _exit(0);
+        }
+        int code;
+        assert_int_equal(waitpid(child, &code, 0), child);
+        mutate(world);
+        start(world);
+        put_many(world, 2000, 2050);
+        receive_all(world, 100);
+        arrived(2000, 2050);
+        for (int64_t value = 0; value < VALUES; value++)
+            assert_in_range(got.times[value], 0, value < 1050 || value / 50 == 40);
+        assert_true(status_of(world).mode == STORE_MODE_OK);
+        close_store(world);
+        start(world);
+        assert_true(status_of(world).mode == STORE_MODE_OK);
+        close_store(world);
+        glob_t found;
+        char pattern[200];
+        snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", world->path);
+        if (glob(pattern, 0, NULL, &found) == 0) {
+            assert_in_range(found.gl_pathc, 1, 2);
+            globfree(&found);
+        }
+        unlink(world->path);
+        snprintf(pattern, sizeof pattern, "%s-wal", world->path);
+        unlink(pattern);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(damage_noticed_at_the_start_costs_only_its_own_rows),
+        TEST(damage_noticed_while_running_costs_nothing),
+        TEST(saving_goes_on_after_a_crash),
+        TEST(no_damage_stops_it),
+    };
+    const char *given = getenv("LIFELINE_SEED");
+    seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    print_message("seed %u (LIFELINE_SEED repeats it)\n", seed);
+    disk_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
