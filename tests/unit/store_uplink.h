@@ -15,7 +15,7 @@ static struct {
     uint64_t lost[GAP_REASON_DISK + 1]; /* readings that a Gap tells of */
     uint32_t gaps;
     uint64_t corrupt_numbers; /* segments that a Gap calls corrupt */
-    uint64_t announced[16]; /* epochs whose Manifest came */
+    uint64_t announced[16];   /* epochs whose Manifest came */
     size_t announced_count;
     bool lenient; /* the list of devices may be lost: rows without a Manifest will do */
     struct parcel parcels[LENT];
