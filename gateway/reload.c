@@ -7,6 +7,7 @@
  * Never waits: signals and the API are served all the time. */
 #include "gateway/reload.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,7 @@ static void end(struct reload *reload)
     free(reload->retire);
     reload->retire = NULL;
     reload->phase = PHASE_IDLE;
+    malloc_trim(0); /* there were two configurations for a while */
     tell_ready(reload);
 }
 
@@ -370,8 +372,10 @@ static void tidy(struct reload *reload)
         *at = one->next;
         free(one);
     }
-    if (!reload->leaving && all_bound(reload))
+    if (reload->retired && !reload->leaving && all_bound(reload)) {
         free_retired(reload);
+        malloc_trim(0);
+    }
 }
 
 /* An uplink that is to begin cannot end: the next reload waits for it. */
