@@ -16,10 +16,11 @@
 #include <cmocka.h>
 
 #include "drivers/class.h"
+#include "gateway/boot.h"
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
 
-enum { WAIT_MS = 5000 };
+enum { WAIT_MS = 5000, LENT = 8 };
 
 struct world {
     char folder[64];
@@ -112,7 +113,10 @@ static void put(struct world *world, enum sector sector)
 {
     const struct segment_column column = {.point = 1};
     const struct segment_block block = {1, 1, &column};
-    const struct segment_start start = {.base_ms = clock_wall().ms, .clock = CLOCK_STATE_SYNCED};
+    const struct segment_start start = {.base_ms = clock_wall().ms,
+                                        .mono_ms = clock_mono_ms(clock_mono()),
+                                        .clock = CLOCK_STATE_SYNCED,
+                                        .boot = boot_id()};
     const struct value value = {.steps = 1};
     struct segment *segment = segment_new(&block, 1);
     segment_reset(segment, &start);
@@ -135,6 +139,45 @@ static struct parcel *fetch(struct world *world, size_t place, struct parcel *pa
 {
     store_fetch(world->store, place, parcel);
     return collect(world, place);
+}
+
+static void nobody_sleeps(void *context)
+{
+    (void)context;
+}
+
+/* Lends all of them: some are kept free of history. */
+static void lend(struct world *world, size_t place, struct parcel parcels[LENT])
+{
+    store_attach(world->store, place, nobody_sleeps, NULL);
+    uint64_t generation = store_renew(world->store, place);
+    memset(parcels, 0, LENT * sizeof *parcels);
+    for (int i = 0; i < LENT; i++) {
+        parcels[i].generation = generation;
+        store_fetch(world->store, place, &parcels[i]);
+    }
+}
+
+static void take_back(struct world *world, size_t place, struct parcel parcels[LENT])
+{
+    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
+    while (!store_detach(world->store, place))
+        assert_true(clock_mono().ns < limit.ns);
+    for (int i = 0; i < LENT; i++) {
+        free(parcels[i].bytes);
+        memset(&parcels[i], 0xa5, sizeof parcels[i]);
+    }
+}
+
+/* Until the uplink owes nothing. */
+static void wait_settled(struct world *world, size_t place)
+{
+    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
+    struct store_backlog backlog;
+    do {
+        assert_true(clock_mono().ns < limit.ns);
+        store_backlog(world->store, place, &backlog);
+    } while (backlog.readings > 0);
 }
 
 /* The Manifest in a parcel: how many of its devices are in force, and how many retired. */
@@ -201,7 +244,6 @@ static void an_uplink_that_stays_keeps_what_is_in_flight(void **state)
 {
     struct world *world = *state;
     const size_t moved[] = {1, 0}; /* water stands before city now */
-    struct store_backlog backlog;
     struct parcel parcel = {.generation = store_renew(world->store, 0)}, other = parcel;
     (void)fetch(world, 0, &parcel);
     (void)fetch(world, 0, &parcel);
@@ -212,11 +254,10 @@ static void an_uplink_that_stays_keeps_what_is_in_flight(void **state)
     assert_int_equal(fetch(world, 0, &other)->first_seq, 2);
     store_settle(world->store, 0, &parcel);
     store_settle(world->store, 0, &other);
-    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
-    do {
-        assert_true(clock_mono().ns < limit.ns);
-        store_backlog(world->store, 0, &backlog);
-    } while (backlog.readings > 0 || backlog.ends[SECTOR_WATER].settled_seq != 2);
+    wait_settled(world, 0);
+    struct store_backlog backlog;
+    store_backlog(world->store, 0, &backlog);
+    assert_int_equal(backlog.ends[SECTOR_WATER].settled_seq, 2);
     free(parcel.bytes);
     free(other.bytes);
 }
@@ -228,48 +269,39 @@ static void who_comes_owes_everything_and_who_goes_leaves_nothing(void **state)
     put(world, SECTOR_WATER);
     put(world, SECTOR_MANHOLE);
     reload(world, ONE "," TWO, CITY "," WATER, both);
-    struct parcel parcel = {.generation = store_renew(world->store, 7)};
-    expect_manifest(fetch(world, 7, &parcel), SECTOR_WATER, 1, 0);
-    const struct parcel *data = fetch(world, 7, &parcel);
+    struct parcel parcels[LENT], gone[LENT], late[LENT];
+    lend(world, 7, parcels);
+    expect_manifest(collect(world, 7), SECTOR_WATER, 1, 0);
+    const struct parcel *data = collect(world, 7);
     assert_int_equal(data->sector, SECTOR_WATER);
     assert_int_equal(data->readings, 1);
-    assert_true(store_detach(world->store, 0));
+    lend(world, 0, gone);
+    expect_manifest(collect(world, 0), SECTOR_WATER, 1, 0);
+    expect_manifest(collect(world, 0), SECTOR_MANHOLE, 1, 0);
+    store_settle(world->store, 0, collect(world, 0));
+    store_settle(world->store, 0, collect(world, 0));
+    wait_settled(world, 0);
+    take_back(world, 0, gone);
     reload(world, ONE "," TWO, WATER, alone);
-    struct store_backlog backlog;
-    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
-    do {
-        assert_true(clock_mono().ns < limit.ns);
-        store_backlog(world->store, 0, &backlog);
-    } while (backlog.readings > 0);
     /* a name that comes back is a new uplink, at any place */
     const size_t again[] = {3, 7};
     reload(world, ONE "," TWO, CITY "," WATER, again);
-    struct parcel late = {.generation = store_renew(world->store, 3)};
-    expect_manifest(fetch(world, 3, &late), SECTOR_WATER, 1, 0);
-    expect_manifest(fetch(world, 3, &late), SECTOR_MANHOLE, 1, 0);
-    assert_int_equal(fetch(world, 3, &late)->readings, 1);
-    assert_int_equal(fetch(world, 3, &late)->readings, 1);
-    free(parcel.bytes);
-    free(late.bytes);
+    lend(world, 3, late);
+    expect_manifest(collect(world, 3), SECTOR_WATER, 1, 0);
+    expect_manifest(collect(world, 3), SECTOR_MANHOLE, 1, 0);
+    assert_int_equal(collect(world, 3)->readings, 1);
+    assert_int_equal(collect(world, 3)->readings, 1);
+    take_back(world, 7, parcels);
+    take_back(world, 3, late);
 }
 
 /* Parcels that wait come back to whoever lent them. */
 static void a_detached_uplink_gets_its_parcels_back(void **state)
 {
     struct world *world = *state;
-    struct parcel parcels[4] = {{0}};
-    uint64_t generation = store_renew(world->store, 0);
-    for (int i = 0; i < 4; i++) {
-        parcels[i].generation = generation;
-        store_fetch(world->store, 0, &parcels[i]);
-    }
-    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
-    while (!store_detach(world->store, 0))
-        assert_true(clock_mono().ns < limit.ns);
-    for (int i = 0; i < 4; i++) {
-        free(parcels[i].bytes);
-        memset(&parcels[i], 0xa5, sizeof parcels[i]);
-    }
+    struct parcel parcels[LENT];
+    lend(world, 0, parcels);
+    take_back(world, 0, parcels);
     put(world, SECTOR_WATER);
     const size_t places[] = {0};
     reload(world, ONE "," TWO, CITY, places);
