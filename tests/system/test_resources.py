@@ -45,14 +45,14 @@ def two_lines(rig, store="segment: 1s"):
                           for i, line in enumerate(("one", "one", "two", "two"), 1)], store=store)
 
 
-def wide_lines(rig, devices=10, every="100ms", store="segment: 1s"):
+def wide_lines(rig, devices=10, every="100ms", store="segment: 1s", uplink=""):
     """Devices of 50 points, two of them on a line."""
     os.makedirs(rig.path("profiles"), exist_ok=True)
     rig.write("profiles/wide.yaml", WIDE)
     lines = [tcp_line("line-%d" % i) for i in range((devices + 1) // 2)]
     return rig.configure(lines, ["name: d%d, line: line-%d, unit: %d, profile: wide, every: %s"
                                  % (i, i // 2, i % 2 + 1, every) for i in range(devices)],
-                         store=store)
+                         store=store, uplink=uplink)
 
 
 def delivers(rig, what, seconds=20):
