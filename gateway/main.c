@@ -36,7 +36,8 @@ struct ears {
 
 static const char usage[] =
     "usage: lifelined [-c FILE] [--profiles DIR]... [--check]\n"
-    "Polls Modbus sensors, stores every reading, publishes to MQTT.\n"
+    "Polls Modbus sensors, stores every reading, publishes to MQTT. SIGHUP reloads the\n"
+    "configuration: lines and uplinks that it leaves as they are go on.\n"
     "\n"
     "  -c, --config FILE    the configuration (" SETUP_CONFIG ")\n"
     "      --profiles DIR   where profiles are; may be given several times; then profiles/\n"

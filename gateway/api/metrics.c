@@ -123,6 +123,16 @@ static void count_one(void *count, const char *name)
     *(double *)count += 1;
 }
 
+static void write_reloads(struct page *page, const struct family *family)
+{
+    series(page, family, "", no_labels, (double)page->rooms->reloads->done);
+}
+
+static void write_reloads_refused(struct page *page, const struct family *family)
+{
+    series(page, family, "", no_labels, (double)page->rooms->reloads->refused);
+}
+
 static void write_hanging(struct page *page, const struct family *family)
 {
     double count = 0;
@@ -328,6 +338,8 @@ static const char gauge[] = "gauge", counter[] = "counter", summary[] = "summary
 static const struct family families[] = {
     {"lifeline_info", gauge, "Which gateway this is, always 1", write_info, 0},
     {"lifeline_uptime_seconds", gauge, "Since the daemon started", write_uptime, 0},
+    {"lifeline_reloads_total", counter, "Configurations taken over", write_reloads, 0},
+    {"lifeline_reloads_refused_total", counter, "Configurations refused", write_reloads_refused, 0},
     {"lifeline_threads_hanging", gauge, "Threads that give no sign of life", write_hanging, 0},
 
     {"lifeline_line_up", gauge, "1 when the port or connection is open", write_line_up, 0},

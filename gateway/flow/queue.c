@@ -182,7 +182,7 @@ static bool resize(struct queue *queue, size_t capacity)
 bool queue_resize(struct queue *queue, size_t bytes)
 {
     pthread_mutex_lock(&queue->mutex);
-    size_t capacity = (bytes + 7) & ~(size_t)7;
+    size_t capacity = bytes > 8 ? (bytes + 7) & ~(size_t)7 : 8;
     if (capacity < queue->used)
         capacity = queue->used;
     bool ok = capacity == queue->capacity || resize(queue, capacity);

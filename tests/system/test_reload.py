@@ -24,10 +24,11 @@ SLOW = 4 if "tsan" in BUILD else 1
 
 
 class Relay:
-    """Passes bytes on between the daemon and a line of the simulator and counts connections."""
+    """Passes bytes on between the daemon and a line of the simulator, counts connections, and makes
+    answers late."""
 
     def __init__(self, target):
-        self.target, self.accepted = target, 0
+        self.target, self.accepted, self.delay_s = target, 0, 0
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self.listen, daemon=True).start()
@@ -43,12 +44,13 @@ class Relay:
                 continue
             for a, b in ((near, far), (far, near)):
                 a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+                threading.Thread(target=self.pump, args=(a, b, b is near), daemon=True).start()
 
-    @staticmethod
-    def pump(a, b):
+    def pump(self, a, b, is_answer):
         try:
             while data := a.recv(4096):
+                if is_answer and self.delay_s:
+                    time.sleep(self.delay_s)
                 b.sendall(data)
         except OSError:
             pass
@@ -310,6 +312,7 @@ def storm():
     """20 reloads in a row under load; one line hangs in its connect, the broker goes and comes."""
     rig = World("reload-storm")
     rig.begin(LINES, DEVICES)
+    rig.relays["work"].delay_s = rig.relays["more"].delay_s = 0.03  # some answer is always on its way
     server, crowd = black_hole()
     rig.relays["dead"] = type("Hole", (), {"port": server.getsockname()[1]})
     rig.line_extra["dead"] = "timeout: 3s"
@@ -355,11 +358,21 @@ def random_pause(i):
 
 
 def at_once():
-    """Signals faster than reloads, and the end in the middle of one."""
+    """Signals faster than reloads, a client whose line goes, and the end in the middle of a reload."""
     rig = World("reload-at-once")
     rig.begin(LINES, DEVICES)
     rig.run(["keep", "work"], ["steady", "pump"])
     time.sleep(1)
+    rig.relays["work"].delay_s = 0.8
+    read = rig.spawn("read", ["curl", "-s", "-m", "8", "-XPOST", "-w", " %{http_code}",
+                              "--unix-socket", rig.path("api.sock"),
+                              "http://localhost/v1/devices/pump/read"])
+    time.sleep(0.1)
+    rig.reload(["keep"], ["steady"])
+    read.wait(10)
+    rig.check("a read of a device that is gone is answered with an error",
+              "has changed" in rig.log("read") and "503" in rig.log("read"), rig.log("read"))
+    rig.relays["work"].delay_s = 0
     for i in range(30):
         rig.put("gateway.yaml", ["keep", "work"], ["tilt", "steady", "pump"] if i % 2 else
                 ["steady", "second", "pump"])

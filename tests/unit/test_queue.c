@@ -96,6 +96,37 @@ static void what_does_not_fit_is_refused(void **state)
     queue_free(queue);
 }
 
+/* Longer or shorter, with records of all lengths on both sides of the ring's end. */
+static void another_size_loses_nothing(void **state)
+{
+    (void)state;
+    struct queue *queue = queue_new(8 * queue_cost(10));
+    struct value values[10] = {0};
+    int64_t in = 0, out_next = 0;
+    struct sample out;
+    for (int round = 0; round < 2000; round++) {
+        struct sample sample = {.count = (uint16_t)(round % 11), .mono = {in}};
+        for (int i = 0; i < sample.count; i++)
+            values[i].steps = in + i;
+        in += queue_push(queue, &sample, values);
+        if (round % 3 != 0 && queue_pop(queue, (mono_time){0}, &out, values)) {
+            assert_int_equal(out.mono.ns, out_next++);
+            for (int i = 0; i < out.count; i++)
+                assert_int_equal(values[i].steps, out.mono.ns + i);
+        }
+        if (round % 7 == 0)
+            assert_true(queue_resize(queue, (size_t)(round % 5) * queue_cost(10)));
+        if (round % 7 == 3)
+            assert_true(queue_resize(queue, 8 * queue_cost(10)));
+    }
+    while (queue_pop(queue, (mono_time){0}, &out, values))
+        assert_int_equal(out.mono.ns, out_next++);
+    assert_int_equal(out_next, in);
+    assert_int_equal(queue_pushed(queue), (uint64_t)in);
+    assert_true(in > 1000);
+    queue_free(queue);
+}
+
 static void *wake_up(void *queue)
 {
     queue_wake(queue);
@@ -125,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_was_taken_comes_out_once),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(another_size_loses_nothing),
         cmocka_unit_test(a_wait_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,183 @@
+/* The pipeline goes over to another view while samples come, with a real store under it.
+ *
+ * What was submitted before belongs to the old view, however much of it still waits; what comes
+ * after to the new one; nothing is lost between them. The newest values and the deadband's memory
+ * are carried over; samples of a line that the new view does not know are counted as lost. */
+#include "gateway/flow/pipeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "drivers/class.h"
+#include "drivers/plan_diff.h"
+
+enum { WAIT_MS = 10000, MANY = 3000, POINTS = 3 };
+
+struct world {
+    char folder[64];
+    struct diagnostics *diagnostics;
+    struct settings *settings;
+    struct plan *plan;
+    struct store *store;
+    struct latest *latest[2];
+    struct pipeline *pipeline;
+};
+
+static const uint16_t first[] = {0, 1}, second[] = {2, 1};
+
+static int set_up(void **state)
+{
+    static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
+    const struct settings_sources sources = {folders, 1, class_quantity};
+    struct world *world = calloc(1, sizeof *world);
+    char text[2000], why[200];
+    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-switch-XXXXXX");
+    if (!mkdtemp(world->folder))
+        return -1;
+    snprintf(
+        text, sizeof text,
+        "gateway: { id: gw-1, region: \"140502\" }\nstore: { path: %s/store.db }\n"
+        "lines: [ { name: a, transport: tcp, host: 10.0.0.1 },\n"
+        "         { name: b, transport: tcp, host: 10.0.0.2 } ]\n"
+        "devices: [ { name: one, line: a, unit: 1, profile: rs-dip-n01, every: 1ms },\n"
+        "  { name: two, line: b, unit: 1, profile: rs-dip-n01, every: 1ms, points: {\n"
+        "    tilt_x: { deadband: 1 }, tilt_y: { deadband: 1 }, tilt_z: { deadband: 1 } } } ]\n",
+        world->folder);
+    world->diagnostics = diagnostics_new();
+    world->settings =
+        settings_parse(diagnostics_source(world->diagnostics, "gateway.yaml", text, strlen(text)),
+                       &sources, world->diagnostics);
+    if (!world->settings)
+        fail_msg("%s", diagnostics_text(world->diagnostics));
+    world->plan = plan_new(world->settings);
+    world->store = store_open(world->settings, why, sizeof why);
+    if (!world->store)
+        fail_msg("%s", why);
+    world->latest[0] = latest_new(world->plan);
+    world->latest[1] = latest_new(world->plan);
+    world->pipeline =
+        pipeline_new(world->store, view_new(world->settings, world->plan, store_ids(world->store),
+                                            world->latest[0], first));
+    assert_true(store_start(world->store));
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    char command[100];
+    pipeline_stop(world->pipeline);
+    assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
+    pipeline_free(world->pipeline);
+    store_free(world->store);
+    latest_free(world->latest[0]);
+    latest_free(world->latest[1]);
+    plan_free(world->plan);
+    settings_free(world->settings);
+    diagnostics_free(world->diagnostics);
+    snprintf(command, sizeof command, "rm -r %s", world->folder);
+    int code = system(command);
+    free(world);
+    return code;
+}
+
+static void submit(struct world *world, uint16_t line, int64_t steps)
+{
+    const struct sample sample = {.line = line,
+                                  .points = POINTS,
+                                  .count = POINTS,
+                                  .sector = SECTOR_BRIDGE,
+                                  .mono = clock_mono(),
+                                  .wall = clock_wall()};
+    const struct value values[POINTS] = {{.steps = steps}, {.steps = steps}, {.steps = steps}};
+    pipeline_submit(world->pipeline, &sample, values);
+}
+
+static struct pipeline_status wait_samples(struct world *world, uint64_t count)
+{
+    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
+    struct pipeline_status status;
+    do {
+        assert_true(clock_mono().ns < limit.ns);
+        pipeline_status(world->pipeline, &status);
+    } while (status.samples < count);
+    return status;
+}
+
+static void go_over(struct world *world, const uint32_t *from)
+{
+    struct view *view =
+        view_new(world->settings, world->plan, store_ids(world->store), world->latest[1], second);
+    assert_non_null(view);
+    pipeline_switch(world->pipeline, view, from);
+}
+
+static void wait_over(struct world *world)
+{
+    mono_time limit = clock_after_ms(clock_mono(), WAIT_MS);
+    struct view *old;
+    while (!(old = pipeline_switched(world->pipeline)))
+        assert_true(clock_mono().ns < limit.ns);
+    assert_ptr_equal(old->latest, world->latest[0]);
+    view_free(old);
+}
+
+static void nothing_is_lost_between_two_views(void **state)
+{
+    struct world *world = *state;
+    static const uint32_t from[] = {0, 1};
+    for (int i = 0; i < MANY; i++)
+        submit(world, 0, i); /* all of it waits: the thread has not begun */
+    go_over(world, from);
+    assert_true(pipeline_start(world->pipeline));
+    wait_over(world);
+    for (int i = 0; i < MANY; i++)
+        submit(world, 2, i);
+    struct pipeline_status status = wait_samples(world, 2 * MANY);
+    assert_int_equal(status.readings + status.skipped, 2 * MANY * POINTS);
+    assert_int_equal(status.overload, 0);
+    submit(world, 0, 1); /* of a line that is gone */
+    submit(world, 7, 1);
+    status = wait_samples(world, 2 * MANY + 2);
+    assert_int_equal(status.overload, 2 * POINTS);
+}
+
+static void what_is_known_is_carried_over(void **state)
+{
+    struct world *world = *state;
+    static const uint32_t from[] = {PLAN_DIFF_NONE, 1};
+    struct sample sample;
+    struct value values[POINTS];
+    mono_time good;
+    assert_true(pipeline_start(world->pipeline));
+    submit(world, 0, 5);
+    submit(world, 1, 300);
+    wait_samples(world, 2);
+    go_over(world, from);
+    wait_over(world);
+    assert_false(latest_get(world->latest[1], 0, &sample, values, &good)); /* it is another one */
+    assert_true(latest_get(world->latest[1], 1, &sample, values, &good));
+    assert_int_equal(values[2].steps, 300);
+    assert_int_equal(latest_version(world->latest[1], 1), 1);
+    submit(world, 1, 350); /* within the deadband of 1.00 */
+    struct pipeline_status status = wait_samples(world, 3);
+    assert_int_equal(status.skipped, 1);
+    submit(world, 1, 450);
+    status = wait_samples(world, 4);
+    assert_int_equal(status.skipped, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_is_lost_between_two_views, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_known_is_carried_over, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
