@@ -93,8 +93,9 @@ static json_t *backlog(const struct api_rooms *rooms, size_t index)
         if (s.refused[sector])
             json_array_append_new(refused, json_string(names_sector((enum sector)sector)));
     }
-    return json_pack("{s:I, s:o, s:o}", "readings", (json_int_t)s.readings, "oldest_ms",
-                     s.oldest_ms ? json_integer(s.oldest_ms) : json_null(), "refused", refused);
+    return json_pack("{s:I, s:o, s:o, s:I}", "readings", (json_int_t)s.readings, "oldest_ms",
+                     s.oldest_ms ? json_integer(s.oldest_ms) : json_null(), "refused", refused,
+                     "set_aside", (json_int_t)s.set_aside);
 }
 
 static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now)

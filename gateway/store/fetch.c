@@ -52,11 +52,8 @@ bool fetch_reserve(struct parcel *parcel, size_t size)
 
 size_t fetch_limit(const struct debtor *debtor)
 {
-    enum { LEAST = 1024 }; /* a Manifest's header and a point */
     size_t limit = debtor->max_payload, terms = debtor->terms.max_payload;
-    if (terms && terms < limit)
-        limit = terms;
-    return limit > LEAST ? limit : LEAST;
+    return terms && terms < limit ? terms : limit;
 }
 
 static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind kind, size_t epoch,

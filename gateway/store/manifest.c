@@ -157,8 +157,9 @@ bool manifest_fetch(struct store *store, const struct debtor *debtor, struct par
     parcel->readings = 0;
     parcel->first_gap = parcel->last_gap = 0;
     parcel->first_seq = parcel->last_seq = 0;
+    size_t limit = fetch_limit(debtor);
     struct walk walk = {.parcel = parcel,
-                        .budget = fetch_limit(debtor) - HEAD_MAX,
+                        .budget = limit > HEAD_MAX ? limit - HEAD_MAX : 1, /* a point a part */
                         .part = 1,
                         .revision = UINT64_C(0xcbf29ce484222325)};
     bool ok = debtor->wanted[parcel->sector] &&

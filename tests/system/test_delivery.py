@@ -1,0 +1,370 @@
+#!/usr/bin/python3
+"""Delivery against a broker on its bad days (S16) and to people who confirm: refusals rest their
+sector and nothing else, a poison row is set aside, limits are kept to, live data comes first, and
+what is not delivered as `confirm` means it is still owed."""
+# Also under TSan
+import time
+
+import paho.mqtt.client as paho
+
+from invariant import check_delivery
+from rig import Rig, free_port, now_ms, run_scenarios, undo_compression
+from stub_broker import CLOSE, NEVER, Disconnect, Stub
+
+PREFIX = "lifeline/v1/140502/gw-test-1/"
+
+
+class Taken:
+    """What the stub took, as if a subscriber had seen it."""
+
+    def __init__(self, stub):
+        self.stub = stub
+
+    def all(self):
+        offset = now_ms() - int(time.monotonic() * 1000)
+        with self.stub.lock:
+            return [(p.topic, p.payload, int(p.at * 1000) + offset, False)
+                    for p in self.stub.published if isinstance(p.answer, int) and p.answer < 0x80]
+
+    def stop(self):
+        self.stub.close()
+
+
+def make_rig(name, uplink="", store="segment: 1s", every="200ms"):
+    """Two devices of two sectors; the simulator runs, the daemon does not yet."""
+    rig = Rig("delivery-" + name)
+    line = "name: plc, transport: tcp, host: 127.0.0.1, port: %d" % free_port()
+    config = rig.configure([line], [
+        "name: main, line: plc, unit: 1, profile: press-level-a, every: %s" % every,
+        "name: well, line: plc, unit: 2, profile: rs-dip-n01, every: 500ms"], store=store,
+        uplink="spread: 0s" + (", " + uplink if uplink else ""))
+    rig.start_sim(config)
+    return rig, config
+
+
+def stub_rig(name, judge, uplink="", store="segment: 1s", every="200ms", **options):
+    rig, config = make_rig(name, uplink, store, every)
+    stub = Stub(rig.broker_port, judge, **options)
+    rig.subscriber = Taken(stub)
+    rig.start_daemon(config)
+    return rig, stub
+
+
+def check_all(rig, seconds=25):
+    rig.drain(seconds, quiet_s=2)
+    time.sleep(0.3)
+    return check_delivery(rig)
+
+
+# ---- refusals ----
+
+def refusals():
+    """Each reason for one sector while the other goes on; accepted again without a reconnect."""
+    reasons = [0x80, 0x83, 0x87, 0x91, 0x97, 0x99]
+    refusing = {"on": True, "n": 0}
+
+    def judge(publish):
+        if publish.kind in ("data", "history", "manifest") and "water" in publish.topic and \
+                refusing["on"]:
+            refusing["n"] += 1
+            return reasons[refusing["n"] % len(reasons)]
+        return 0x10 if publish.kind == "data" else 0
+    rig, stub = stub_rig("refusals", judge)
+    rig.wait(lambda: refusing["n"] > 1, 10, "water is refused")
+    begun = len([p for p in stub.all() if p.sector == "water"])
+    time.sleep(6)
+    manhole = [p for p in stub.all() if p.sector == "manhole"]
+    rig.check("the other sector goes on", len(manhole) >= 5, len(manhole))
+    rig.check("it is not sent again and again", len([p for p in stub.all()
+                                                     if p.sector == "water"]) - begun <= 1)
+    states = [s for s, _, _ in rig.states()]
+    rig.check("the state says so", list(states[-1].uplinks[0].refused) == [2],
+              list(states[-1].uplinks[0].refused))
+    rig.check("settled_seq stands still", all(
+        e.settled_seq == 0 for e in states[-1].ends if e.sector == 2), states[-1].ends)
+    refusing["on"] = False
+    rig.wait(lambda: any(p.sector == "water" and p.answer in (0, 0x10) for p in stub.all()), 20,
+             "it is tried again after a pause")
+    rig.check("on the same connection", len(stub.connections) == 1, len(stub.connections))
+    rig.wait(lambda: [s for s, _, _ in rig.states()][-1].uplinks[0].refused == [], 5,
+             "and the state says that too")
+    rig.check("its manifest is sent once more", any(
+        p.kind == "manifest" and "water" in p.topic and p.answer == 0 for p in stub.all(
+            ("manifest",))) or rig.wait(lambda: any(
+                p.kind == "manifest" and "water" in p.topic and p.answer == 0
+                for p in stub.all(("manifest",))), 20, "manifest again"))
+    _, gaps = check_all(rig)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.finish()
+
+
+def silence():
+    """A broker that acknowledges nothing is left, after a while, with the reason."""
+    rig, stub = stub_rig("silence", lambda publish: NEVER if publish.connection == 1 else 0)
+    rig.wait(lambda: len(stub.connections) == 2, 75, "the connection is given up")
+    took = stub.connections[-1] - stub.connections[0]
+    rig.check("after a minute (%.0f s)" % took, 58 < took < 75)
+    rig.check("and it says why", "acknowledged nothing" in rig.log("daemon"))
+    rig.check("meanwhile no more than the window is sent", len(stub.all()) <= 2 * 16,
+              len(stub.all()))
+    check_all(rig)
+    rig.finish()
+
+
+def disorder():
+    """Acknowledgements twice, of nobody, and in the wrong order."""
+    def shuffle(stub, due):
+        packets = [stub.puback(*d) for d in reversed(due)]
+        return [stub.puback(60000, 0)] + packets + packets[:1] + [stub.puback(60001, 0x87)]
+    rig, stub = stub_rig("disorder", lambda publish: 0, shuffle=shuffle)
+    time.sleep(6)
+    check_all(rig)
+    rig.check("on one connection", len(stub.connections) == 1, rig.log("daemon"))
+    rig.finish()
+
+
+# ---- rows that a broker does not survive ----
+
+class Poison:
+    """Ends the connection on whatever holds the fifth row of water; when the connection has lived
+    for so long that the daemon comes back at once."""
+
+    def __init__(self, wire, how, seq=5):
+        self.wire, self.how, self.seq, self.deaths = wire, how, seq, 0
+
+    def __call__(self, publish):
+        if publish.kind not in ("data", "history"):
+            return 0
+        batch, _ = undo_compression(self.wire, publish.payload)
+        if batch.sector == 2 and any(s.seq == self.seq for s in batch.segments):
+            self.deaths += 1
+            time.sleep(max(0, self.stub.connections[-1] + 10.5 - time.monotonic()))
+            return self.how
+        return 0
+
+
+def poison(name="poison", how=CLOSE):
+    rig, config = make_rig(name)
+    bad = Poison(rig.wire, how)
+    stub = bad.stub = Stub(rig.broker_port, bad)
+    rig.subscriber = Taken(stub)
+    rig.start_daemon(config)
+    rig.wait(lambda: any(g.reason == 6 for _, _, b, _, _ in rig.batches() for g in b.gaps), 115,
+             "a Gap says that the broker would not take it")
+    gaps = [g for _, _, b, _, _ in rig.batches() for g in b.gaps]
+    rig.check("it names that row", [(g.sector, g.first_seq, g.last_seq, g.reason)
+                                    for g in gaps] == [(2, 5, 5, 6)] and
+              gaps[0].readings > 0 and 0 < gaps[0].from_ms <= gaps[0].to_ms, gaps)
+    rig.check("after three ends and three alone, or a few more (%d)" % bad.deaths,
+              6 <= bad.deaths <= 12)
+    rig.drain(25, quiet_s=2)
+    numbers = {s.seq for _, _, b, _, _ in rig.batches() if b.sector == 2 for s in b.segments}
+    rig.check("all others of its sector arrived", len(numbers) > 10 and
+              numbers == set(range(1, max(numbers) + 1)) - {5}, sorted(numbers))
+    rig.check("the log says it once", rig.log("daemon").count("is set aside") == 1)
+    rig.check("status counts it", rig.uplink()["backlog"]["set_aside"] == 1, rig.uplink())
+    rig.finish()
+
+
+def poison_said():
+    poison("poison-said", Disconnect(0x99))
+
+
+def cut_link():
+    """Every connection ends after some bytes: nothing is set aside for that."""
+    sizes = {}
+
+    def judge(publish):
+        sizes[publish.connection] = sizes.get(publish.connection, 0) + publish.size
+        return CLOSE if sizes[publish.connection] > 3500 else 0
+    rig, stub = stub_rig("cut-link", judge)
+    time.sleep(40)
+    stub.judge = lambda publish: 0
+    _, gaps = check_all(rig, 40)
+    rig.check("connections were cut (%d)" % len(stub.connections), len(stub.connections) > 4)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.finish()
+
+
+# ---- limits ----
+
+def limits():
+    """Maximum packet size and receive maximum; rows that are larger become Gaps at last."""
+    rig, stub = stub_rig("limits", lambda publish: 0, store="segment: 4s", every="20ms",
+                         max_packet=750, receive_max=3, shuffle=lambda stub, due: [stub.puback(*d) for d in due])
+    for connection in (2, 3, 4):
+        time.sleep(9)
+        stub.socket.shutdown(2)
+        rig.wait(lambda: len(stub.connections) >= connection, 20, "it comes back")
+    rig.wait(lambda: any(g.reason == 6 for _, _, b, _, _ in rig.batches() for g in b.gaps), 20,
+             "rows too large become Gaps")
+    rig.check("nothing exceeds a limit", not stub.faults, stub.faults[:5])
+    rig.check("the smaller ones arrive", any(b.segments for _, _, b, _, _ in rig.batches()))
+    rig.check("the sector is not refused", not any(s.uplinks[0].refused for s, _, _ in rig.states()))
+    parts = {p.topic for p in stub.all(("manifest",))}
+    rig.check("manifests are in parts that fit", len(parts) >= 2, parts)
+    rig.finish()
+
+
+def narrow():
+    """One message at a time."""
+    rig, stub = stub_rig("narrow", lambda publish: 0, receive_max=1,
+                         shuffle=lambda stub, due: [stub.puback(*d) for d in due])
+    time.sleep(6)
+    check_all(rig)
+    rig.check("never more than one in flight", not stub.faults, stub.faults[:5])
+    rig.finish()
+
+
+# ---- who confirms ----
+
+def subscriber():
+    """Without anybody who subscribes the data stays; with somebody all of it comes."""
+    rig, config = make_rig("subscriber", "confirm: subscriber")
+    rig.start_broker()
+    rig.start_daemon(config)
+    rig.wait(lambda: rig.uplink().get("no_subscriber", 0) > 0, 10, "nobody subscribes")
+    time.sleep(4)
+    rig.check("nothing is settled", rig.uplink()["backlog"]["readings"] > 0, rig.uplink())
+    rig.subscribe()
+    _, gaps = check_all(rig, 40)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.finish()
+
+
+class Platform:
+    """Sends commands and collects replies, in MQTT 5."""
+
+    def __init__(self, rig):
+        self.rig, self.replies = rig, []
+        self.client = paho.Client(client_id="platform", protocol=paho.MQTTv5)
+        self.client.on_message = lambda c, u, m: self.replies.append((
+            m.topic, m.payload, getattr(m.properties, "CorrelationData", None)))
+        self.client.connect("127.0.0.1", rig.broker_port)
+        self.client.subscribe([(PREFIX + "reply", 1), ("elsewhere/#", 1)])
+        self.client.loop_start()
+        self.sent = 0
+
+    def ask(self, command, response=None, correlation=None, raw=None):
+        """The reply, or None."""
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+        properties = Properties(PacketTypes.PUBLISH)
+        if response:
+            properties.ResponseTopic = response
+        if correlation:
+            properties.CorrelationData = correlation
+        known = len(self.replies)
+        payload = raw if raw is not None else command.SerializeToString()
+        self.client.publish(PREFIX + "cmd", payload, qos=1, properties=properties)
+        end = time.monotonic() + 3
+        while len(self.replies) == known and time.monotonic() < end:
+            time.sleep(0.02)
+        if len(self.replies) == known:
+            return None, None, None
+        topic, payload, correlation = self.replies[-1]
+        reply = self.rig.wire.CommandReply()
+        reply.ParseFromString(payload)
+        return reply, topic, correlation
+
+    def confirm(self, id, epoch, sector, first, last, uplink="city", **more):
+        command = self.rig.wire.Command(id=id, actor="test", **more)
+        command.confirm.CopyFrom(self.rig.wire.Confirm(
+            uplink=uplink, epoch=epoch, sector=sector, first_seq=first, last_seq=last))
+        return command
+
+
+def platform():
+    """Owed until the platform says that it has it."""
+    rig, config = make_rig("platform", "confirm: platform")
+    rig.start_broker()
+    rig.subscribe()
+    rig.start_daemon(config)
+    rig.wait(lambda: len({s.seq for _, _, b, _, _ in rig.batches() if b.sector == 2
+                          for s in b.segments}) >= 4, 15, "data arrives")
+    rig.check("and is still owed", rig.uplink()["backlog"]["readings"] > 0)
+    batch = next(b for _, _, b, _, _ in rig.batches() if b.sector == 2)
+    there = Platform(rig)
+    ok, unknown, refused, expired = 1, 2, 3, 4
+
+    def says(name, status, command, **options):
+        reply, topic, correlation = there.ask(command, **options)
+        rig.check(name, reply is not None and reply.status == status and reply.id == command.id,
+                  reply)
+        return reply, topic, correlation
+    says("confirmed", ok, there.confirm("c1", batch.epoch, 2, 1, 3))
+    _, topic, correlation = says("the response topic and correlation data are honoured", ok,
+                                 there.confirm("c2", batch.epoch, 2, 1, 1), response="elsewhere/a",
+                                 correlation=b"\x00\xff7")
+    rig.check("there", topic == "elsewhere/a" and correlation == b"\x00\xff7", (topic, correlation))
+    _, topic, _ = says("not into our own topics", ok, there.confirm("c3", batch.epoch, 2, 1, 1),
+                       response=PREFIX + "data/gas")
+    rig.check("but to reply", topic == PREFIX + "reply", topic)
+    says("of another uplink", unknown, there.confirm("c4", batch.epoch, 2, 1, 3, uplink="farm"))
+    says("of another epoch", unknown, there.confirm("c5", batch.epoch ^ 1, 2, 1, 3))
+    says("of a sector that does not exist", unknown, there.confirm("c6", batch.epoch, 77, 1, 3))
+    says("backwards", unknown, there.confirm("c7", batch.epoch, 2, 3, 1))
+    says("never given", unknown, there.confirm("c8", batch.epoch, 2, 10**6, 10**6))
+    says("too late", expired, there.confirm("c9", batch.epoch, 2, 1, 3, not_after_ms=now_ms() - 1000))
+    says("twice is answered alike", expired, there.confirm("c9", batch.epoch, 2, 1, 3))
+    ack = rig.wire.Command(id="c10")
+    ack.ack.alarm = "01J"
+    says("no alarm of that name", unknown, ack)
+    says("nothing at all", refused, rig.wire.Command(id="c11"))
+    rig.check("garbage is not answered", there.ask(None, raw=b"\xff" * 50)[0] is None)
+    sent = {s.seq for _, _, b, _, _ in rig.batches() if b.sector == 2 for s in b.segments}
+    times = len(list(rig.batches()))
+    rig.end("mosquitto")
+    seen = len(list(rig.states()))
+    rig.start_broker()
+    rig.wait(lambda: len(list(rig.batches())) > times + 2, 20, "what was not confirmed comes again")
+    again = {s.seq for _, _, b, _, _ in list(rig.batches())[times:] if b.sector == 2
+             for s in b.segments}
+    rig.check("and only that", not again & {1, 2, 3} and again & sent, sorted(again))
+    rig.check("settled_seq follows", any(e.settled_seq == 3 for s, _, _ in list(rig.states())[seen:]
+                                         for e in s.ends if e.sector == 2))
+    epoch, most = batch.epoch, 10**9
+    rig.end("sim")
+    time.sleep(3)
+    for i in range(6):
+        for sector in (2, 5):
+            there.ask(there.confirm("end-%d-%d" % (i, sector), epoch, sector, 1, most))
+        if rig.uplink()["backlog"]["readings"] == 0:
+            break
+        time.sleep(1)
+    rig.check("all confirmed, nothing owed", rig.uplink()["backlog"]["readings"] == 0, rig.uplink())
+    check_delivery(rig)
+    there.client.loop_stop()
+    rig.finish()
+
+
+# ---- compressed ----
+
+def compressed():
+    rig, config = make_rig("compressed", "compress: zstd", store="segment: 4s")
+    rig.expect_subscriber()
+    rig.start_daemon(config)
+    time.sleep(6)
+    rig.start_broker()
+    time.sleep(9)
+    _, gaps = check_all(rig)
+    packed = plain = 0
+    for topic, payload, _, _ in rig.subscriber.all():
+        if topic.split("/")[-2] in ("data", "history"):
+            batch = rig.wire.DataBatch()
+            batch.ParseFromString(payload)
+            packed += bool(batch.zstd)
+            plain += not batch.zstd
+            if batch.zstd:
+                flat = undo_compression(rig.wire, payload)[1]
+                rig.check("smaller", len(payload) < len(flat), (len(payload), len(flat)))
+    rig.check("compressed where smaller (%d of %d)" % (packed, packed + plain), packed > 2)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.finish()
+
+
+SCENARIOS = {f.__name__: f for f in (refusals, silence, disorder, poison, poison_said, cut_link,
+                                     limits, narrow, subscriber, platform, compressed)}
+
+if __name__ == "__main__":
+    run_scenarios(SCENARIOS)
