@@ -10,8 +10,6 @@
 #include "gateway/log.h"
 #include "proto/batch.h"
 
-enum { HISTORY_MAX = 64 << 10 /* bytes of a parcel of history: several are in flight */ };
-
 /* Which rows into one parcel, and how many at most; at least one. */
 struct order {
     enum parcel_kind kind;
@@ -208,12 +206,12 @@ static bool find_history(struct store *store, const struct debtor *debtor, struc
 /* As much as may go into one parcel of history. */
 static size_t history_bytes(const struct debtor *debtor)
 {
-    size_t most = fetch_limit(debtor);
-    if (most > HISTORY_MAX)
-        most = HISTORY_MAX;
+    int64_t most = (int64_t)fetch_limit(debtor);
     if (!debtor->terms.window)
-        return most;
-    return debtor->room < (int64_t)most ? (size_t)debtor->room : most;
+        return (size_t)most;
+    if (most > debtor->most)
+        most = debtor->most;
+    return (size_t)(most < debtor->room ? most : debtor->room);
 }
 
 static bool take_history(struct store *store, struct debtor *debtor, struct parcel *parcel)

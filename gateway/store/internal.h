@@ -152,7 +152,7 @@ struct debtor {
     mono_time again_at; /* what waits is sent again; 0 = nothing waits */
     int64_t again_ms;
     struct store_terms terms;
-    int64_t room;        /* bytes of history */
+    int64_t room, most;  /* bytes of history, and of one parcel of it */
     uint64_t generation; /* parcels of an older connection are not filled */
 };
 
@@ -232,7 +232,7 @@ struct postbox { /* of one uplink; under the mailbox mutex */
     struct receipt receipts[STORE_RECEIPTS];
     size_t receipt_count;
     struct store_terms terms;
-    int64_t room; /* granted since the last turn */
+    int64_t room, most; /* granted since the last turn, and of one parcel */
 };
 
 /* When the newest segments of a stream were closed: they are live for a while. */

@@ -40,10 +40,11 @@ void store_terms(struct store *store, size_t uplink, const struct store_terms *t
     pthread_mutex_unlock(&store->mutex);
 }
 
-void store_room(struct store *store, size_t uplink, int64_t bytes)
+void store_room(struct store *store, size_t uplink, int64_t bytes, int64_t parcel)
 {
     pthread_mutex_lock(&store->mutex);
     store->postboxes[uplink].room += bytes;
+    store->postboxes[uplink].most = parcel;
     store->attention = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
@@ -55,7 +56,7 @@ uint64_t store_renew(struct store *store, size_t uplink)
     struct postbox *box = &store->postboxes[uplink];
     uint64_t generation = ++box->generation;
     box->renewed = true;
-    box->room = STORE_ROOM;
+    box->room = box->most = STORE_ROOM;
     store->attention = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
@@ -198,6 +199,7 @@ void postbox_read(struct store *store, size_t u)
     box->room = 0;
     debtor->generation = box->generation;
     debtor->terms = box->terms;
+    debtor->most = box->most;
     pthread_mutex_unlock(&store->mutex);
     for (size_t i = 0; i < count; i++)
         receipt_read(store, debtor, &receipts[i]);

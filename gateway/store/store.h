@@ -121,10 +121,10 @@ void store_fetch(struct store *store, size_t uplink, struct parcel *parcel);
 /* The next parcel that is ready, or NULL. */
 struct parcel *store_collect(struct store *store, size_t uplink);
 
-/* So many bytes of history more may be filled. A connection begins with STORE_ROOM of them; a
- * parcel of history is no larger than the room that is left, but for its first row. */
+/* So many bytes of history more may be filled, in parcels of at most `parcel`, or one row. A
+ * connection begins with room for STORE_ROOM, as one parcel. */
 enum { STORE_ROOM = 4 << 10 };
-void store_room(struct store *store, size_t uplink, int64_t bytes);
+void store_room(struct store *store, size_t uplink, int64_t bytes, int64_t parcel);
 
 /* What became of a parcel that was collected; the parcel stays the uplink's.
  * Settled: acknowledged with success. */

@@ -26,21 +26,25 @@ static struct suspect *find(struct debtor *debtor, uint64_t epoch, enum sector s
     return NULL;
 }
 
+/* Where an acknowledgement was lost with the connection, an innocent is blamed: it does not push
+ * the others out, and is cleared as soon as it comes through. */
 static struct suspect *find_or_make(struct debtor *debtor, const struct receipt *receipt)
 {
-    struct suspect *found = find(debtor, receipt->epoch, receipt->sector, receipt->first_seq);
-    for (size_t i = 0; i < SUSPECTS && !found; i++) {
+    struct suspect *place = find(debtor, receipt->epoch, receipt->sector, receipt->first_seq);
+    if (place)
+        return place;
+    for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
-        if (s->last_seq && s->alone)
-            continue; /* out of the way until its own end; any other was not the first this time */
-        *s = (struct suspect){.epoch = receipt->epoch,
-                              .sector = receipt->sector,
-                              .first_seq = receipt->first_seq,
-                              .last_seq = receipt->last_seq,
-                              .rows = receipt->rows};
-        found = s;
+        if (!s->alone && (!place || s->closes < place->closes))
+            place = s;
     }
-    return found;
+    if (place)
+        *place = (struct suspect){.epoch = receipt->epoch,
+                                  .sector = receipt->sector,
+                                  .first_seq = receipt->first_seq,
+                                  .last_seq = receipt->last_seq,
+                                  .rows = receipt->rows};
+    return place;
 }
 
 static void end_trial(struct store *store, struct debtor *debtor, struct suspect *s,

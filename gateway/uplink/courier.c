@@ -138,7 +138,7 @@ static void grant(struct courier *courier)
     int64_t room = courier->pace.window - (courier->granted - courier->returned);
     if (room <= 0 || !courier->mqtt)
         return;
-    store_room(courier->store, courier->place, room);
+    store_room(courier->store, courier->place, room, pace_parcel(&courier->pace));
     courier->granted += room;
 }
 
@@ -321,7 +321,8 @@ static void refuse(struct courier *courier, const struct parcel *parcel, int rea
 static void settle(struct courier *courier, struct parcel *parcel, int reason)
 {
     if (parcel->kind == PARCEL_HISTORY) {
-        const struct pace_sample sample = {parcel->ahead, parcel->sent_ms, now_ms()};
+        const struct pace_sample sample = {(int64_t)parcel->length, parcel->ahead, parcel->sent_ms,
+                                           now_ms()};
         pace_acknowledged(&courier->pace, &sample);
         courier->ahead -= (int64_t)parcel->length;
     }

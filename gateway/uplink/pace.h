@@ -10,7 +10,7 @@ enum {
     PACE_MIN = 1 << 10,
     PACE_MAX = 256 << 10, /* fills 10 Mbit/s at that time, and bounds the memory */
     PACE_AIM_MS = 200,
-    PACE_QUEUE_MS = 100, /* what may wait above a round trip that alone is longer than the aim */
+    PACE_QUEUE_MS = 150, /* what may wait above a round trip that alone is longer than the aim */
 };
 
 struct pace {
@@ -21,6 +21,7 @@ struct pace {
 
 /* One acknowledgement. */
 struct pace_sample {
+    int64_t bytes; /* its own */
     int64_t ahead; /* bytes of history in flight when it was sent, its own included */
     int64_t sent_ms, now_ms;
 };
@@ -29,6 +30,9 @@ void pace_start(struct pace *pace);
 
 /* How long the shortest exchange takes on this connection. */
 void pace_round_trip(struct pace *pace, int64_t ms);
+
+/* Bytes of one parcel at most: several are under way, so that acknowledgements come evenly. */
+int64_t pace_parcel(const struct pace *pace);
 
 void pace_acknowledged(struct pace *pace, const struct pace_sample *sample);
 
