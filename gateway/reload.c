@@ -126,7 +126,7 @@ static void await_store(struct reload *reload)
     case STORE_RELOAD_PENDING:
         return;
     case STORE_RELOAD_FAILED:
-        refuse(reload, "the store cannot write");
+        refuse(reload, "the store has no disk to write it down");
         return;
     case STORE_RELOAD_DONE:
         reload->phase = PHASE_BUILD;

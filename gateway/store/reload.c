@@ -2,6 +2,8 @@
  * Store thread; one transaction, after which memory changes too, so that a disk that refuses leaves
  * all as it was. An uplink that stays as it is keeps its place with all that is in flight; any
  * other is read from the disk as at a start.
+ * In memory, without the disk, it is refused: what the disk knows, ids that are retired and what an
+ * uplink still owes, must not be guessed.
  * Never closes a segment (the pipeline does) and never touches what an uplink holds. */
 #include "gateway/store/internal.h"
 
@@ -111,7 +113,7 @@ static bool try(struct store *store)
 
 void reload_run(struct store *store, bool committed)
 {
-    bool ok = committed && try(store);
+    bool ok = committed && !store->in_memory && try(store);
     pthread_mutex_lock(&store->mutex);
     store->reload = ok ? STORE_RELOAD_DONE : STORE_RELOAD_FAILED;
     pthread_mutex_unlock(&store->mutex);

@@ -166,7 +166,7 @@ enum store_reload_state {
     STORE_RELOAD_NONE,
     STORE_RELOAD_PENDING,
     STORE_RELOAD_DONE,
-    STORE_RELOAD_FAILED, /* nothing has changed */
+    STORE_RELOAD_FAILED, /* the disk refuses; nothing has changed */
 };
 
 enum store_reload_state store_reloaded(struct store *store);

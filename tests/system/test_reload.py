@@ -98,6 +98,8 @@ class Listener:
 class World(Rig):
     """The rig with a configuration that is told as dictionaries and written anew for each reload."""
 
+    store_name = "store.db"
+
     def begin(self, lines, devices):
         """lines: name -> extra keys; devices: name -> (line, unit, profile, every)."""
         self.ports = {line: free_port() for line in lines}
@@ -112,12 +114,15 @@ class World(Rig):
     def put(self, name, lines, devices, ports=None, every=None, **rest):
         every = every or {}
         ports = ports or {line: relay.port for line, relay in self.relays.items()}
-        return self.configure(
+        config = self.configure(
             ["name: %s, transport: tcp, host: 127.0.0.1, port: %d, %s"
              % (line, ports[line], self.line_extra[line]) for line in lines],
             ["name: %s, line: %s, unit: %d, profile: %s, every: %s"
              % (device, *self.known[device][:3], every.get(device, self.known[device][3]))
              for device in devices], name=name, **rest)
+        with open(config, encoding="utf-8") as f:
+            text = f.read()
+        return self.write(name, text.replace("/store.db", "/" + self.store_name))
 
     def run(self, *args, **rest):
         config = self.put("gateway.yaml", *args, **rest)
@@ -361,6 +366,27 @@ def storm():
         one.close()
 
 
+def no_disk():
+    """Without a disk nothing is registered: ids that it knows could be given again."""
+    rig = World("reload-no-disk")
+    rig.begin(LINES, DEVICES)
+    missing = rig.path("missing")
+
+    def mode():
+        return (rig.api("/v1/status") or {"store": {}})["store"].get("mode")
+
+    rig.store_name = "missing/store.db"
+    rig.run(["keep", "work"], ["steady", "pump"])
+    rig.wait(lambda: mode() == "memory", 10, "the store is in memory")
+    rig.reload(["keep", "work"], ["steady", "pump", "tilt"], refused=True)
+    os.mkdir(missing)
+    rig.wait(lambda: mode() == "ok", 20, "the store is on the disk")
+    rig.reload()
+    rig.check("then the reload is taken", len(rig.api("/v1/devices")["devices"]) == 3)
+    rig.deliver(300 * SLOW)
+    rig.finish()
+
+
 def random_pause(i):
     """None, short, longer: the same in every run."""
     return (0.0, 0.3, 0.05, 0.6)[i % 4]
@@ -405,4 +431,4 @@ def at_once():
 
 
 if __name__ == "__main__":
-    run_scenarios({"changes": changes, "storm": storm, "at_once": at_once})
+    run_scenarios({"changes": changes, "storm": storm, "no_disk": no_disk, "at_once": at_once})
