@@ -375,9 +375,11 @@ static void take_name(struct session *session)
 {
     char why[160];
     if (!resolve_take(session->resolve, &session->addresses, why, sizeof why)) {
-        if (clock_mono().ns >= session->next.ns)
-            give_up(session, MQTT_FAULT_LINK,
-                    "the name of the broker: no answer from the resolver");
+        if (clock_mono().ns < session->next.ns)
+            return;
+        snprintf(why, sizeof why, "%.100s: no answer from the resolver",
+                 current_url(session)->host);
+        give_up(session, MQTT_FAULT_LINK, why);
         return;
     }
     resolve_drop(session->resolve);

@@ -374,8 +374,36 @@ class View:
                 yield kind, topic.split("/")[-1], batch, payload, arrival
 
 
+SLOW_NAMES = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node && strstr(node, "slow-name") && !(hints && hints->ai_flags & AI_NUMERICHOST))
+        sleep(60);
+    return real(node, service, hints, out);
+}
+"""
+
+
+def start_with_slow_names(rig, config):
+    """The daemon with a resolver that takes a minute for some names."""
+    library = rig.path("slow.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, rig.write("slow.c", SLOW_NAMES),
+                    "-ldl"], check=True)
+    os.environ["LD_PRELOAD"] = library
+    rig.start_daemon(config)
+    del os.environ["LD_PRELOAD"]
+
+
 def several():
-    """Six uplinks: one fine, one of one sector on the same broker, and four dead in their own ways."""
+    """Seven uplinks: one fine, one of one sector on the same broker, and five dead in their own
+    ways."""
     rig = Rig("link-several")
     lines, devices = lines_and_devices()
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
@@ -386,6 +414,7 @@ def several():
     dead = {"hole": "mqtt://127.0.0.1:%d\" ]" % full.getsockname()[1],
             "refuser": "mqtt://127.0.0.1:%d\" ]" % free_port(),
             "nameless": "mqtt://no-such-broker.invalid:1883\" ]",
+            "asking": "mqtt://slow-name.invalid:1883\" ]",
             "mute": "mqtts://127.0.0.1:%d\" ], tls: { ca: %s }" % (mute.getsockname()[1],
                                                                   rig.path("ca.crt"))}
     ours = "urls: [ \"mqtt://127.0.0.1:%d\" ]" % rig.broker_port
@@ -395,7 +424,7 @@ def several():
     rig.start_broker()
     rig.subscribe()
     rig.start_sim(config)
-    rig.start_daemon(config)
+    start_with_slow_names(rig, config)
     rig.wait(lambda: connected(rig) and connected(rig, "wells"), 10, "the two live ones connect")
     rig.check("under two ids", {"as gw-test-1 ", "as gw-test-1-wells "} <=
               set(re.findall("as gw-test-1[a-z-]* ", rig.log("mosquitto"))), rig.log("mosquitto"))
@@ -405,6 +434,7 @@ def several():
     rig.start_broker()
     rig.wait(lambda: connected(rig) and connected(rig, "wells"), 20, "and come back")
     time.sleep(6)
+    rig.wait(lambda: rig.uplink("asking").get("why"), 10, "a name that takes long is said")
     status = rig.api("/v1/status")
     rig.check("the line is polled as ever", status["lines"][0]["counts"]["timeout"] == 0, status)
     for name in dead:
@@ -416,7 +446,7 @@ def several():
     time.sleep(5)
     for name in ("city", "wells"):
         rig.wait(lambda: rig.uplink(name)["backlog"]["readings"] == 0, 15, name + " has sent all")
-    check_stop(rig, "with four dead uplinks")
+    check_stop(rig, "with five dead uplinks")
     time.sleep(0.5)
     check_delivery(View(rig, "city", "lifeline/v1", SECTORS[1:]))
     wells, _ = check_delivery(View(rig, "wells", "lifeline/wells", ["manhole"]))
