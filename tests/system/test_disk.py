@@ -4,14 +4,16 @@ ext4 on a loop device): what is measured goes on to arrive, `state` says how the
 lost has a Gap, and all is well again without a restart."""
 import fcntl
 import os
+import sqlite3
 import struct
 import subprocess
 import time
 
 from invariant import check_delivery, match
-from rig import Rig, free_port, now_ms, run_scenarios
+from rig import SECTORS, Rig, free_port, now_ms, run_scenarios
 
 MODES = {"ok": 1, "memory": 2, "read-only": 3, "full": 4}
+CORRUPT = 5                                                  # GapReason
 EXT4_SHUTDOWN, NO_FLUSH = 0x8004587d, 2                      # ioctl _IOR('X', 125, __u32)
 DIP = "profile: rs-dip-n01, every: 300ms"
 
@@ -269,6 +271,85 @@ def absent():
     on_disk("absent", body, kind="ext4", size="8M")
 
 
+# ---- damaged ----
+
+def numbers(batches, corrupt):
+    """(epoch, sector, seq) that arrived, or that a Gap calls corrupt."""
+    if corrupt:
+        return {(b.epoch, b.sector, n) for _, _, b, _, _ in batches for gap in b.gaps
+                if gap.reason == CORRUPT for n in range(gap.first_seq, gap.last_seq + 1)}
+    return {(b.epoch, b.sector, s.seq) for _, _, b, _, _ in batches for s in b.segments}
+
+
+def check_damage(rig, most):
+    """All that was stored arrived, or a Gap calls it corrupt; returns how much of that there was."""
+    batches = list(rig.batches())
+    arrived, corrupt = numbers(batches, False), numbers(batches, True)
+    with open(rig.store_journal, encoding="ascii") as f:
+        stored = {(int(epoch), SECTORS.index(sector), int(seq)) for epoch, sector, _, seq, *_, state
+                  in map(str.split, f) if state == "closed"}
+    rig.check("what was stored arrived, or a Gap calls it corrupt (%d, %d)"
+              % (len(arrived), len(corrupt)), stored <= arrived | corrupt,
+              sorted(stored - arrived - corrupt)[:5])
+    rig.check("no more is corrupt than was damaged", len(corrupt - arrived) <= most,
+              sorted(corrupt - arrived)[:5])
+    return corrupt - arrived
+
+
+def store_a_backlog(rig, config, seconds=8):
+    """Nobody takes it; the file holds all of it, the log nothing."""
+    rig.expect_subscriber()
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    time.sleep(seconds)
+    rig.check("SIGTERM: exit 0", rig.end("daemon") == 0)
+
+
+def flipped_bit():
+    rig = Rig("disk-flipped-bit")
+    config = configure(rig, rig.path("store.db"))
+    store_a_backlog(rig, config)
+    with sqlite3.connect(rig.path("store.db")) as db:
+        row = db.execute("SELECT row FROM segment ORDER BY id LIMIT 1 OFFSET 3").fetchone()[0]
+    with open(rig.path("store.db"), "r+b") as f:
+        at = f.read().index(row) + len(row) // 2
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 4]))
+    rig.start_broker()
+    rig.start_daemon(config)
+    delivers(rig, "delivers")
+    rig.drain()
+    rig.check("one segment is told as corrupt", len(check_damage(rig, 1)) == 1)
+    rig.check("the store is in order", mode(rig) == "ok")
+    rig.finish()
+
+
+def damaged_while_running():
+    """Zeros over all pages but the first while the daemon has the file open."""
+    rig = Rig("disk-damaged-running")
+    config = configure(rig, rig.path("store.db"))
+    store_a_backlog(rig, config)
+    rig.start_daemon(config)
+    time.sleep(2)
+    size = os.path.getsize(rig.path("store.db"))
+    with open(rig.path("store.db"), "r+b") as f:
+        f.seek(4096)
+        f.write(bytes(size - 4096))
+    rig.start_broker()
+    delivers(rig, "delivers all the same", 30)
+    time.sleep(5)
+    rig.drain()
+    check_damage(rig, 100)
+    rig.check("the daemon ends with 0", rig.end("daemon") == 0)
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    delivers(rig, "and after a restart")
+    rig.check("the store is in order", mode(rig) == "ok")
+    rig.finish()
+
+
 if __name__ == "__main__":
     run_scenarios({f.__name__: f for f in (full, full_ext4, full_at_start, read_only, io_error,
-                                           absent)})
+                                           absent, flipped_bit, damaged_while_running)})

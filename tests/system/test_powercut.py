@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Rows S1 to S6 of the scorecard in their short form, and the daemon under the same cuts;
+"""Rows S1 to S8 of the scorecard in their short form, and the daemon under the same cuts;
 LIFELINE_LONG=1 runs the long form and times the start after a cut with a large store. What they do
 stands in tests/fault."""
 import os
@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 FAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault")
-PROGRAMS = ["powercut_run", "powercut_daemon"]
+PROGRAMS = ["powercut_run", "powercut_daemon", "disk_run"]
 if os.environ.get("LIFELINE_LONG"):
     PROGRAMS.append("start_after_cut")
 
