@@ -1,5 +1,7 @@
-/* Commands as bytes: what is answered, what is done, what is remembered. No broker, no store: who
- * is asked to confirm is a stub here. */
+/* Commands as bytes: what is answered, what is done, what is remembered.
+ * No broker, no store: who is asked to confirm is a stub here.
+ * Bytes that are no command get no answer, because they name nobody; a command that comes twice is
+ * done once. */
 #include "gateway/uplink/command.h"
 
 #include <setjmp.h>

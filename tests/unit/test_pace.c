@@ -1,6 +1,7 @@
 /* The pace of history on simulated links: a link carries so many bytes a second with so much delay,
  * and whatever may be in flight is in flight. What counts is how long an acknowledgement takes, how
- * soon that is so, and that a fast link is used. No clock, no socket. */
+ * soon that is so, and that a fast link is used.
+ * No clock, no socket. */
 #include "gateway/uplink/pace.h"
 
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 /* What the store does about a broker that refuses, confirms late, or ends the connection, step by
- * step: the store's thread does not run, its postbox is read and served by hand. Files lie under
- * /tmp. */
+ * step.
+ * The store's thread does not run: its postbox is read and served by hand, one turn at a time.
+ * Files lie under /tmp. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
