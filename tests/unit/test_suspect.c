@@ -134,7 +134,7 @@ static void note(struct world *world, const struct parcel *parcel)
     assert_non_null(message);
     const Lifeline__V1__DataBatch *batch = (Lifeline__V1__DataBatch *)message;
     for (size_t i = 0; i < batch->n_segments; i++)
-        world->delivered |= UINT64_C(1) << batch->segments[i]->seq;
+        world->delivered |= UINT64_C(1) << (batch->segments[i]->seq & 63);
     for (size_t i = 0; i < batch->n_gaps; i++) {
         assert_int_equal(batch->gaps[i]->reason, GAP_REASON_REFUSED);
         assert_int_equal(batch->gaps[i]->readings, 1);
