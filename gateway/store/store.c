@@ -320,6 +320,24 @@ static void recycle_written(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
+/* There is more to do, but not in this turn. */
+static void come_back(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->attention = true;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void trim(struct store *store)
+{
+    if (clock_ms_between(clock_mono(), store->trim_at) > 0)
+        return;
+    if (trim_run(store))
+        come_back(store);
+    else
+        store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
+}
+
 static bool commit(struct store *store, bool clean)
 {
     take_mail(store);
@@ -331,8 +349,10 @@ static bool commit(struct store *store, bool clean)
         ok = commit_all(store, clean);
         if (ok)
             recycle_written(store);
-        if (ok && trim_is_due(store))
+        if (ok && trim_is_due(store)) { /* between portions, so that a flood cannot pass it */
             store->trim_at = clock_mono();
+            trim(store);
+        }
         watchdog_beat();
     } while (ok && store->queue);
     if (!ok)
@@ -352,24 +372,6 @@ static bool wait_for_work(struct store *store, bool *stop)
     *stop = store->stop;
     pthread_mutex_unlock(&store->mutex);
     return now || clock_ms_between(clock_mono(), store->retry_at) <= 0;
-}
-
-/* There is more to do, but not in this turn. */
-static void come_back(struct store *store)
-{
-    pthread_mutex_lock(&store->mutex);
-    store->attention = true;
-    pthread_mutex_unlock(&store->mutex);
-}
-
-static void trim(struct store *store)
-{
-    if (clock_ms_between(clock_mono(), store->trim_at) > 0)
-        return;
-    if (trim_run(store))
-        come_back(store);
-    else
-        store->trim_at = clock_after_ms(clock_mono(), TRIM_MS);
 }
 
 static void *run(void *argument)
