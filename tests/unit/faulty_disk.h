@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 #include <sqlite3.h>
 
 /* Every field may be changed while a store runs. */
@@ -15,6 +16,8 @@ static struct {
     atomic_int times;                   /* that many failures, then none; below 0 = for ever */
     atomic_llong room;                  /* bytes by which files may still grow */
     atomic_int failures;                /* so far */
+    const char *reserve;                /* a file whose room counts once it is gone */
+    long long reserve_bytes;
 } disk;
 
 struct faulty_file {
@@ -28,6 +31,7 @@ static inline void disk_heal(void)
     disk.times = -1;
     disk.room = LLONG_MAX;
     disk.failures = 0;
+    disk.reserve = NULL;
 }
 
 static inline int disk_fault(const atomic_int *operation)
@@ -69,6 +73,10 @@ static inline int disk_write(sqlite3_file *file, const void *from, int count, sq
         return rc;
     real->pMethods->xFileSize(real, &size);
     sqlite3_int64 growth = at + count > size ? at + count - size : 0;
+    if (growth > disk.room && disk.reserve && access(disk.reserve, F_OK) != 0) {
+        disk.room += disk.reserve_bytes;
+        disk.reserve = NULL;
+    }
     if (growth > disk.room) {
         disk.failures++;
         return SQLITE_FULL;

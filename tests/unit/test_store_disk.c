@@ -166,6 +166,58 @@ static void memory_is_bounded_and_says_what_it_cost(void **state)
     close_store(world);
 }
 
+static void end_of_numbers(struct world *world, uint64_t last)
+{
+    struct store_backlog backlog = {0};
+    mono_time until = clock_after_ms(clock_mono(), PATIENCE_MS);
+    while (backlog.ends[SECTOR_GAS].last_seq != last && clock_mono().ns < until.ns) {
+        usleep(1000);
+        store_backlog(world->store, 0, &backlog);
+    }
+    assert_int_equal(backlog.ends[SECTOR_GAS].last_seq, last);
+}
+
+static void on_a_full_disk_the_oldest_make_way(void **state)
+{
+    struct world *world = *state;
+    char reserve[200];
+    start(world);
+    struct store_status before = status_of(world);
+    snprintf(reserve, sizeof reserve, "%s-reserve", world->path);
+    assert_int_equal(access(reserve, F_OK), 0);
+    disk.reserve = reserve;
+    disk.reserve_bytes = 256 << 10;
+    disk.room = 1 << 20;
+    struct segment *segment = new_segment();
+    for (int64_t i = 0; i < 4000; i++)
+        add(segment, (i * 7919) % VALUES);
+    bool full = false;
+    for (int i = 0; i < 300; i++) {
+        while (!store_put(world->store, 0, SECTOR_GAS, segment, true))
+            usleep(1000);
+        store_commit(world->store);
+        usleep(3000);
+        full |= status_of(world).mode == STORE_MODE_FULL;
+    }
+    segment_free(segment);
+    end_of_numbers(world, 300);
+    assert_true(full);
+    assert_int_equal(access(reserve, F_OK), -1);
+    struct store_status after = status_of(world);
+    assert_int_equal(after.epoch, before.epoch);
+    assert_int_equal(after.failovers, 0);
+    receive_all(world, 500);
+    uint64_t readings = 0;
+    for (int value = 0; value < VALUES; value++)
+        readings += got.times[value];
+    assert_in_range(got.lost[GAP_REASON_DISK], 1, 300 * 4000);
+    assert_int_equal(readings + got.lost[GAP_REASON_DISK], 300 * 4000);
+    disk_heal();
+    wait_mode(world, STORE_MODE_OK);
+    assert_int_equal(access(reserve, F_OK), 0);
+    close_store(world);
+}
+
 /* A process that dies in memory: the next goes on where the disk was left, and a Gap says so. */
 static void death_in_memory_is_a_crash(void **state)
 {
@@ -201,6 +253,7 @@ int main(void)
         TEST(what_was_owed_before_is_sent_after),
         TEST(a_disk_that_is_missing_at_the_start_is_found_later),
         TEST(memory_is_bounded_and_says_what_it_cost),
+        TEST(on_a_full_disk_the_oldest_make_way),
         TEST(death_in_memory_is_a_crash),
     };
     disk_install();
