@@ -24,7 +24,7 @@ static int supervisor = -1;
 static char heard[1024], hanging[256];
 
 /* A thread that is watched and does what it is told, one thing a turn. */
-static enum { BEAT, HANG, ALLOW, END } order;
+static enum order { BEAT, HANG, ALLOW, END } order;
 
 static void *obey(void *name)
 {
@@ -43,7 +43,7 @@ static void *obey(void *name)
     }
 }
 
-static void tell(int what)
+static void tell(enum order what)
 {
     order = what;
     pthread_barrier_wait(&turn);
