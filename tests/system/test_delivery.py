@@ -8,6 +8,7 @@ import time
 import paho.mqtt.client as paho
 
 from invariant import check_delivery
+from proxy import Proxy
 from rig import Rig, free_port, now_ms, run_scenarios, undo_compression
 from stub_broker import CLOSE, NEVER, Stub
 
@@ -95,6 +96,7 @@ def refusals():
                 for p in stub.all(("manifest",))), 20, "manifest again"))
     _, gaps = check_all(rig)
     rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.score("S16", 6, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -108,6 +110,7 @@ def silence():
     rig.check("meanwhile no more than the window is sent", len(stub.all()) <= 2 * 16,
               len(stub.all()))
     check_all(rig)
+    rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -120,6 +123,7 @@ def disorder():
     time.sleep(6)
     check_all(rig)
     rig.check("on one connection", len(stub.connections) == 1, rig.log("daemon"))
+    rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -165,6 +169,7 @@ def poison():
     numbers = {s.seq for _, _, b, _, _ in rig.batches() if b.sector == 2 for s in b.segments}
     rig.check("all others of its sector arrived", len(numbers) > 10 and
               numbers == set(range(1, max(numbers) + 1)) - {5}, sorted(numbers))
+    rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -201,6 +206,7 @@ def limits():
     rig.check("the sector is not refused", not any(s.uplinks[0].refused for s, _, _ in rig.states()))
     parts = {p.topic for p in stub.all(("manifest",))}
     rig.check("manifests are in parts that fit", len(parts) >= 2, parts)
+    rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -212,6 +218,62 @@ def narrow():
     check_all(rig)
     rig.check("never more than one in flight", not stub.faults, stub.faults[:5])
     rig.finish()
+
+
+# ---- after an outage ----
+
+def newest_ms(batch):
+    return max(s.base_ms + max(sum(b.dt_ms) for b in s.blocks) for s in batch.segments)
+
+
+def resident_kib(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def outage(name="outage", rate=None, limit_ms=1000):
+    """Live data first and never late, the backlog behind it and fast, memory flat."""
+    rig, _ = make_rig(name, store="segment: 1s", every="20ms")
+    rig.end("sim")
+    rig.start_broker()
+    rig.subscribe()
+    proxy = Proxy(rig.broker_port)
+    proxy.refuse()
+    rig.broker_port = proxy.port
+    config = rig.configure(["name: plc, transport: tcp, host: 127.0.0.1, port: %d" % free_port()], [
+        "name: main, line: plc, unit: 1, profile: press-level-a, every: 20ms",
+        "name: well, line: plc, unit: 2, profile: rs-dip-n01, every: 500ms"],
+        store="segment: 1s", uplink="spread: 0s")
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    time.sleep(13)
+    rig.end("daemon")           # what was live is history now, and the next connect is at once
+    backlog_s = 13
+    proxy.rate = rate
+    proxy.accept()
+    pid = rig.start_daemon(config).pid
+    rig.wait(lambda: rig.uplink().get("connected"), 30, "it connects")
+    begin, memory = now_ms(), resident_kib(pid)
+    rig.wait(lambda: any(k == "history" for k, _, _, _, _ in rig.batches()), 10, "history comes")
+    rig.wait(lambda: rig.uplink()["backlog"]["readings"] < 400, 60, "the backlog drains")
+    took = (now_ms() - begin) / 1000
+    time.sleep(2)
+    ages = [arrival - newest_ms(b) for k, _, b, _, arrival in rig.batches()
+            if k == "data" and newest_ms(b) > begin]
+    late = [age for age in ages if age > limit_ms]
+    rig.score("S12", len(ages), late)
+    slow = [] if rate or backlog_s / took >= 20 else ["%.1f s for %d s" % (took, backlog_s)]
+    grown = resident_kib(pid) - memory
+    if not rate:
+        rig.score("S11", 1, slow + ([] if grown < 4096 else ["%d KiB more" % grown]))
+    print("# %s: drained in %.2f s, live data at most %d ms old, %d KiB more" %
+          (name, took, max(ages, default=0), grown), flush=True)
+    check_all(rig)
+    rig.finish()
+
+
+def outage_64k():
+    outage("outage-64k", 8000, 1600)
 
 
 # ---- who confirms ----
@@ -227,6 +289,7 @@ def subscriber():
     rig.subscribe()
     _, gaps = check_all(rig, 40)
     rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
 
 
@@ -362,7 +425,7 @@ def compressed():
 
 
 SCENARIOS = {f.__name__: f for f in (refusals, silence, disorder, poison, cut_link, limits, narrow,
-                                     subscriber, platform, compressed)}
+                                     outage, outage_64k, subscriber, platform, compressed)}
 
 if __name__ == "__main__":
     run_scenarios(SCENARIOS)

@@ -300,8 +300,7 @@ static void what_is_not_confirmed_is_sent_again(void **state)
         world->debtor->again_at = clock_mono();
         turn(world);
     }
-    world->store->told = world->store->epochs; /* what publish_status() copies */
-    world->store->told_count = 1;
+    world->store->told[0] = world->store->epochs[0]; /* as publish_status() does */
     uint64_t epoch = world->store->epochs[0].number;
     assert_int_equal(store_confirm(world->store, 0, epoch ^ 1, SECTOR_GAS, 1, 2),
                      STORE_CONFIRM_UNKNOWN);
@@ -310,7 +309,6 @@ static void what_is_not_confirmed_is_sent_again(void **state)
     assert_int_equal(store_confirm(world->store, 0, epoch, SECTOR_GAS, 1, UINT64_MAX),
                      STORE_CONFIRMED);
     turn(world);
-    world->store->told = NULL;
     assert_int_equal(world->debtor->readings, 0);
     assert_int_equal(world->debtor->owed[0][SECTOR_GAS].unacked.count, 0);
 }
