@@ -146,8 +146,8 @@ struct debtor {
     struct rest unheard[SECTOR_COUNT]; /* of its Manifest */
     struct suspect suspects[SUSPECTS];
     struct misfit misfits[MISFITS];
-    uint64_t carried, carried_most; /* bytes delivered on this connection, and on the best */
-    bool tried;                     /* a suspect was sent first of all on this connection */
+    uint64_t carried; /* bytes delivered on this connection */
+    bool tried;       /* a suspect was sent alone on it */
     uint64_t set_aside;
     mono_time again_at; /* what waits is sent again; 0 = nothing waits */
     int64_t again_ms;

@@ -38,8 +38,6 @@ static void settle(struct store *store, struct debtor *debtor, const struct rece
 static void deliver(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
     debtor->carried += receipt->length;
-    if (debtor->carried > debtor->carried_most)
-        debtor->carried_most = debtor->carried;
     if (rest_accepted(&debtor->rests[receipt->sector]))
         log_notice("uplink %s: %s is accepted again", debtor->own->name,
                    names_sector(receipt->sector));

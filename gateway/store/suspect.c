@@ -3,12 +3,11 @@
  * broker itself ended a connection on which it had acknowledged something.
  *
  * A link that cuts every connection after some bytes looks the same from here. What tells them
- * apart: a row is set aside only after three trials in which nothing else was in flight, and only
- * when a connection has carried, without the row, as many bytes as those on which it failed. The
- * trials take turns: as the very first on its connection (a link that can carry it, does), or after
- * as many other bytes as the row has (a link that cuts, cuts before). The rest of the data goes on
- * meanwhile.
- * Never drops a row: it stays in the store for queries, and a Gap tells the uplink. */
+ * apart: a row is set aside only after three trials in which nothing else was in flight, and these
+ * take turns. The first and the third come first of all on their connection: a link that can carry
+ * the row, does. The second waits until its connection has carried as many other bytes as the one
+ * on which the row failed: a link that cuts before, never gets there, and the rest of the data goes
+ * on. Never drops a row: it stays in the store for queries, and a Gap tells the uplink. */
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
@@ -53,7 +52,7 @@ static void end_trial(struct store *store, struct debtor *debtor, struct suspect
     uint64_t reach = debtor->carried + receipt->length;
     if (!s->trials || reach < s->reach)
         s->reach = reach;
-    if (++s->trials < TRIALS || debtor->carried_most < s->reach)
+    if (++s->trials < TRIALS)
         return;
     log_error("uplink %s: the broker ended %u connections on %s %llu; it is set aside, and a Gap "
               "says so",
@@ -87,7 +86,6 @@ void suspect_blame(struct store *store, struct debtor *debtor, const struct rece
     s->first_seq = receipt->first_seq;
     if (s->alone)
         s->last_seq = s->first_seq;
-    debtor->carried_most = 0;
 }
 
 void suspect_clear(struct debtor *debtor, const struct receipt *receipt)
