@@ -29,6 +29,16 @@ enum {
 
 _Static_assert((int)PACE_START == (int)STORE_ROOM, "the store begins with the pace's window");
 
+/* The answer to a command. Published after the library has returned from its callback. */
+struct reply {
+    int mid;       /* in flight; 0 = not */
+    size_t length; /* to be published; 0 = not */
+    uint8_t bytes[COMMAND_REPLY_MAX];
+    char topic[512];
+    uint8_t correlation[256];
+    size_t correlation_length;
+};
+
 struct courier {
     const struct post *post;
     struct store *store;
@@ -51,7 +61,7 @@ struct courier {
     int64_t ahead;             /* bytes of history in flight */
     int subscription;
     int64_t subscribed_ms;
-    int replies[REPLIES]; /* message ids */
+    struct reply replies[REPLIES];
     struct commands *commands;
     struct compressor *compressor;
     pthread_mutex_t mutex;
@@ -353,8 +363,8 @@ bool courier_acknowledged(struct courier *courier, int mid, int reason)
         return true;
     }
     for (size_t i = 0; i < REPLIES; i++) {
-        if (courier->replies[i] == mid) {
-            courier->replies[i] = 0;
+        if (courier->replies[i].mid == mid) {
+            courier->replies[i].mid = 0;
             return true;
         }
     }
@@ -440,16 +450,38 @@ void courier_command(struct courier *courier, const struct mqtt_incoming *messag
     size_t length =
         command_answer(courier->commands, message->bytes, message->length, &world, reply);
     size_t slot = 0;
-    while (slot < REPLIES && courier->replies[slot])
+    while (slot < REPLIES && (courier->replies[slot].mid || courier->replies[slot].length))
         slot++;
     const char *topic = reply_topic(courier, message, own, sizeof own);
-    if (!length || slot == REPLIES || !topic || !courier->mqtt)
+    if (!length || slot == REPLIES || !topic)
         return;
-    const struct mqtt_message out = {.topic = topic,
-                                     .bytes = reply,
-                                     .length = length,
-                                     .content_type = topic_content_type(TOPIC_REPLY),
-                                     .correlation = message->correlation,
-                                     .correlation_length = message->correlation_length};
-    courier->replies[slot] = mqtt_publish(courier->mqtt, &out);
+    struct reply *out = &courier->replies[slot];
+    *out = (struct reply){.length = length, .correlation_length = message->correlation_length};
+    /* what we cannot give back whole is no use to him who sent it */
+    if (strlen(topic) >= sizeof out->topic || out->correlation_length > sizeof out->correlation) {
+        out->length = 0;
+        return;
+    }
+    memcpy(out->bytes, reply, length);
+    memcpy(out->topic, topic, strlen(topic) + 1);
+    if (out->correlation_length)
+        memcpy(out->correlation, message->correlation, out->correlation_length);
+}
+
+void courier_answer(struct courier *courier)
+{
+    for (size_t i = 0; i < REPLIES && courier->mqtt; i++) {
+        struct reply *reply = &courier->replies[i];
+        if (!reply->length)
+            continue;
+        const struct mqtt_message out = {.topic = reply->topic,
+                                         .bytes = reply->bytes,
+                                         .length = reply->length,
+                                         .content_type = topic_content_type(TOPIC_REPLY),
+                                         .correlation =
+                                             reply->correlation_length ? reply->correlation : NULL,
+                                         .correlation_length = reply->correlation_length};
+        reply->mid = mqtt_publish(courier->mqtt, &out);
+        reply->length = 0;
+    }
 }

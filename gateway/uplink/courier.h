@@ -32,8 +32,10 @@ bool courier_acknowledged(struct courier *courier, int mid, int reason);
 /* The broker's word on a subscription. */
 void courier_subscribed(struct courier *courier, int mid, int reason);
 
-/* A message on our topic cmd: judged, done and answered. */
+/* A message on our topic cmd: judged and done; courier_answer() publishes what is to be said of it,
+ * which the library would not bear in its callback. */
 void courier_command(struct courier *courier, const struct mqtt_incoming *message);
+void courier_answer(struct courier *courier);
 
 /* True when something has been in flight for long and the broker says nothing, although it was
  * given all of it; the reason in why. Call it at least once a second. */

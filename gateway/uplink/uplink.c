@@ -268,6 +268,7 @@ static void turn(struct uplink *uplink, int at_most_ms)
         return;
     courier_send(uplink->courier);
     session_service(uplink->session, fds);
+    courier_answer(uplink->courier);
     if (courier_stalled(uplink->courier, why, sizeof why))
         session_give_up(uplink->session, why);
 }
