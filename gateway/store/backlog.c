@@ -134,6 +134,33 @@ static void sum_readings(struct store *store, struct debtor *debtor)
     }
 }
 
+static const char *count_key(const struct debtor *debtor, char *out, size_t size)
+{
+    snprintf(out, size, "readings %lld", (long long)debtor->row);
+    return out;
+}
+
+/* The readings that are owed once the transaction at hand is done: adding them up at a start would
+ * mean to read a page of every row. */
+static bool write_count(struct store *store, const struct debtor *debtor)
+{
+    uint64_t readings = debtor->readings;
+    for (const struct body *b = store->queue; b != store->beyond; b = b->next)
+        readings += b->seq && debtor->wanted[b->sector] ? b->readings : 0;
+    char key[40];
+    return database_meta_set(store, count_key(debtor, key, sizeof key), (int64_t)readings);
+}
+
+static void read_count(struct store *store, struct debtor *debtor)
+{
+    char key[40];
+    int64_t readings = database_meta(store, count_key(debtor, key, sizeof key), -1);
+    if (readings >= 0)
+        debtor->readings = (uint64_t)readings;
+    else
+        sum_readings(store, debtor);
+}
+
 bool backlog_load_debtor(struct store *store, struct debtor *debtor)
 {
     const struct settings_uplink *settings = debtor->own;
@@ -160,8 +187,12 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
     sqlite3_bind_int64(s, 2, wanted_sectors(debtor));
     if (known != wanted_sectors(debtor) && !database_run(store, STATEMENT_UPLINK_PUT))
         return false;
+    bool same = known == wanted_sectors(debtor);
     find_uplink(store, settings->name, &debtor->row, &known);
-    sum_readings(store, debtor);
+    if (same)
+        read_count(store, debtor);
+    else
+        sum_readings(store, debtor);
     backlog_renew(store, debtor);
     return true;
 }
@@ -406,19 +437,27 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
     return ok;
 }
 
-bool backlog_write(struct store *store)
+static bool write_debtor(struct store *store, const struct debtor *debtor)
 {
-    for (size_t u = 0; u < store->debtor_count; u++) {
-        for (size_t e = 0; e < store->epoch_count; e++) {
-            for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-                const struct owed *owed = &store->debtors[u].owed[e][sector];
-                if (owed->dirty && !write_owed(store, &store->debtors[u], store->epochs[e].ordinal,
-                                               sector, &owed->unacked))
-                    return false;
-            }
+    bool dirty = false;
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            const struct owed *owed = &debtor->owed[e][sector];
+            dirty |= owed->dirty;
+            if (owed->dirty &&
+                !write_owed(store, debtor, store->epochs[e].ordinal, sector, &owed->unacked))
+                return false;
         }
     }
-    return true;
+    return !dirty || write_count(store, debtor);
+}
+
+bool backlog_write(struct store *store)
+{
+    bool ok = true;
+    for (size_t u = 0; ok && u < store->debtor_count; u++)
+        ok = write_debtor(store, &store->debtors[u]);
+    return ok;
 }
 
 void backlog_written(struct store *store)

@@ -127,13 +127,45 @@ static bool write_losses(struct store *store)
     return true;
 }
 
+static const char *behind_key(enum sector sector, char *out, size_t size)
+{
+    snprintf(out, size, "behind %s", names_sector(sector));
+    return out;
+}
+
+int64_t commit_behind(struct store *store, enum sector sector)
+{
+    char key[40];
+    return database_meta(store, behind_key(sector, key, sizeof key), 0);
+}
+
+/* A sync of several transactions can be cut between them: then the disk says from when on something
+ * is missing. */
+static bool write_behind(struct store *store)
+{
+    int64_t from_ms[SECTOR_COUNT] = {0};
+    for (const struct body *b = store->beyond; b; b = b->next) {
+        if (!from_ms[b->sector] || b->base_ms < from_ms[b->sector])
+            from_ms[b->sector] = b->base_ms;
+    }
+    bool ok = true;
+    for (int sector = 1; ok && sector < SECTOR_COUNT; sector++) {
+        char key[40];
+        if (from_ms[sector] || store->behind[sector])
+            ok = database_meta_set(store, behind_key((enum sector)sector, key, sizeof key),
+                                   from_ms[sector]);
+        store->behind[sector] |= from_ms[sector] != 0;
+    }
+    return ok;
+}
+
 bool commit_write(struct store *store)
 {
     for (struct body *b = store->queue; b != store->beyond; b = b->next) {
         if (b->length && !(b->closed ? close_body(store, b) : put_open(store, b)))
             return false;
     }
-    return write_losses(store) && backlog_write(store);
+    return write_behind(store) && write_losses(store) && backlog_write(store);
 }
 
 /* LIFELINE_TEST_JOURNAL: what is on disk from now on, for the rigs in tests/. */
@@ -184,6 +216,8 @@ void commit_done(struct store *store)
 {
     write_journal(store);
     memset(store->losing, 0, sizeof store->losing);
+    if (!store->beyond)
+        memset(store->behind, 0, sizeof store->behind);
     backlog_written(store);
     reserve_committed(store);
     for (const struct body *b = store->queue; b != store->beyond; b = b->next) {
@@ -238,12 +272,15 @@ bool commit_all(struct store *store, bool clean)
     unsigned attempt = 0;
     int rc;
     take_portion(store);
-    while ((rc = try(store, clean && !store->beyond)) != SQLITE_OK &&
-           media_rescue(store, rc, attempt++)) {
-        if (rc != SQLITE_FULL)
-            continue; /* it may have been written: again with the same numbers */
-        commit_take_back(store);
-        take_portion(store);
+    while ((rc = try(store, clean && !store->beyond)) != SQLITE_OK) {
+        /* what may have been written is written again, with the same numbers; what has found no
+           room is not there, and whoever makes room must not count with its numbers */
+        if (rc == SQLITE_FULL)
+            commit_take_back(store);
+        if (!media_rescue(store, rc, attempt++))
+            break;
+        if (rc == SQLITE_FULL)
+            take_portion(store);
     }
     if (rc != SQLITE_OK)
         commit_take_back(store);

@@ -176,6 +176,12 @@ struct loss {
     int64_t from_ms, to_ms;
 };
 
+/* What a file tells of the end of each sector's sampling; 0 = nothing was stored. */
+struct traces {
+    int64_t newest_ms[SECTOR_COUNT]; /* the newest stored sample */
+    int64_t whole_ms[SECTOR_COUNT];  /* up to here nothing can be missing */
+};
+
 /* A database with its prepared statements. */
 struct connection {
     sqlite3 *db;
@@ -257,9 +263,11 @@ struct store {
     struct debtor *debtors;
     size_t debtor_count; /* places that were ever taken */
     struct recent recent[SECTOR_COUNT];
-    struct body *queue;  /* taken from the mailbox, not yet committed */
-    struct body *beyond; /* the first that is not part of this transaction */
-    uint8_t *row;        /* scratch for one row */
+    bool
+        behind[SECTOR_COUNT]; /* the disk says that older samples of the sector are still to come */
+    struct body *queue;       /* taken from the mailbox, not yet committed */
+    struct body *beyond;      /* the first that is not part of this transaction */
+    uint8_t *row;             /* scratch for one row */
     size_t row_capacity;
     bool failing;
     enum store_mode mode;
@@ -376,9 +384,9 @@ int recover_run(struct store *store);
 bool recover_read(struct store *store);
 void recover_forget(struct store *store);
 /* The same of a damaged file, as far as it goes. */
-void recover_read_list(struct store *store, int64_t last_ms[SECTOR_COUNT]);
-void recover_read_open(struct store *store, int64_t last_ms[SECTOR_COUNT]);
-void recover_note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT]);
+void recover_read_list(struct store *store, struct traces *traces);
+void recover_read_open(struct store *store, struct traces *traces);
+void recover_note_crash(struct store *store, const struct traces *traces);
 bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 /* Both: an epoch begins. */
@@ -428,6 +436,9 @@ bool commit_all(struct store *store, bool clean);
 bool commit_write(struct store *store);
 void commit_done(struct store *store);
 void commit_free_bodies(struct body *body);
+/* From when on samples of the sector were still to be written when the disk was written last; 0 = a
+ * sync ended whole. */
+int64_t commit_behind(struct store *store, enum sector sector);
 /* There are losses that no Gap on disk tells of yet. */
 bool commit_losing(const struct store *store);
 bool commit_reserve_row(struct store *store, size_t size);

@@ -157,7 +157,8 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     if (!recover_write_epoch(store, now->ordinal, now->number) || !carry_epoch(store, &carry))
         return false;
     store->carried_now = store->copied;
-    return backlog_write(store) && database_meta_set(store, "clean", 0);
+    return backlog_write(store) && database_meta_set(store, "clean", 0) &&
+           database_execute(store, "DELETE FROM meta WHERE key GLOB 'behind *'");
 }
 
 /* Back on the disk that was left. */

@@ -76,8 +76,8 @@ size_t recover_epoch_index(const struct store *store, uint32_t ordinal)
     return e;
 }
 
-/* last_ms: the newest stored sample of each sector, over all epochs */
-static bool read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
+/* Over all epochs. */
+static bool read_streams(struct store *store, struct traces *traces)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
     while (sqlite3_step(s) == SQLITE_ROW) {
@@ -86,8 +86,8 @@ static bool read_streams(struct store *store, int64_t last_ms[SECTOR_COUNT])
         if (e == store->epoch_count || sector < 1 || sector >= SECTOR_COUNT)
             continue;
         store->epochs[e].last_seq[sector] = (uint64_t)sqlite3_column_int64(s, 2);
-        if (sqlite3_column_int64(s, 3) > last_ms[sector])
-            last_ms[sector] = sqlite3_column_int64(s, 3);
+        if (sqlite3_column_int64(s, 3) > traces->newest_ms[sector])
+            traces->newest_ms[sector] = sqlite3_column_int64(s, 3);
     }
     return sqlite3_reset(s) == SQLITE_OK;
 }
@@ -134,16 +134,26 @@ static bool read_open(struct store *store)
     return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
-/* Bodies that their CRC disowns become a loss; of the others the newest sample is noted. */
-static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
+/* Of the part that lags most the newest sample is where the sector stops being whole. */
+static void trace_open(struct traces *traces, const struct body *body)
+{
+    int64_t *newest_ms = &traces->newest_ms[body->sector];
+    int64_t *whole_ms = &traces->whole_ms[body->sector];
+    if (body->last_ms > *newest_ms)
+        *newest_ms = body->last_ms;
+    if (!*whole_ms || body->last_ms < *whole_ms)
+        *whole_ms = body->last_ms;
+}
+
+/* Bodies that their CRC disowns become a loss. */
+static void judge_open(struct store *store, struct traces *traces)
 {
     uint64_t epoch = store->epochs[store->epoch_count - 1].number;
     struct body **at = &store->queue;
     while (*at) {
         struct body *body = *at;
         if (database_crc(epoch, body->sector, 0, body->bytes, body->length) == body->crc) {
-            if (body->last_ms > last_ms[body->sector])
-                last_ms[body->sector] = body->last_ms;
+            trace_open(traces, body);
             at = &body->next;
             continue;
         }
@@ -156,50 +166,58 @@ static void judge_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
 }
 
 /* Readings between the last commit and the death are gone; how many, nobody knows. A sector without
- * a stored reading cannot have lost one that it could name. */
-void recover_note_crash(struct store *store, const int64_t last_ms[SECTOR_COUNT])
+ * a stored reading cannot have lost one that it could name, unless a sync was cut in its middle. */
+void recover_note_crash(struct store *store, const struct traces *traces)
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        int64_t newest_ms = traces->newest_ms[sector], from_ms = traces->whole_ms[sector];
+        int64_t behind_ms = commit_behind(store, (enum sector)sector);
+        store->behind[sector] = behind_ms != 0; /* the commit that notes the Gap clears it */
+        if (!from_ms)
+            from_ms = newest_ms;
+        if (behind_ms && (!from_ms || behind_ms < from_ms))
+            from_ms = behind_ms;
         /* the clock may stand in 1970 now: what is gone was sampled until a sync later at least */
-        int64_t to_ms = last_ms[sector] + (int64_t)store->settings->store.sync_ms;
+        int64_t to_ms =
+            (newest_ms > from_ms ? newest_ms : from_ms) + (int64_t)store->settings->store.sync_ms;
         if (to_ms < store->started_ms)
             to_ms = store->started_ms;
-        if (last_ms[sector])
-            commit_loss(&store->losing[sector][GAP_REASON_CRASH], last_ms[sector], to_ms, 0);
+        if (from_ms)
+            commit_loss(&store->losing[sector][GAP_REASON_CRASH], from_ms, to_ms, 0);
     }
 }
 
-void recover_read_list(struct store *store, int64_t last_ms[SECTOR_COUNT])
+void recover_read_list(struct store *store, struct traces *traces)
 {
     int64_t there;
-    if (!read_epochs(store, &there) || !read_streams(store, last_ms))
+    if (!read_epochs(store, &there) || !read_streams(store, traces))
         log_warning("store: the list of epochs can be read in part only");
 }
 
-void recover_read_open(struct store *store, int64_t last_ms[SECTOR_COUNT])
+void recover_read_open(struct store *store, struct traces *traces)
 {
     if (!store->epoch_count)
         return;
     if (!read_open(store))
         log_warning("store: what was open can be read in part only");
-    judge_open(store, last_ms);
+    judge_open(store, traces);
 }
 
 bool recover_read(struct store *store)
 {
-    int64_t last_ms[SECTOR_COUNT] = {0};
+    struct traces traces = {0};
     int64_t here = machine(), there = here;
     store->beyond = NULL;
     if (!read_epochs(store, &there))
         return false;
     if (!store->epoch_count && !recover_begin_epoch(store, 1, database_random()))
         return false;
-    if (!read_streams(store, last_ms) || !backlog_load(store) || !read_open(store))
+    if (!read_streams(store, &traces) || !backlog_load(store) || !read_open(store))
         return false;
     hold_recover(store);
-    judge_open(store, last_ms);
+    judge_open(store, &traces);
     if (database_meta(store, "clean", 1) != 1)
-        recover_note_crash(store, last_ms);
+        recover_note_crash(store, &traces);
     /* a disowned body is not among those that are closed now */
     if (!database_execute(store, "DELETE FROM open") || !commit_write(store))
         return false;

@@ -42,15 +42,15 @@ static void find_last(struct store *store)
     }
 }
 
-static void read_wreck(struct store *store, int64_t last_ms[SECTOR_COUNT])
+static void read_wreck(struct store *store, struct traces *traces)
 {
     struct connection fresh;
     database_detach(store, &fresh);
     database_attach(store, &store->wreck);
-    recover_read_list(store, last_ms);
+    recover_read_list(store, traces);
     find_last(store);
     backlog_salvage(store);
-    recover_read_open(store, last_ms);
+    recover_read_open(store, traces);
     database_detach(store, &store->wreck);
     database_attach(store, &fresh);
 }
@@ -142,13 +142,13 @@ int salvage_running(struct store *store)
  * the new file. */
 bool salvage_load(struct store *store)
 {
-    int64_t last_ms[SECTOR_COUNT] = {0};
+    struct traces traces = {0};
     if (store->wreck.db)
-        read_wreck(store, last_ms);
+        read_wreck(store, &traces);
     if (!store->epoch_count)
         return recover_read(store);
     store->known = true;
-    recover_note_crash(store, last_ms);
+    recover_note_crash(store, &traces);
     return salvage_write(store, store->epoch_count) && commit_write(store);
 }
 
