@@ -68,7 +68,7 @@ struct block {
 
 struct segment {
     struct segment_start start;
-    int64_t last_ms;
+    int64_t first_ms, last_ms;
     uint32_t readings;
     size_t block_count;
     struct block *blocks;
@@ -146,7 +146,7 @@ void segment_free(struct segment *segment)
 void segment_reset(struct segment *segment, const struct segment_start *start)
 {
     segment->start = *start;
-    segment->last_ms = start->base_ms;
+    segment->first_ms = segment->last_ms = start->base_ms;
     segment->readings = 0;
     for (size_t i = 0; i < segment->block_count; i++) {
         struct block *block = &segment->blocks[i];
@@ -220,6 +220,8 @@ bool segment_add(struct segment *segment, size_t block_index, int64_t time_ms,
     for (size_t i = 0; i < block->column_count; i++)
         append_value(&block->columns[i], &values[i]);
     block->last_ms = time_ms;
+    if (segment->readings == 0 || time_ms < segment->first_ms)
+        segment->first_ms = time_ms;
     if (segment->readings == 0 || time_ms > segment->last_ms)
         segment->last_ms = time_ms;
     segment->readings += (uint32_t)block->column_count;
@@ -234,6 +236,11 @@ uint32_t segment_readings(const struct segment *segment)
 int64_t segment_base_ms(const struct segment *segment)
 {
     return segment->start.base_ms;
+}
+
+int64_t segment_first_ms(const struct segment *segment)
+{
+    return segment->first_ms;
 }
 
 int64_t segment_last_ms(const struct segment *segment)

@@ -52,6 +52,8 @@ bool segment_add(struct segment *segment, size_t block, int64_t time_ms, const s
 /* Values appended since the reset (rows x columns); 0 = nothing to encode. */
 uint32_t segment_readings(const struct segment *segment);
 int64_t segment_base_ms(const struct segment *segment);
+/* Of the earliest and the latest row: the one that was added first need not be the earliest. */
+int64_t segment_first_ms(const struct segment *segment);
 int64_t segment_last_ms(const struct segment *segment);
 
 /* Exact size of what segment_encode() writes now. */

@@ -31,7 +31,7 @@ static bool put_chunk(struct store *store, const struct body *body, uint32_t chu
     sqlite3_stmt *s = database_statement(store, STATEMENT_OPEN_PUT);
     sqlite3_bind_int64(s, 1, OPEN_ID(body->part, chunk));
     sqlite3_bind_int64(s, 2, body->sector);
-    sqlite3_bind_int64(s, 3, chunk ? 0 : body->base_ms);
+    sqlite3_bind_int64(s, 3, chunk ? 0 : body->first_ms);
     sqlite3_bind_int64(s, 4, chunk ? 0 : body->last_ms);
     sqlite3_bind_int64(s, 5, chunk ? 0 : body->readings);
     sqlite3_bind_int64(s, 6, chunk ? 0 : body->crc);
@@ -80,7 +80,7 @@ static bool close_body(struct store *store, struct body *body)
 
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_ADD);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, body->sector, body->seq));
-    sqlite3_bind_int64(s, 2, body->base_ms);
+    sqlite3_bind_int64(s, 2, body->first_ms);
     sqlite3_bind_int64(s, 3, body->last_ms);
     sqlite3_bind_int64(s, 4, body->readings);
     sqlite3_bind_int64(s, 5, body->crc);
@@ -145,8 +145,8 @@ static bool write_behind(struct store *store)
 {
     int64_t from_ms[SECTOR_COUNT] = {0};
     for (const struct body *b = store->beyond; b; b = b->next) {
-        if (!from_ms[b->sector] || b->base_ms < from_ms[b->sector])
-            from_ms[b->sector] = b->base_ms;
+        if (!from_ms[b->sector] || b->first_ms < from_ms[b->sector])
+            from_ms[b->sector] = b->first_ms;
     }
     bool ok = true;
     for (int sector = 1; ok && sector < SECTOR_COUNT; sector++) {

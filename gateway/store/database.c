@@ -22,6 +22,8 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS epoch(ordinal INTEGER PRIMARY KEY, number INTEGER, machine "
     "INTEGER);"
+    /* base_ms here and in segment: the time of the earliest reading, which the base_ms within the
+       body need not be. */
     /* a body in chunks that fit a page: rewriting a row with overflow pages would free and take
        them anew, two more pages at every sync. What describes the body stands in its chunk 0. */
     "CREATE TABLE IF NOT EXISTS open(id INTEGER PRIMARY KEY, sector INTEGER, base_ms INTEGER,"

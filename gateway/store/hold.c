@@ -91,8 +91,8 @@ void hold_body(struct store *store, struct body *body)
     if (clock_state_was_set()) {
         int64_t base_ms = start.mono_ms + clock_state_wall_minus_mono_ms();
         segment_correct(body->bytes, base_ms);
-        body->last_ms += base_ms - body->base_ms;
-        body->base_ms = base_ms;
+        body->first_ms += base_ms - start.base_ms;
+        body->last_ms += base_ms - start.base_ms;
     } else if (is_young() && !*held) {
         *held = body->seq;
     }
@@ -113,7 +113,7 @@ bool hold_limit(const struct store *store, size_t epoch, enum sector sector, str
 /* Copies the next row of the slice's stream into store->row. Returns its length, 0 when there is
  * none; *sound is false when the disk could not tell or the row is not what its CRC says. */
 static size_t read_row(struct store *store, struct slice *slice, struct corrected *row, int64_t *id,
-                       int64_t *span_ms, bool *sound)
+                       int64_t *first_ms, bool *sound)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
     const struct epoch *epoch = &store->epochs[slice->epoch];
@@ -126,7 +126,7 @@ static size_t read_row(struct store *store, struct slice *slice, struct correcte
         *id = sqlite3_column_int64(s, 0);
         row->seq = (uint64_t)*id & 0xffffffffff;
         row->readings = (uint32_t)sqlite3_column_int64(s, 3);
-        *span_ms = sqlite3_column_int64(s, 2) - sqlite3_column_int64(s, 1);
+        *first_ms = sqlite3_column_int64(s, 1);
         slice->last_ms = sqlite3_column_int64(s, 2);
         memcpy(store->row, sqlite3_column_blob(s, 5), length);
         row->crc = (uint32_t)sqlite3_column_int64(s, 4);
@@ -138,7 +138,7 @@ static size_t read_row(struct store *store, struct slice *slice, struct correcte
 /* True also for a row that is not to be corrected: of a set clock, or damaged, which its reader
  * will find. */
 static bool correct_row(struct store *store, struct slice *slice, struct corrected *row, int64_t id,
-                        size_t length, int64_t span_ms)
+                        size_t length, int64_t first_ms)
 {
     uint64_t epoch = store->epochs[slice->epoch].number;
     struct segment_start start;
@@ -150,11 +150,11 @@ static bool correct_row(struct store *store, struct slice *slice, struct correct
     int64_t base_ms = start.mono_ms + clock_state_wall_minus_mono_ms();
     segment_correct(store->row + (body - store->row), base_ms);
     row->crc = database_crc(epoch, slice->sector, row->seq, store->row, length);
-    slice->last_ms = base_ms + span_ms;
+    slice->last_ms += base_ms - start.base_ms;
     slice->rows[slice->count++] = *row;
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_CORRECT);
     sqlite3_bind_int64(s, 1, id);
-    sqlite3_bind_int64(s, 2, base_ms);
+    sqlite3_bind_int64(s, 2, first_ms + base_ms - start.base_ms);
     sqlite3_bind_int64(s, 3, slice->last_ms);
     sqlite3_bind_int64(s, 4, row->crc);
     sqlite3_bind_blob(s, 5, store->row, (int)length, SQLITE_STATIC);
@@ -164,13 +164,13 @@ static bool correct_row(struct store *store, struct slice *slice, struct correct
 static bool write_slice(struct store *store, struct slice *slice)
 {
     struct corrected row;
-    int64_t id = 0, span_ms = 0;
+    int64_t id = 0, first_ms = 0;
     bool sound = true;
     size_t length;
     while (slice->count < SLICE_ROWS && slice->bytes < SLICE_BYTES) {
-        if (!(length = read_row(store, slice, &row, &id, &span_ms, &sound)))
+        if (!(length = read_row(store, slice, &row, &id, &first_ms, &sound)))
             break;
-        if (!correct_row(store, slice, &row, id, length, span_ms))
+        if (!correct_row(store, slice, &row, id, length, first_ms))
             return false;
         slice->bytes += length;
         slice->next = row.seq + 1;

@@ -161,7 +161,7 @@ struct body {
     struct body *next;
     uint32_t part;
     enum sector sector;
-    int64_t base_ms, last_ms;
+    int64_t first_ms, last_ms; /* of its earliest and its latest reading */
     uint32_t readings;
     bool closed;
     uint64_t seq; /* given by the transaction, under */

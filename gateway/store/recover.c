@@ -122,7 +122,7 @@ static bool read_open(struct store *store)
             tail = &body->next;
             *body = (struct body){.part = (uint32_t)(id / OPEN_CHUNKS),
                                   .sector = (enum sector)sector,
-                                  .base_ms = sqlite3_column_int64(s, 2),
+                                  .first_ms = sqlite3_column_int64(s, 2),
                                   .last_ms = sqlite3_column_int64(s, 3),
                                   .readings = (uint32_t)sqlite3_column_int64(s, 4),
                                   .crc = (uint32_t)sqlite3_column_int64(s, 5),
@@ -157,7 +157,7 @@ static void judge_open(struct store *store, struct traces *traces)
             at = &body->next;
             continue;
         }
-        commit_loss(&store->losing[body->sector][GAP_REASON_CORRUPT], body->base_ms, body->last_ms,
+        commit_loss(&store->losing[body->sector][GAP_REASON_CORRUPT], body->first_ms, body->last_ms,
                     body->readings);
         *at = body->next;
         free(body->bytes);

@@ -147,7 +147,7 @@ static bool put(struct store *store, uint32_t part, enum sector sector,
     if (!reserve_body(body, size))
         return false;
     body->length = segment_encode(segment, body->bytes, body->capacity);
-    body->base_ms = segment_base_ms(segment);
+    body->first_ms = segment_first_ms(segment);
     body->last_ms = segment_last_ms(segment);
     body->readings = segment_readings(segment);
     body->closed = closed;

@@ -398,6 +398,34 @@ static void a_late_one_is_corrected_at_once(void **state)
     close_store(world);
 }
 
+/* The columns follow the body: its earliest and its latest reading keep their distance from its
+ * base. */
+static void columns_move_with_their_row(void **state)
+{
+    struct world *world = *state;
+    board(100000, 1, false);
+    open_store(world);
+    for (int i = 0; i < 2; i++) {
+        struct segment *segment = segment_of(CLOCK_STATE_UNSET, boot_id());
+        const struct value value = {.steps = 1};
+        assert_true(segment_add(segment, 0, segment_base_ms(segment) - 5000, &value));
+        assert_true(segment_add(segment, 0, segment_base_ms(segment) + 20000, &value));
+        if (i == 1) /* one waits, the other is corrected as it comes */
+            set_clock(world);
+        assert_true(store_put(world->store, 0, SECTOR_GAS, segment, true));
+        segment_free(segment);
+        store_commit(world->store);
+        end_of(world, SECTOR_GAS, (uint64_t)i + 1, 0);
+    }
+    assert_int_equal(held(world, 0), 0);
+    close_store(world);
+    int64_t true_ms = true_ns(CLOCK_REALTIME) / 1000000;
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE last_ms-base_ms=25000"),
+                     2);
+    assert_in_range(true_ms - ask_file(world, "SELECT min(base_ms) FROM segment"), 5000, 15000);
+    assert_in_range(true_ms - ask_file(world, "SELECT max(base_ms) FROM segment"), 5000, 15000);
+}
+
 /* What is live and what is history a leap of the wall clock does not change. */
 static void live_is_what_was_sampled_just_now(void **state)
 {
@@ -533,17 +561,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(it_waits_and_has_its_true_time),
-        TEST(a_restart_changes_nothing),
-        TEST(a_crash_while_correcting),
-        TEST(an_open_row_over_a_crash),
-        TEST(a_crash_before_the_clock_was_lost),
-        TEST(the_hold_runs_out),
-        TEST(of_another_boot_or_a_set_clock),
-        TEST(a_late_one_is_corrected_at_once),
-        TEST(live_is_what_was_sampled_just_now),
-        TEST(a_damaged_row_among_them_is_a_gap),
-        cmocka_unit_test(a_leap_is_not_believed_for_a_day),
+        TEST(it_waits_and_has_its_true_time),    TEST(a_restart_changes_nothing),
+        TEST(a_crash_while_correcting),          TEST(an_open_row_over_a_crash),
+        TEST(a_crash_before_the_clock_was_lost), TEST(the_hold_runs_out),
+        TEST(of_another_boot_or_a_set_clock),    TEST(a_late_one_is_corrected_at_once),
+        TEST(columns_move_with_their_row),       TEST(live_is_what_was_sampled_just_now),
+        TEST(a_damaged_row_among_them_is_a_gap), cmocka_unit_test(a_leap_is_not_believed_for_a_day),
         TEST(a_leap_does_not_empty_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,11 +93,13 @@ static void test_counters(void **state)
     assert_int_equal(segment_base_ms(segment), BASE);
     add(segment, -50, 1, 1, QUALITY_GOOD);
     assert_int_equal(segment_last_ms(segment), BASE - 50);
+    assert_int_equal(segment_first_ms(segment), BASE - 50);
     add(segment, 700, 1, 1, QUALITY_TIMEOUT);
     struct value value = {.steps = 1};
     assert_true(segment_add(segment, 1, BASE + 300, &value));
     assert_int_equal(segment_readings(segment), 5);
     assert_int_equal(segment_last_ms(segment), BASE + 700);
+    assert_int_equal(segment_first_ms(segment), BASE - 50);
     segment_free(segment);
 }
 

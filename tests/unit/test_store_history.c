@@ -299,6 +299,23 @@ static void a_line_is_json(void **state)
     close_store(world);
 }
 
+/* A poll that failed in part hands its good answer on late, and a clock may be set back a little:
+ * the reading that was added first need not be the earliest. */
+static void readings_before_the_first_one_are_found(void **state)
+{
+    struct world *world = *state;
+    open_store(world);
+    put(world, 0, 0, 10000, -100, 7, true);
+    put(world, 1, 1, 10000, -100, 7, false);
+    struct got *got = query(world->store, "*.level", 0, 10000, true);
+    assert_int_equal(got->count, 2 * 6);
+    free(got);
+    got = query(world->store, "*.level", 0, 10001, true);
+    assert_int_equal(got->count, 2 * 7);
+    free(got);
+    close_store(world);
+}
+
 /* Another connection while the store rests: the rigs' hand, not ours. */
 static void edit(const struct world *world, const char *sql)
 {
@@ -479,6 +496,7 @@ int main(void)
         TEST(all_in_the_order_of_time),
         TEST(the_file_says_the_same),
         TEST(a_line_is_json),
+        TEST(readings_before_the_first_one_are_found),
         TEST(damage_costs_its_row),
         TEST(trimming_between_two_slices_does_no_harm),
         TEST(an_old_epoch_may_go_under_the_scan),
