@@ -100,6 +100,11 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " ELSE readings+?8 END WHERE uplink=?1 AND"
         " ordinal=?2 AND sector=?3 AND reason=?9 AND id>?10 AND CASE WHEN ?4=0 THEN first_seq=0"
         " AND from_ms<=?6 AND to_ms>=?6-10000 ELSE first_seq>0 AND last_seq=?4-1 END",
+    [STATEMENT_GAP_CORRECT] =
+        "UPDATE OR IGNORE gap SET"
+        " from_ms=CASE WHEN from_ms BETWEEN ?3 AND ?4 THEN from_ms+?5 ELSE from_ms END,"
+        " to_ms=CASE WHEN to_ms BETWEEN ?3 AND ?4 THEN to_ms+?5 ELSE to_ms END"
+        " WHERE ordinal=?1 AND sector=?2",
     [STATEMENT_GAP_LIST] =
         "SELECT id,ordinal,sector,first_seq,last_seq,from_ms,to_ms,readings,reason FROM gap"
         " WHERE uplink=?1 AND id>?2 AND sector=?3 ORDER BY id",

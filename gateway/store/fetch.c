@@ -153,7 +153,8 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     sqlite3_reset(s);
     note_reading(store, rc == SQLITE_ROW || rc == SQLITE_DONE || rc == SQLITE_CORRUPT);
     if (parcel->first_seq)
-        return ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
+        return hold_hand_out(store, epoch, sector, parcel->first_seq, parcel->last_seq) &&
+               ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
                              parcel->last_seq);
     if (corrupt || rc == SQLITE_CORRUPT)
         set_aside(store, epoch, sector, expected, expected, readings);
@@ -313,6 +314,7 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->gaps[sector].pending && debtor->wanted[sector] && !is_resting(debtor, sector) &&
+            !hold_gaps(store, (enum sector)sector) &&
             take_gaps_of(store, debtor, parcel, (enum sector)sector))
             return true;
     }

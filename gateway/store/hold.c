@@ -1,14 +1,19 @@
 /* Readings of a clock that was never set: held back from every uplink, and given their true times
  * when the clock is set in time.
- * Store thread, and main() at start. Owns epoch.held: the first number of a stream that no uplink
- * may have yet. A row is corrected before it was ever handed out or not at all, so that the bytes
- * of a row that somebody may have seen never change.
+ * Store thread, and main() at start. Owns epoch.held and epoch.handed: from `held` on, and before
+ * `handed` where that is not 0, no uplink has seen a row of the stream yet. A row is corrected
+ * before it was ever handed out or not at all, so that the bytes of a row that somebody may have
+ * seen never change.
  *
  * The hold ends when the board has been up for CLOCK_HOLD_MS, however late the daemon started: a
  * board that found no clock in ten minutes will not find one soon, and neither a restart nor an
- * update of the daemon may hold current readings back once more. Nothing of it is kept on disk: as
- * long as the boot is younger than the hold, every start has held back what says UNSET, so a row of
- * this boot that says it was never handed out. Rows of an earlier boot cannot be corrected. */
+ * update of the daemon may hold current readings back once more. From then on they go out as they
+ * stand, but those for which nobody has asked are still corrected when the clock is set: power and
+ * network often come back together, and the broker with the time. The disk says whether any was
+ * handed out in this boot, before the first one is; if so, a start takes none for unseen. Rows of
+ * an earlier boot cannot be corrected.
+ *
+ * Gaps of a stream that is held wait with it, and their times move with its rows. */
 #include "gateway/store/internal.h"
 
 #include <inttypes.h>
@@ -21,6 +26,9 @@
 /* One transaction corrects no more than this, so that a commit never waits long behind it. */
 enum { SLICE_ROWS = 64, SLICE_BYTES = 512 << 10 };
 
+/* A clock that was not set yet may have been pushed to and fro by less than a step each time. */
+enum { DRIFT_MS = 10000 };
+
 struct corrected {
     uint64_t seq;
     uint32_t readings, crc;
@@ -31,6 +39,8 @@ struct slice {
     enum sector sector;
     uint64_t next;   /* the number to look at next; 0 = the stream is through */
     int64_t last_ms; /* of the newest row that was looked at */
+    /* of the newest row that was corrected: how its clock stood, and by how much it was moved */
+    int64_t wall_minus_mono_ms, shift_ms;
     size_t bytes, count;
     struct corrected rows[SLICE_ROWS];
 };
@@ -50,6 +60,11 @@ static int64_t last_id(const struct store *store, size_t epoch, int sector)
     return SEGMENT_ID(store->epochs[epoch].ordinal, sector + 1, 0) - 1;
 }
 
+static void release(struct epoch *epoch, int sector)
+{
+    epoch->held[sector] = epoch->handed[sector] = 0;
+}
+
 /* ---- at start ---- */
 
 /* From the newest row back to where this boot begins. */
@@ -62,7 +77,8 @@ static void find_held(struct store *store, size_t epoch, int sector)
         struct segment_start start;
         size_t length = (size_t)sqlite3_column_bytes(s, 1);
         const uint8_t *body = segment_row_body(sqlite3_column_blob(s, 1), &length);
-        if (!body || !segment_start_of(body, length, &start) || start.boot != boot_id())
+        if (!body || !segment_start_of(body, length, &start) || start.boot != boot_id() ||
+            start.clock == CLOCK_STATE_RTC) /* which no boot has beside UNSET */
             break;
         if (is_ours(&start))
             store->epochs[epoch].held[sector] = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
@@ -70,14 +86,22 @@ static void find_held(struct store *store, size_t epoch, int sector)
     sqlite3_reset(s);
 }
 
-void hold_recover(struct store *store)
+static void find_all(struct store *store)
 {
-    if (database_meta(store, META_SYNCED_BOOT, 0) == (int64_t)boot_id())
-        clock_state_remember();
-    for (size_t e = 0; e < store->epoch_count && is_young(); e++) {
+    for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++)
             find_held(store, e, sector);
     }
+}
+
+void hold_recover(struct store *store)
+{
+    if (database_meta(store, META_SYNCED_BOOT, 0) == (int64_t)boot_id())
+        clock_state_remember(); /* and nothing was left to correct */
+    else if (database_meta(store, META_HANDED_BOOT, 0) == (int64_t)boot_id())
+        store->handed = true;
+    else
+        find_all(store);
 }
 
 /* ---- with every commit ---- */
@@ -93,19 +117,61 @@ void hold_body(struct store *store, struct body *body)
         segment_correct(body->bytes, base_ms);
         body->first_ms += base_ms - start.base_ms;
         body->last_ms += base_ms - start.base_ms;
-    } else if (is_young() && !*held) {
+    } else if (!*held) {
         *held = body->seq;
     }
 }
 
 /* ---- what uplinks may have ---- */
 
+/* While the hold lasts, and while the true times are being written. */
+static bool is_shut(void)
+{
+    return is_young() || clock_state_was_set();
+}
+
 bool hold_limit(const struct store *store, size_t epoch, enum sector sector, struct range *range)
 {
     uint64_t held = store->epochs[epoch].held[sector];
-    if (held && range->last >= held)
+    if (held && range->last >= held && is_shut())
         range->last = held - 1;
     return range->first <= range->last;
+}
+
+bool hold_gaps(const struct store *store, enum sector sector)
+{
+    bool held = false;
+    for (size_t e = 0; e < store->epoch_count && !held; e++)
+        held = !store->epochs[e].elsewhere && store->epochs[e].held[sector];
+    return held && is_shut();
+}
+
+static bool write_handed(struct store *store)
+{
+    bool ok = database_run(store, STATEMENT_BEGIN) &&
+              database_meta_set(store, META_HANDED_BOOT, (int64_t)boot_id()) &&
+              database_run(store, STATEMENT_COMMIT);
+    if (!ok)
+        database_run(store, STATEMENT_ROLLBACK);
+    return ok;
+}
+
+bool hold_hand_out(struct store *store, size_t at, enum sector sector, uint64_t first,
+                   uint64_t last)
+{
+    struct epoch *epoch = &store->epochs[at];
+    uint64_t *held = &epoch->held[sector], *handed = &epoch->handed[sector];
+    if (!*held || last < *held)
+        return true;
+    if (!store->handed && !(store->handed = write_handed(store)))
+        return false;
+    if (first <= *held)
+        *held = last + 1;
+    else if (!*handed || first < *handed)
+        *handed = first;
+    if (*handed && *held >= *handed)
+        release(epoch, (int)sector);
+    return true;
 }
 
 /* ---- every turn ---- */
@@ -117,8 +183,11 @@ static size_t read_row(struct store *store, struct slice *slice, struct correcte
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
     const struct epoch *epoch = &store->epochs[slice->epoch];
+    uint64_t handed = epoch->handed[slice->sector];
     sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, slice->sector, slice->next));
-    sqlite3_bind_int64(s, 2, last_id(store, slice->epoch, (int)slice->sector));
+    sqlite3_bind_int64(s, 2,
+                       handed ? SEGMENT_ID(epoch->ordinal, slice->sector, handed) - 1
+                              : last_id(store, slice->epoch, (int)slice->sector));
     int rc = sqlite3_step(s);
     size_t length = rc == SQLITE_ROW ? (size_t)sqlite3_column_bytes(s, 5) : 0;
     *sound = rc == SQLITE_DONE || (length && commit_reserve_row(store, length));
@@ -150,15 +219,40 @@ static bool correct_row(struct store *store, struct slice *slice, struct correct
     int64_t base_ms = start.mono_ms + clock_state_wall_minus_mono_ms();
     segment_correct(store->row + (body - store->row), base_ms);
     row->crc = database_crc(epoch, slice->sector, row->seq, store->row, length);
-    slice->last_ms += base_ms - start.base_ms;
+    slice->wall_minus_mono_ms = start.base_ms - start.mono_ms;
+    slice->shift_ms = base_ms - start.base_ms;
+    slice->last_ms += slice->shift_ms;
     slice->rows[slice->count++] = *row;
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_CORRECT);
     sqlite3_bind_int64(s, 1, id);
-    sqlite3_bind_int64(s, 2, first_ms + base_ms - start.base_ms);
+    sqlite3_bind_int64(s, 2, first_ms + slice->shift_ms);
     sqlite3_bind_int64(s, 3, slice->last_ms);
     sqlite3_bind_int64(s, 4, row->crc);
     sqlite3_bind_blob(s, 5, store->row, (int)length, SQLITE_STATIC);
     return database_run(store, STATEMENT_SEGMENT_CORRECT);
+}
+
+/* With the last rows of a stream: what was noted of it by the same clock. */
+static bool correct_gaps(struct store *store, const struct slice *slice)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_GAP_CORRECT);
+    int64_t first_ms = slice->wall_minus_mono_ms - DRIFT_MS;
+    sqlite3_bind_int64(s, 1, store->epochs[slice->epoch].ordinal);
+    sqlite3_bind_int64(s, 2, slice->sector);
+    sqlite3_bind_int64(s, 3, first_ms);
+    sqlite3_bind_int64(s, 4, first_ms + clock_mono_ms(clock_mono()) + 2 * DRIFT_MS);
+    sqlite3_bind_int64(s, 5, slice->shift_ms);
+    return database_run(store, STATEMENT_GAP_CORRECT);
+}
+
+/* The newest row of the stream, whatever is corrected. */
+static bool correct_stream(struct store *store, const struct slice *slice)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_CORRECT);
+    sqlite3_bind_int64(s, 1, store->epochs[slice->epoch].ordinal);
+    sqlite3_bind_int64(s, 2, slice->sector);
+    sqlite3_bind_int64(s, 3, slice->last_ms);
+    return database_run(store, STATEMENT_STREAM_CORRECT);
 }
 
 static bool write_slice(struct store *store, struct slice *slice)
@@ -175,20 +269,22 @@ static bool write_slice(struct store *store, struct slice *slice)
         slice->bytes += length;
         slice->next = row.seq + 1;
     }
-    if (sound && slice->count < SLICE_ROWS && slice->bytes < SLICE_BYTES)
+    const int64_t last_ms = slice->last_ms;
+    if (sound && !read_row(store, slice, &row, &id, &first_ms, &sound) && sound)
         slice->next = 0;
-    sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_CORRECT);
-    sqlite3_bind_int64(s, 1, store->epochs[slice->epoch].ordinal);
-    sqlite3_bind_int64(s, 2, slice->sector);
-    sqlite3_bind_int64(s, 3, slice->last_ms);
-    return sound && (!slice->bytes || database_run(store, STATEMENT_STREAM_CORRECT));
+    slice->last_ms = last_ms;
+    return sound && (!slice->bytes || correct_stream(store, slice)) &&
+           (slice->next || !slice->shift_ms || correct_gaps(store, slice));
 }
 
 /* After the COMMIT. */
 static void take_over(struct store *store, const struct slice *slice)
 {
     struct epoch *epoch = &store->epochs[slice->epoch];
-    epoch->held[slice->sector] = slice->next;
+    if (slice->next)
+        epoch->held[slice->sector] = slice->next;
+    else
+        release(epoch, (int)slice->sector);
     for (size_t u = 0; u < store->debtor_count; u++) {
         if (store->debtors[u].owed)
             store->debtors[u].owed[slice->epoch][slice->sector].oldest_seq = 0; /* moved */
@@ -225,7 +321,7 @@ static bool correct(struct store *store, struct slice *slice)
     return ok;
 }
 
-static bool is_holding(const struct store *store)
+bool hold_is_on(const struct store *store)
 {
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
@@ -239,18 +335,22 @@ static bool is_holding(const struct store *store)
 bool hold_run(struct store *store)
 {
     struct slice slice = {0};
-    if (!is_holding(store))
+    if (!hold_is_on(store) || store->failing)
         return false;
-    if (!is_young()) {
-        for (size_t e = 0; e < store->epoch_count; e++)
-            memset(store->epochs[e].held, 0, sizeof store->epochs[e].held);
-        log_warning("the clock was not set in time: readings go out with the time it shows");
+    if (!clock_state_was_set()) {
+        if (!is_young() && !store->hold_is_over)
+            log_warning("the clock was not set in time: readings go out with the time it shows");
+        store->hold_is_over = !is_young();
         return false;
     }
-    if (store->failing || !clock_state_was_set() || !find_stream(store, &slice) ||
-        !correct(store, &slice))
+    if (!find_stream(store, &slice))
         return false;
-    if (!is_holding(store))
+    if (!correct(store, &slice)) {
+        if (!is_young() && !store->failing) /* nobody waits for it for ever */
+            release(&store->epochs[slice.epoch], (int)slice.sector);
+        return false;
+    }
+    if (!hold_is_on(store))
         log_notice("the clock is set: readings from before have their true time now");
     return find_stream(store, &(struct slice){0});
 }
@@ -260,7 +360,7 @@ void hold_report(struct store *store, struct store_status *out)
     struct slice at = {0};
     int64_t left_ms = CLOCK_HOLD_MS - clock_mono_ms(clock_mono());
     out->held = 0;
-    while (find_stream(store, &at)) {
+    while (is_shut() && find_stream(store, &at)) {
         sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_SUM);
         sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[at.epoch].ordinal, at.sector, at.next));
         sqlite3_bind_int64(s, 2, last_id(store, at.epoch, (int)at.sector));

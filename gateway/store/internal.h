@@ -45,6 +45,7 @@ enum statement {
     STATEMENT_UNACKED_LIST,
     STATEMENT_GAP_ADD,
     STATEMENT_GAP_GROW,
+    STATEMENT_GAP_CORRECT,
     STATEMENT_GAP_LIST,
     STATEMENT_GAP_DELETE,
     STATEMENT_GAP_UNWANTED,
@@ -74,7 +75,8 @@ struct epoch {
     uint64_t number;
     uint64_t last_seq[SECTOR_COUNT];
     bool elsewhere;              /* its rows are on a disk that is out of reach */
-    uint64_t held[SECTOR_COUNT]; /* from this number on nothing is handed out yet; 0 = all is */
+    uint64_t held[SECTOR_COUNT];   /* the first number that hold.c may correct; 0 = none */
+    uint64_t handed[SECTOR_COUNT]; /* before this one; 0 = up to the newest */
 };
 
 /* What one uplink still owes of one (epoch, sector). */
@@ -263,8 +265,7 @@ struct store {
     struct debtor *debtors;
     size_t debtor_count; /* places that were ever taken */
     struct recent recent[SECTOR_COUNT];
-    bool
-        behind[SECTOR_COUNT]; /* the disk says that older samples of the sector are still to come */
+    bool behind[SECTOR_COUNT]; /* the disk says that older samples are still to come */
     struct body *queue;       /* taken from the mailbox, not yet committed */
     struct body *beyond;      /* the first that is not part of this transaction */
     uint8_t *row;             /* scratch for one row */
@@ -290,6 +291,8 @@ struct store {
     mono_time dropped_at;
     mono_time retry_at, trim_at, gauge_at, believed_at;
     struct clock_trust trust;
+    bool handed;       /* the disk says so of rows of this boot whose clock is not set */
+    bool hold_is_over; /* and the log said so */
     struct gauge gauge;
     uint64_t row_bytes;                                    /* of closed rows since start */
     FILE *journal;                                         /* LIFELINE_TEST_JOURNAL */
@@ -315,9 +318,11 @@ struct store {
     const size_t *reload_uplinks;
 };
 
-/* Keys in table meta: the last wall time that was believed, and the boot in which it was. */
+/* Keys in table meta: the last wall time that was believed, and the boot in which it was, with
+ * nothing held any more; the boot in which something was handed out that had been held. */
 #define META_BELIEVED_MS "believed_ms"
 #define META_SYNCED_BOOT "synced_boot"
+#define META_HANDED_BOOT "handed_boot"
 
 /* rowid of a segment: streams lie side by side in one B-tree */
 #define SEGMENT_ID(ordinal, sector, seq)                                                           \
@@ -491,8 +496,13 @@ void hold_recover(struct store *store);
 void hold_body(struct store *store, struct body *body);
 /* Cuts off what is held back; false when that is all of it. */
 bool hold_limit(const struct store *store, size_t epoch, enum sector sector, struct range *range);
-/* Corrects a slice of what is held when the clock is set, gives all free when the time is over.
- * True when there is more to correct. */
+/* The same of the sector's Gaps: true when they wait. */
+bool hold_gaps(const struct store *store, enum sector sector);
+/* Rows that leave the store now stay as they are. False: the disk could not be told. */
+bool hold_hand_out(struct store *store, size_t epoch, enum sector sector, uint64_t first,
+                   uint64_t last);
+bool hold_is_on(const struct store *store);
+/* Corrects a slice of what is held when the clock is set. True when there is more to correct. */
 bool hold_run(struct store *store);
 void hold_report(struct store *store, struct store_status *out);
 

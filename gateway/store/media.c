@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "gateway/boot.h"
 #include "gateway/log.h"
 
 enum {
@@ -158,6 +159,7 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
         return false;
     store->carried_now = store->copied;
     return backlog_write(store) && database_meta_set(store, "clean", 0) &&
+           (!store->handed || database_meta_set(store, META_HANDED_BOOT, (int64_t)boot_id())) &&
            database_execute(store, "DELETE FROM meta WHERE key GLOB 'behind *'");
 }
 
@@ -257,6 +259,7 @@ static bool read_other_disk(struct store *store, struct luggage *luggage, struct
     struct epoch *now = &store->epochs[store->epoch_count - 1];
     memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);
     memcpy(now->held, carried->held, sizeof now->held);
+    memcpy(now->handed, carried->handed, sizeof now->handed);
     join_debts(store, luggage);
     if (write_epoch_in_force(store, memory, carried->ordinal) &&
         database_run(store, STATEMENT_COMMIT))

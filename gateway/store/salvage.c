@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "gateway/boot.h"
 #include "gateway/log.h"
 
 enum {
@@ -71,7 +72,9 @@ static bool write_streams(struct store *store, const struct epoch *epoch)
 bool salvage_write(struct store *store, size_t epochs)
 {
     bool ok = backlog_register(store) && database_number_gaps(store) &&
-              database_meta_set(store, "salvage", store->wreck_stamp);
+              database_meta_set(store, "salvage", store->wreck_stamp) &&
+              /* what of it was handed out, nobody can tell any more */
+              database_meta_set(store, META_HANDED_BOOT, (int64_t)boot_id());
     for (size_t e = 0; ok && e < epochs; e++) {
         const struct epoch *epoch = &store->epochs[e];
         ok = recover_write_epoch(store, epoch->ordinal, epoch->number) &&

@@ -212,7 +212,8 @@ static bool is_believed(struct store *store)
     if (!trust->wall_ms)
         trust->wall_ms = database_meta(store, META_BELIEVED_MS, 0);
     bool believed = clock_trust_age(trust, clock_wall(), clock_mono());
-    if (believed && clock_ms_between(clock_mono(), store->believed_at) <= 0 && write_belief(store))
+    if (believed && !hold_is_on(store) &&
+        clock_ms_between(clock_mono(), store->believed_at) <= 0 && write_belief(store))
         store->believed_at = clock_after_ms(clock_mono(), BELIEVED_MS);
     return believed;
 }

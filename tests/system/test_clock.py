@@ -215,8 +215,11 @@ def late():
     until = rig.drain()
     rig.check("not before", all(arrival >= set_ms for arrival, _, _ in segments(rig)))
     rig.check("corrected, then synced", clocks(rig) == {CORRECTED, SYNCED}, clocks(rig))
-    reasons = {gap.reason for _, _, batch, _, _ in rig.batches() for gap in batch.gaps}
-    rig.check("the kill is a Gap", reasons == {CRASH}, reasons)
+    gaps = [gap for _, _, batch, _, _ in rig.batches() for gap in batch.gaps]
+    rig.check("the kill is a Gap", {gap.reason for gap in gaps} == {CRASH}, gaps)
+    rig.check("whose times are true, too", all(  # the steps before it moved the clock by 3.6 s
+        kill - 8000 < gap.from_ms < kill + 5000 and kill - 5000 < gap.to_ms < kill + 8000
+        for gap in gaps), (kill, [(gap.from_ms, gap.to_ms) for gap in gaps]))
     finish(rig, lambda segment, true_ms: [true_ms], until, [kill])
 
 

@@ -1,0 +1,96 @@
+/* How old a row is, in a real store under a clock of the test's own: what `retain` deletes, what it
+ * must not, and what a clock gone mad may not do: empty the store. */
+#include "tests/unit/hold_world.h"
+
+static void a_leap_is_not_believed_for_a_day(void **state)
+{
+    (void)state;
+    enum { MINUTE = 60000, DAY = 86400000 };
+    const int64_t year = INT64_C(365) * DAY;
+    int64_t now = INT64_C(1800000000000), up = 5000;
+    struct clock_trust trust = {0};
+#define BELIEVED() clock_trust_age(&trust, (wall_time){now}, (mono_time){up * 1000000})
+    assert_true(BELIEVED()); /* a new store */
+    now += DAY / 2, up += MINUTE;
+    assert_true(BELIEVED());
+    now += year, up += MINUTE;
+    assert_false(BELIEVED());
+    now += DAY - MINUTE, up += DAY - MINUTE;
+    assert_false(BELIEVED());
+    now += MINUTE, up += MINUTE;
+    assert_true(BELIEVED()); /* it has stood there for a day */
+    now -= 60 * year, up += MINUTE;
+    assert_true(BELIEVED());
+    now += 60 * year, up += MINUTE;
+    assert_false(BELIEVED()); /* nobody can go back to come forward */
+    now += year, up += DAY - MINUTE;
+    assert_false(BELIEVED()); /* it has leapt again */
+    now += DAY - MINUTE, up += DAY - MINUTE;
+    assert_false(BELIEVED());
+    now += MINUTE, up += MINUTE;
+    assert_true(BELIEVED());
+    struct clock_trust next = {.wall_ms = now}; /* of an earlier boot */
+    now += DAY / 2, up = MINUTE;
+    assert_true(clock_trust_age(&next, (wall_time){now}, (mono_time){up * 1000000}));
+    struct clock_trust drawer = {.wall_ms = now};
+    now += year;
+    assert_false(clock_trust_age(&drawer, (wall_time){now}, (mono_time){up * 1000000}));
+    now += DAY, up += DAY;
+    assert_true(clock_trust_age(&drawer, (wall_time){now}, (mono_time){up * 1000000}));
+#undef BELIEVED
+}
+
+/* The store trims once a minute; time is moved on. */
+static void pass(struct world *world, int64_t ns)
+{
+    struct store_status before, after;
+    store_status(world->store, &before);
+    wall_ahead_ns += ns;
+    uptime_ahead_ns += ns;
+    for (int i = 0; i < 3; i++) { /* each is a turn of the store thread */
+        put(world, CLOCK_STATE_SYNCED, boot_id());
+        store_commit(world->store);
+        mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+        do {
+            store_status(world->store, &after);
+        } while (after.commits <= before.commits + (uint64_t)i && clock_mono().ns < until.ns);
+    }
+}
+
+static void a_leap_does_not_empty_the_store(void **state)
+{
+    struct world *world = *state;
+    static struct arrived arrived;
+    world->settings.store.retain_ms = UINT64_C(30) * 86400000;
+    board(100 * CLOCK_HOLD_MS, 0, true);
+    open_store(world);
+    for (int i = 0; i < 10; i++)
+        put(world, CLOCK_STATE_SYNCED, boot_id());
+    store_commit(world->store);
+    receive_all(world, &arrived);
+    assert_int_equal(arrived.count, 10);
+    wall_ahead_ns += 2 * YEAR_NS;
+    for (int i = 0; i < 5; i++)
+        pass(world, HOUR_NS);
+    close_store(world);
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE (id & 255)<=10"), 10);
+    open_store(world); /* nor does a restart */
+    pass(world, HOUR_NS);
+    close_store(world);
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE (id & 255)<=10"), 10);
+    open_store(world);
+    for (int i = 0; i < 26; i++)
+        pass(world, HOUR_NS);
+    close_store(world);
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE (id & 255)<=10"), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leap_is_not_believed_for_a_day),
+        TEST(a_leap_does_not_empty_the_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
