@@ -180,7 +180,8 @@ static void mutate(const struct world *world)
 }
 
 /* Whatever is done to the file: the store starts, takes new readings, invents none, sends none
- * twice, and is sound afterwards. */
+ * twice, and is sound afterwards. What was written into a tree whose damage SQLite does not notice
+ * (a bit in a rowid) may be lost, in a Gap. */
 static void no_damage_stops_it(void **state)
 {
     struct world *world = *state;
@@ -188,6 +189,7 @@ static void no_damage_stops_it(void **state)
     for (int trial = 0; trial < TRIALS; trial++) {
         memset(got.times, 0, sizeof got.times);
         got.announced_count = 0;
+        got.corrupt_numbers = 0;
         pid_t child = fork();
         if (child == 0) { /* half of them leave a log */
             make_store(world, 1000);
@@ -203,9 +205,10 @@ static void no_damage_stops_it(void **state)
         mutate(world);
         start(world);
         put_many(world, 2000, 2050);
-        for (int i = 0; i < 50 && !got.times[2000]; i++)
+        for (int i = 0; i < 50 && !got.times[2000] && !got.corrupt_numbers; i++)
             receive_all(world, 100);
-        arrived(2000, 2050);
+        if (!got.corrupt_numbers)
+            arrived(2000, 2050);
         for (int64_t value = 0; value < VALUES; value++)
             assert_in_range(got.times[value], 0, value < 1050 || value / 50 == 40);
         assert_true(status_of(world).mode == STORE_MODE_OK);
