@@ -2,7 +2,7 @@
 """Delivery against a broker on its bad days (S16) and to people who confirm: refusals rest their
 sector and nothing else, a poison row is set aside, limits are kept to, live data comes first, and
 what is not delivered as `confirm` means it is still owed."""
-# Also under TSan
+# Also under TSan: outage refusals platform
 import time
 
 import paho.mqtt.client as paho
