@@ -406,17 +406,37 @@ bool segment_start_of(const uint8_t *body, size_t length, struct segment_start *
     return true;
 }
 
+/* Behind the row's tag, length and seq; NULL when it has none. `content`: what its length says. */
+static const uint8_t *skip_head(const uint8_t *row, const uint8_t *end, uint64_t *content,
+                                const uint8_t **content_at)
+{
+    const uint8_t *at = row;
+    uint64_t seq;
+    if (at == end || *at++ != TAG_BATCH_SEGMENTS || !varint_get(&at, end, content))
+        return NULL;
+    *content_at = at;
+    if (at == end || *at++ != TAG_SEGMENT_SEQ || !varint_get(&at, end, &seq))
+        return NULL;
+    return at;
+}
+
 const uint8_t *segment_row_body(const uint8_t *row, size_t *length)
 {
-    const uint8_t *at = row, *end = row + *length;
-    uint64_t content, seq;
-    if (at == end || *at++ != TAG_BATCH_SEGMENTS || !varint_get(&at, end, &content) ||
-        content != (uint64_t)(end - at))
-        return NULL;
-    if (at == end || *at++ != TAG_SEGMENT_SEQ || !varint_get(&at, end, &seq))
+    const uint8_t *end = row + *length, *content_at;
+    uint64_t content;
+    const uint8_t *at = skip_head(row, end, &content, &content_at);
+    if (!at || content != (uint64_t)(end - content_at))
         return NULL;
     *length = (size_t)(end - at);
     return at;
+}
+
+bool segment_row_start(const uint8_t *row, size_t length, struct segment_start *out)
+{
+    const uint8_t *end = row + length, *content_at;
+    uint64_t content;
+    const uint8_t *at = skip_head(row, end, &content, &content_at);
+    return at && segment_start_of(at, (size_t)(end - at), out);
 }
 
 void segment_correct(uint8_t *body, int64_t base_ms)

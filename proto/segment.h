@@ -79,6 +79,10 @@ bool segment_start_of(const uint8_t *body, size_t length, struct segment_start *
 /* Where the body of a row begins; `length` becomes the body's. NULL when it is no row. */
 const uint8_t *segment_row_body(const uint8_t *row, size_t *length);
 
+/* What the first bytes of a row say of its beginning, however many follow. */
+bool segment_row_start(const uint8_t *row, size_t length, struct segment_start *out)
+    __attribute__((warn_unused_result));
+
 /* Gives a body another base_ms and the mark CORRECTED, in place: its length stays. */
 void segment_correct(uint8_t *body, int64_t base_ms);
 

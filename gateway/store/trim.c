@@ -2,8 +2,10 @@
  * oldest rows whatever they are, with a Gap for every uplink that had not got them. Store thread,
  * once a minute and as soon as the quota is passed; slices of a few milliseconds, as many as are
  * needed, so that a commit never waits long. Age counts only while the clock is synchronised and no
- * leap of it is in doubt: a clock in 2038 must not empty the store. Never deletes a row that is
- * owed without a Gap in the same transaction. */
+ * leap of it is in doubt: a clock in 2038 must not empty the store. A row whose own time cannot be
+ * believed (it lies in the future, or an earlier boot had no clock) is as old as the next one in
+ * its stream that can be. Never deletes a row that is owed without a Gap in the same transaction.
+ */
 #include "gateway/store/internal.h"
 
 #include "gateway/boot.h"
@@ -16,6 +18,7 @@ enum {
     TURN_MS = 20,  /* then the mailbox is looked at */
     BELIEVED_MS = 3600 * 1000,
     LOG_MS = 60000,
+    HEAD_BYTES = 48,   /* of a row: what stands before its blocks */
     SPARE_PERCENT = 1, /* of the quota, below it, so that not every commit trims */
 };
 
@@ -99,8 +102,8 @@ static bool write_gap(struct store *store, const struct oldest *at, const struct
 
 /* When to stop. */
 struct limit {
-    int64_t before_ms; /* settled rows that are older; 0 = whatever their age */
-    uint64_t used;     /* until no more bytes are used; before_ms 0 */
+    uint64_t last; /* settled rows up to this number; 0 = whatever their number */
+    uint64_t used; /* until no more bytes are used; last 0 */
     mono_time until;
 };
 
@@ -128,13 +131,12 @@ bool trim_is_due(struct store *store)
 }
 
 static bool is_enough(struct store *store, const struct oldest *at, const struct limit *limit,
-                      sqlite3_stmt *row, uint64_t seq)
+                      uint64_t seq)
 {
     if (clock_ms_between(clock_mono(), limit->until) <= 0)
         return true;
-    if (limit->before_ms)
-        return sqlite3_column_int64(row, 2) >= limit->before_ms ||
-               !is_settled(store, at->epoch, at->sector, seq);
+    if (limit->last)
+        return seq > limit->last || !is_settled(store, at->epoch, at->sector, seq);
     /* rows that are owed only where nothing else is left */
     return used_bytes(store) <= limit->used ||
            (at->settled && !is_settled(store, at->epoch, at->sector, seq));
@@ -173,7 +175,7 @@ static bool cut(struct store *store, const struct oldest *at, struct limit limit
     uint64_t last = 0;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
         uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
-        if (last && is_enough(store, at, &limit, s, seq))
+        if (last && is_enough(store, at, &limit, seq))
             break;
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
@@ -212,23 +214,81 @@ static bool is_believed(struct store *store)
     if (!trust->wall_ms)
         trust->wall_ms = database_meta(store, META_BELIEVED_MS, 0);
     bool believed = clock_trust_age(trust, clock_wall(), clock_mono());
-    if (believed && !hold_is_on(store) &&
-        clock_ms_between(clock_mono(), store->believed_at) <= 0 && write_belief(store))
+    if (believed && !hold_is_on(store) && clock_ms_between(clock_mono(), store->believed_at) <= 0 &&
+        write_belief(store))
         store->believed_at = clock_after_ms(clock_mono(), BELIEVED_MS);
     return believed;
+}
+
+/* How a row begins, without the pages of its body. */
+static bool read_start(struct store *store, int64_t id, struct segment_start *out)
+{
+    uint8_t head[HEAD_BYTES];
+    sqlite3_blob *blob = NULL;
+    bool ok = sqlite3_blob_open(store->db, "main", "segment", "row", id, 0, &blob) == SQLITE_OK;
+    int length = ok ? sqlite3_blob_bytes(blob) : 0;
+    if (length > HEAD_BYTES)
+        length = HEAD_BYTES;
+    ok = ok && sqlite3_blob_read(blob, head, length, 0) == SQLITE_OK &&
+         segment_row_start(head, (size_t)length, out);
+    sqlite3_blob_close(blob);
+    return ok;
+}
+
+enum age { AGE_YOUNG, AGE_OLD, AGE_UNKNOWN };
+
+/* Of the row the statement stands on. */
+static enum age age_of(struct store *store, sqlite3_stmt *s, int64_t now_ms, int64_t before_ms)
+{
+    struct segment_start start;
+    int64_t last_ms = sqlite3_column_int64(s, 2);
+    if (last_ms > now_ms)
+        return AGE_UNKNOWN;
+    if (last_ms >= before_ms)
+        return AGE_YOUNG;
+    if (!read_start(store, sqlite3_column_int64(s, 0), &start) || start.clock != CLOCK_STATE_UNSET)
+        return AGE_OLD;
+    if (start.boot != boot_id())
+        return AGE_UNKNOWN;
+    last_ms += start.mono_ms - start.base_ms + clock_state_wall_minus_mono_ms();
+    return last_ms < before_ms ? AGE_OLD : AGE_YOUNG;
+}
+
+/* The newest row of the stream that is old, with nothing young or owed before it; 0 = none. */
+static uint64_t last_old(struct store *store, const struct oldest *at, mono_time until)
+{
+    const int64_t now_ms = clock_wall().ms;
+    const int64_t before_ms = now_ms - (int64_t)store->settings->store.retain_ms;
+    const uint32_t ordinal = store->epochs[at->epoch].ordinal;
+    enum age age = AGE_UNKNOWN;
+    uint64_t last = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, at->seq));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector + 1, 0) - 1);
+    while (age != AGE_YOUNG && clock_ms_between(clock_mono(), until) > 0 &&
+           sqlite3_step(s) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        if (!is_settled(store, at->epoch, at->sector, seq))
+            break;
+        age = age_of(store, s, now_ms, before_ms);
+        if (age == AGE_OLD)
+            last = seq;
+    }
+    sqlite3_reset(s);
+    return last;
 }
 
 /* Settled rows beyond their age. True: there is more. */
 static bool trim_age(struct store *store, mono_time until)
 {
-    int64_t before_ms = clock_wall().ms - (int64_t)store->settings->store.retain_ms;
-    if (!is_believed(store) || before_ms <= 0)
+    struct limit limit = {.until = until};
+    if (!is_believed(store) || clock_wall().ms <= (int64_t)store->settings->store.retain_ms)
         return false;
-    const struct limit limit = {.before_ms = before_ms, .until = until};
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             struct oldest at;
-            while (oldest_of(store, e, sector, &at) && at.settled && at.last_ms < before_ms) {
+            while (oldest_of(store, e, sector, &at) &&
+                   (limit.last = last_old(store, &at, until)) != 0) {
                 if (!cut(store, &at, limit))
                     return false;
                 if (clock_ms_between(clock_mono(), until) <= 0)

@@ -85,11 +85,92 @@ static void a_leap_does_not_empty_the_store(void **state)
     assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE (id & 255)<=10"), 0);
 }
 
+enum { OLD = 10 };
+
+static int64_t count_old(const struct world *world)
+{
+    return ask_file(world, "SELECT count(*) FROM segment WHERE (id & 255)<=10");
+}
+
+/* Ten rows, the first of which as far ahead, arrived where `taken`; then 57 days. How many of them
+ * are left. */
+static int64_t left_after_57_days(struct world *world, int64_t ahead_ns, bool taken)
+{
+    static struct arrived arrived;
+    world->settings.store.retain_ms = UINT64_C(30) * 86400000;
+    board(100 * CLOCK_HOLD_MS, 0, true);
+    open_store(world);
+    for (int i = 0; i < OLD; i++) {
+        wall_ahead_ns = i ? 0 : ahead_ns;
+        put(world, CLOCK_STATE_SYNCED, boot_id());
+    }
+    store_commit(world->store);
+    if (taken) {
+        receive_all(world, &arrived);
+        assert_int_equal(arrived.count, OLD);
+    }
+    end_of(world, SECTOR_GAS, OLD, taken ? OLD : 0);
+    for (int i = 0; i < 60; i++)
+        pass(world, 23 * HOUR_NS);
+    close_store(world);
+    return count_old(world);
+}
+
+static void old_rows_go(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(left_after_57_days(world, 0, true), 0);
+}
+
+static void what_is_owed_stays_however_old(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(left_after_57_days(world, 0, false), OLD);
+}
+
+/* A time server gone mad for a minute. */
+static void rows_of_the_future_stop_nothing(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(left_after_57_days(world, 12 * YEAR_NS, true), 0);
+}
+
+/* Rows that went out as of 1970, for want of a clock, are not old because it is set now. */
+static void rows_of_1970_live_as_long(void **state)
+{
+    struct world *world = *state;
+    static struct arrived arrived;
+    const char *const rows = "SELECT count(*) FROM segment WHERE base_ms<1e12";
+    world->settings.store.retain_ms = UINT64_C(30) * 86400000;
+    board(100 * CLOCK_HOLD_MS, 1000, false);
+    open_store(world);
+    for (int i = 0; i < 2 * OLD; i++) /* of an earlier boot nobody can tell */
+        put(world, CLOCK_STATE_UNSET, i < OLD ? boot_id() ^ 1 : boot_id());
+    store_commit(world->store);
+    receive_all(world, &arrived);
+    assert_int_equal(arrived.count, 2 * OLD);
+    wall_ahead_ns = 0;
+    synced = true;
+    for (int i = 0; i < 30; i++)
+        pass(world, 23 * HOUR_NS);
+    close_store(world);
+    assert_int_equal(ask_file(world, rows), 2 * OLD);
+    open_store(world);
+    for (int i = 0; i < 3; i++)
+        pass(world, 23 * HOUR_NS);
+    close_store(world);
+    assert_int_equal(ask_file(world, rows), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leap_is_not_believed_for_a_day),
+        TEST(old_rows_go),
+        TEST(what_is_owed_stays_however_old),
+        TEST(rows_of_the_future_stop_nothing),
+        TEST(rows_of_1970_live_as_long),
         TEST(a_leap_does_not_empty_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
