@@ -170,11 +170,13 @@ static int64_t wall_minus_mono_ms(const struct sample *sample)
 }
 
 /* How far the clock could be believed when the sample was taken: one that waited in the queue while
- * the clock was set must not borrow its new good name. */
+ * the clock was set must not borrow its new good name. The state is asked first: a clock that is
+ * set between the two answers shows in the second. */
 static enum clock_state clock_of(struct pipeline *pipeline, const struct sample *sample)
 {
+    enum clock_state now = clock_state_now(pipeline->view->settings->gateway.trusted_rtc);
     if (!is_step(clock_state_wall_minus_mono_ms(), wall_minus_mono_ms(sample)))
-        pipeline->clock = clock_state_now(pipeline->view->settings->gateway.trusted_rtc);
+        pipeline->clock = now;
     return pipeline->clock;
 }
 
