@@ -3,7 +3,8 @@
  *     2026-11-22 14:03:07.512  well-017.tilt_x                1.25 °      good
  *
  * One thread. Asks the daemon; when none answers and nobody has the store, reads the file itself,
- * with the scan that the daemon uses and without changing anything. Either way the readings come as
+ * with the scan that the daemon uses and without changing anything, and never has the store while
+ * it waits for who reads its lines. Either way the readings come as
  * the same lines of JSON, one after the other: nothing is kept but the width of names. Rows that
  * are damaged are told on stderr. */
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "drivers/clock.h"
 
@@ -120,6 +123,7 @@ static void hear(void *context, const char *line)
 static enum ctl_exit judge(const struct answer *answer)
 {
     json_int_t damaged = text_integer(answer->end, "damaged_rows");
+    bool incomplete = json_is_true(json_object_get(answer->end, "incomplete"));
     const char *error = json_string_value(json_object_get(answer->end, "error"));
     if (!answer->readings && text_integer(answer->end, "points"))
         begin(answer);
@@ -127,6 +131,8 @@ static enum ctl_exit judge(const struct answer *answer)
     if (damaged)
         fprintf(stderr, "lifelinectl: %lld damaged row%s left out\n", (long long)damaged,
                 damaged == 1 ? "" : "s");
+    if (incomplete)
+        fputs("lifelinectl: the disk is out of reach; what is on it is missing\n", stderr);
     if (error)
         fprintf(stderr, "lifelinectl: %s; the rest is missing\n", error);
     else if (!answer->end)
@@ -135,19 +141,39 @@ static enum ctl_exit judge(const struct answer *answer)
         fputs("lifelinectl: no point matches\n", stderr);
     else if (answer->readings == 0)
         fputs("lifelinectl: no reading in that time\n", stderr);
-    return answer->end && !error && !damaged && answer->readings ? CTL_FINE : CTL_FINDING;
+    return answer->end && !error && !damaged && !incomplete && answer->readings ? CTL_FINE
+                                                                                : CTL_FINDING;
 }
 
 /* ---- without a daemon ---- */
 
-static enum ctl_exit scan(struct store *store, struct history *history, struct answer *answer)
+/* Somebody may look at it page by page. */
+static bool output_may_wait(void)
 {
-    char line[HISTORY_LINE_MAX];
+    struct stat output;
+    return fstat(STDOUT_FILENO, &output) != 0 || !S_ISREG(output.st_mode);
+}
+
+/* Whoever reads our lines may take his time: meanwhile the store is free for a daemon. */
+static enum ctl_exit scan(const struct settings *settings, struct store **store,
+                          struct history *history, struct answer *answer)
+{
+    const bool may_wait = output_may_wait();
+    char line[HISTORY_LINE_MAX], why[512];
     struct history_reading reading;
     enum history_step step;
     while ((step = history_next(history, &reading)) == HISTORY_READING || step == HISTORY_FETCH) {
         if (step == HISTORY_FETCH) {
-            history_fetch(store, history);
+            if (!*store && history_open(settings, store, why, sizeof why) != HISTORY_OPENED) {
+                fflush(stdout);
+                fprintf(stderr, "lifelinectl: %s; the rest is missing\n", why);
+                return CTL_FINDING;
+            }
+            history_fetch(*store, history);
+            if (may_wait) {
+                history_close(*store);
+                *store = NULL;
+            }
             continue;
         }
         size_t length = history_line(&reading, line);
@@ -182,7 +208,7 @@ static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_
     history = history_new((const char *const *)ctl->arguments, (size_t)ctl->argument_count,
                           since_ms, until_ms);
     if (history)
-        code = scan(store, history, &answer);
+        code = scan(setup.settings, &store, history, &answer);
     else
         fputs("lifelinectl: out of memory\n", stderr);
 out:

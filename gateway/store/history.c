@@ -131,8 +131,9 @@ size_t history_last_line(const struct history *history, char out[HISTORY_LINE_MA
     bool failed = history->phase == HISTORY_PHASE_FAILED;
     int length = snprintf(out, HISTORY_LINE_MAX,
                           "{\"end\":true,\"points\":%" PRIu64 ",\"readings\":%" PRIu64
-                          ",\"damaged_rows\":%" PRIu64 "%s%s%s}\n",
+                          ",\"damaged_rows\":%" PRIu64 "%s%s%s%s}\n",
                           history->points, history->readings, history->corrupt,
+                          history->incomplete ? ",\"incomplete\":true" : "",
                           failed ? ",\"error\":\"" : "", history->why, failed ? "\"" : "");
     return (size_t)length;
 }
@@ -224,6 +225,7 @@ enum history_open history_open(const struct settings *settings, struct store **o
         if (database_read_only(store, why, why_size))
             result = HISTORY_OPENED;
         break;
+    case LOCK_READ:
     case LOCK_HELD:
         result = HISTORY_IN_USE;
         break;

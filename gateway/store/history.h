@@ -57,7 +57,8 @@ enum history_step history_next(struct history *history, struct history_reading *
 /* One line of JSON, with the members of /v1/latest, newline included; its length. */
 size_t history_line(const struct history_reading *reading, char out[HISTORY_LINE_MAX]);
 
-/* The last line: how many readings came, how many rows were damaged and left out. */
+/* The last line: how many readings came, how many rows were damaged and left out; `incomplete` when
+ * some of it lies on a disk that is out of reach. */
 size_t history_last_line(const struct history *history, char out[HISTORY_LINE_MAX]);
 
 /* Names that the patterns matched so far, in all epochs; 0 at the end = no such point. */

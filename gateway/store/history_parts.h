@@ -73,6 +73,7 @@ struct history {
     size_t heap_count, heap_capacity;
 
     uint64_t points, readings, corrupt;
+    bool incomplete; /* some of it is on a disk that is out of reach */
     char why[160];
 
     /* under the store's mutex */

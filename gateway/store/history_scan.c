@@ -48,6 +48,19 @@ static bool read_epochs(struct store *store, struct history *history)
     return ok && (rc == SQLITE_DONE || history_fail(history, unreadable));
 }
 
+/* Where the end of a stream cannot be read: what the stream says of itself. */
+static int64_t told_end(struct store *store, uint32_t ordinal, int sector)
+{
+    int64_t last_seq = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        if (sqlite3_column_int64(s, 0) == ordinal && sqlite3_column_int64(s, 1) == sector)
+            last_seq = sqlite3_column_int64(s, 2);
+    }
+    sqlite3_reset(s);
+    return SEGMENT_ID(ordinal, sector, last_seq);
+}
+
 static bool note_ends(struct store *store, struct history *history, struct history_epoch *epoch)
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
@@ -56,10 +69,9 @@ static bool note_ends(struct store *store, struct history *history, struct histo
         sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
         int rc = sqlite3_step(s);
         epoch->last_id[sector] = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
-        /* damage at the end: the walk will see how far it comes */
-        if ((rc & 0xff) == SQLITE_CORRUPT)
-            epoch->last_id[sector] = SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1;
         sqlite3_reset(s);
+        if ((rc & 0xff) == SQLITE_CORRUPT)
+            epoch->last_id[sector] = told_end(store, epoch->ordinal, sector);
         if (rc != SQLITE_ROW && rc != SQLITE_DONE && (rc & 0xff) != SQLITE_CORRUPT)
             return history_fail(history, unreadable);
     }
@@ -146,6 +158,9 @@ static bool begin(struct store *store, struct history *history)
     }
     if (history->epoch_count && !read_open(store, history))
         return false;
+    for (size_t e = 0; e < store->epoch_count; e++)
+        history->incomplete |= store->epochs[e].elsewhere;
+    history->incomplete |= store->in_memory && !store->known;
     history->named_device = -1;
     history->phase = history->epoch_count ? HISTORY_PHASE_NAMES : HISTORY_PHASE_DONE;
     return true;
@@ -342,7 +357,7 @@ static bool walk_row(struct history *history, struct history_stream *stream, sql
 /* Behind a damaged page, further each time: what lies on it cannot be counted. */
 static void leap(struct history *history, struct history_stream *stream)
 {
-    history->corrupt++;
+    history->corrupt += stream->leap == 1; /* a page once */
     stream->next_id += stream->leap;
     if (stream->leap < LEAP_MAX)
         stream->leap *= 2;

@@ -74,7 +74,7 @@ struct epoch {
     uint32_t ordinal;
     uint64_t number;
     uint64_t last_seq[SECTOR_COUNT];
-    bool elsewhere;              /* its rows are on a disk that is out of reach */
+    bool elsewhere;                /* its rows are on a disk that is out of reach */
     uint64_t held[SECTOR_COUNT];   /* the first number that hold.c may correct; 0 = none */
     uint64_t handed[SECTOR_COUNT]; /* before this one; 0 = up to the newest */
 };
@@ -266,9 +266,9 @@ struct store {
     size_t debtor_count; /* places that were ever taken */
     struct recent recent[SECTOR_COUNT];
     bool behind[SECTOR_COUNT]; /* the disk says that older samples are still to come */
-    struct body *queue;       /* taken from the mailbox, not yet committed */
-    struct body *beyond;      /* the first that is not part of this transaction */
-    uint8_t *row;             /* scratch for one row */
+    struct body *queue;        /* taken from the mailbox, not yet committed */
+    struct body *beyond;       /* the first that is not part of this transaction */
+    uint8_t *row;              /* scratch for one row */
     size_t row_capacity;
     bool failing;
     enum store_mode mode;
@@ -371,8 +371,8 @@ uint64_t database_random(void);
  * or replaced. database_close() in either case. */
 bool database_read_only(struct store *store, char *why, size_t why_size);
 
-/* lock.c: store.db -> store.lock, beside it; whoever has it is said */
-enum lock_result { LOCK_TAKEN, LOCK_HELD, LOCK_FAILED };
+/* lock.c: store.db -> store.lock, beside it; whoever has it is said. LOCK_READ: a lifelinectl */
+enum lock_result { LOCK_TAKEN, LOCK_READ, LOCK_HELD, LOCK_FAILED };
 enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 

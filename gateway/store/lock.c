@@ -32,13 +32,14 @@ static int holder_of(int fd)
     return holder;
 }
 
-static void tell_holder(int fd, const char *path, char *why, size_t why_size)
+/* True: it only reads, and will be gone soon. */
+static bool tell_holder(int fd, const char *path, char *why, size_t why_size)
 {
     char name[64], comm[COMM_BYTES] = "";
     int pid = holder_of(fd);
     if (!pid) {
         snprintf(why, why_size, "%s is in use by another process", path);
-        return;
+        return false;
     }
     snprintf(name, sizeof name, "/proc/%d/comm", pid);
     FILE *file = fopen(name, "re");
@@ -47,6 +48,7 @@ static void tell_holder(int fd, const char *path, char *why, size_t why_size)
     if (file)
         fclose(file);
     snprintf(why, why_size, "%s is in use by process %d (%s)", path, pid, comm);
+    return strcmp(comm, "lifelinectl") == 0;
 }
 
 enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size)
@@ -66,8 +68,8 @@ enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size
     }
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return LOCK_TAKEN;
-    tell_holder(*fd, path, why, why_size);
+    bool reads = tell_holder(*fd, path, why, why_size);
     close(*fd);
     *fd = -1;
-    return LOCK_HELD;
+    return reads ? LOCK_READ : LOCK_HELD;
 }

@@ -21,6 +21,7 @@ enum {
     RETURN_MAX_MS = 60000,
     EVICTIONS = 8, /* before a commit that found no room gives up */
     START_ATTEMPTS = 3,
+    READER_MS = 2000, /* a command line that reads the store has that long to go */
 };
 
 static bool is_read_only(const struct store *store)
@@ -430,17 +431,30 @@ static int open_disk(struct store *store, char *why, size_t why_size)
     return rc;
 }
 
+static enum lock_result take_lock(struct store *store, char *why, size_t why_size)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    mono_time until = clock_after_ms(clock_mono(), READER_MS);
+    enum lock_result result;
+    while ((result = lock_take(store->settings->store.path, &store->lock_fd, why, why_size)) ==
+               LOCK_READ &&
+           clock_ms_between(clock_mono(), until) > 0)
+        nanosleep(&pause, NULL);
+    return result;
+}
+
 bool media_open(struct store *store, char *why, size_t why_size)
 {
     store->quota = store->settings->store.max_size;
     store->mode = STORE_MODE_OK;
     int rc = SQLITE_CANTOPEN;
-    switch (lock_take(store->settings->store.path, &store->lock_fd, why, why_size)) {
+    switch (take_lock(store, why, why_size)) {
     case LOCK_HELD:
         return false;
     case LOCK_TAKEN:
         rc = open_disk(store, why, why_size);
         break;
+    case LOCK_READ: /* who only reads must not keep the gateway from its work */
     case LOCK_FAILED:
         break;
     }

@@ -2,6 +2,14 @@
  * all that it kept, and every reading arrives once. Every reading has a value of its own, so that
  * what arrived can be counted whatever number it came under. The disk is a real file behind a VFS
  * that fails on demand (faulty_disk.h); the real file systems are in tests/system/test_disk.py. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gateway/store/history.h"
 #include <sys/wait.h>
 
 #include "tests/unit/store_uplink.h"
@@ -103,6 +111,66 @@ static void what_was_owed_before_is_sent_after(void **state)
     close_store(world);
     for (int i = 0; i < LENT; i++)
         free(parcels[i].bytes);
+}
+
+static void nobody_wakes(void *context)
+{
+    (void)context;
+}
+
+/* The last line of a query for everything. */
+static void ask_history(struct world *world, char line[HISTORY_LINE_MAX])
+{
+    const char *all = "*";
+    struct history_reading reading;
+    struct history *history = history_new(&all, 1, 0, INT64_MAX);
+    mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
+    while (history_next(history, &reading) == HISTORY_FETCH && clock_mono().ns < until.ns) {
+        history_lend(world->store, history, nobody_wakes, NULL);
+        while (!history_back(world->store, history) && clock_mono().ns < until.ns)
+            usleep(1000);
+    }
+    history_last_line(history, line);
+    history_free(history);
+}
+
+/* Somebody pages through `lifelinectl query` when the gateway starts. */
+static void who_only_reads_does_not_keep_it_from_starting(void **state)
+{
+    struct world *world = *state;
+    char lock[200], line[HISTORY_LINE_MAX];
+    start(world);
+    put_many(world, 0, 10);
+    end_of(world, SECTOR_GAS, 1, 0);
+    close_store(world);
+    snprintf(lock, sizeof lock, "%s/store.lock", world->folder);
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t reader = fork();
+    if (reader == 0) {
+        prctl(PR_SET_NAME, "lifelinectl");
+        if (flock(open(lock, O_RDWR), LOCK_EX | LOCK_NB) == 0 && write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    start(world);
+    wait_mode(world, STORE_MODE_MEMORY);
+    put_many(world, 10, 20);
+    ask_history(world, line);
+    assert_non_null(strstr(line, "\"incomplete\":true"));
+    kill(reader, SIGKILL);
+    waitpid(reader, NULL, 0);
+    wait_mode(world, STORE_MODE_OK);
+    receive_all(world, 300);
+    arrived(0, 20);
+    assert_int_equal(got.gaps, 0);
+    ask_history(world, line);
+    assert_null(strstr(line, "incomplete"));
+    close_store(world);
+    close(ready[0]);
+    close(ready[1]);
 }
 
 static void a_disk_that_is_missing_at_the_start_is_found_later(void **state)
@@ -251,6 +319,7 @@ int main(void)
         TEST(a_disk_that_fails_is_left_and_found_again),
         TEST(one_failure_costs_nothing),
         TEST(what_was_owed_before_is_sent_after),
+        TEST(who_only_reads_does_not_keep_it_from_starting),
         TEST(a_disk_that_is_missing_at_the_start_is_found_later),
         TEST(memory_is_bounded_and_says_what_it_cost),
         TEST(on_a_full_disk_the_oldest_make_way),

@@ -354,6 +354,42 @@ static void fill_much(struct world *world)
     wait_stored(world, world->closed, 0);
 }
 
+/* The page with the newest rows: where the stream ends is known all the same. */
+static void damage_at_the_end_is_counted_once(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    char why[300];
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    open_store(world);
+    for (int i = 0; i < 400; i++)
+        put(world, 0, 0, i * 10000, 100, 20, true);
+    wait_stored(world, world->closed, 0);
+    close_store(world);
+    assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT pageno FROM dbstat WHERE name='segment'"
+                                        " AND pagetype='leaf' ORDER BY path DESC LIMIT 1",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    long page = (long)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    FILE *raw = fopen(world->path, "r+b");
+    assert_non_null(raw);
+    fseek(raw, (page - 1) * 4096, SEEK_SET);
+    assert_int_equal(fwrite("\xff\xff\xff\xff\xff\xff\xff\xff", 8, 1, raw), 1);
+    fclose(raw);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct got *got = query(file, "*.level", 0, 10000000, false);
+    assert_non_null(strstr(got->last, "\"damaged_rows\":1}"));
+    assert_true(got->count > 7000 && got->count < 8000);
+    free(got);
+    history_close(file);
+}
+
 static void trimming_between_two_slices_does_no_harm(void **state)
 {
     struct world *world = *state;
@@ -498,6 +534,7 @@ int main(void)
         TEST(a_line_is_json),
         TEST(readings_before_the_first_one_are_found),
         TEST(damage_costs_its_row),
+        TEST(damage_at_the_end_is_counted_once),
         TEST(trimming_between_two_slices_does_no_harm),
         TEST(an_old_epoch_may_go_under_the_scan),
         TEST(another_store_is_not_mixed_in),
