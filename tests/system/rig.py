@@ -198,6 +198,7 @@ class Rig:
         self.processes = {}
         self.failures = 0
         self.subscriber = None
+        self.row, self.trials = os.environ.get("LIFELINE_ROW"), 1
         self.sim_journal = self.path("sim.jsonl")
         self.store_journal = self.path("stored.log")
         atexit.register(self.kill_all)
@@ -396,6 +397,9 @@ lines:
         self.check("%s: %d trials" % (row, trials), trials > 0 and not violations, violations[:5])
 
     def finish(self):
+        """The scenario's end; one that stands for a row of the scorecard says how it went."""
+        if self.row:
+            print("score %s %d %d" % (self.row, self.trials, self.failures), flush=True)
         for name in list(self.processes):
             try:
                 code = self.end(name)
@@ -438,12 +442,16 @@ def grid_deviations(times, period_ms):
     return [abs(phase - middle) for phase in phases], last - first
 
 
-def run_scenarios(scenarios):
+def run_scenarios(scenarios, rows=None):
     """Runs functions that each make a Rig of their own, side by side in a process each: they mostly
-    wait. With names on the command line, only those, one after the other."""
+    wait. With names on the command line, only those, one after the other. rows: which row of the
+    scorecard a scenario stands for."""
     named = sys.argv[1:]
     if named:
         for name in named:
+            row = (rows or {}).get(name)
+            if row:
+                os.environ["LIFELINE_ROW"] = row
             scenarios[name]()
         return
     runs = {name: subprocess.Popen([sys.executable, sys.argv[0], name], stdout=subprocess.PIPE,

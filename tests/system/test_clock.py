@@ -304,7 +304,9 @@ def leaps():
     for step in range(6, 0, -1):
         time.sleep(0.8)
         rig.clock.ahead(step * 700)
-    for _ in range(int(os.environ.get("LIFELINE_TRIALS", 5))):
+    rig.trials = int(os.environ.get("LIFELINE_TRIALS",
+                                    100 if os.environ.get("LIFELINE_LONG") else 5))
+    for _ in range(rig.trials):
         time.sleep(random.uniform(0.3, 1.2))
         rig.clock.ahead(int(random.choice((-1, 1)) * 10 ** random.uniform(2, 11.5)))
     rig.clock.ahead(0)
@@ -381,4 +383,6 @@ def old():
 
 
 if __name__ == "__main__":
-    run_scenarios({f.__name__: f for f in (late, never, reboot, leaps, creeps, far, old)})
+    run_scenarios({f.__name__: f for f in (late, never, reboot, leaps, creeps, far, old)},
+                  {"late": "S18", "never": "S18", "reboot": "S18", "leaps": "S18", "creeps": "S18",
+                   "far": "S19", "old": "S19"})

@@ -352,4 +352,7 @@ def damaged_while_running():
 
 if __name__ == "__main__":
     run_scenarios({f.__name__: f for f in (full, full_ext4, full_at_start, read_only, io_error,
-                                           absent, flipped_bit, damaged_while_running)})
+                                           absent, flipped_bit, damaged_while_running)},
+                  {"full": "S8", "full_ext4": "S8", "full_at_start": "S8", "read_only": "S9",
+                   "io_error": "S9", "absent": "S9", "flipped_bit": "S10",
+                   "damaged_while_running": "S10"})

@@ -2,8 +2,8 @@
 """The way to the broker under every fault: half-open, one-way, cut anywhere, slow, late, and a broker
 that forgets. Rows S13, S14, S15 and S17 of the scorecard, in short.
 
-LIFELINE_TRIALS=N multiplies the trials of half_open, cuts and restarts (N=1: CI; the long form is
-LIFELINE_TRIALS=20, best with the scenario's name on the command line: half_open_live,
+LIFELINE_TRIALS=N multiplies the trials of half_open, cuts and restarts (N=1: CI; LIFELINE_LONG=1 is
+N=20, best with the scenario's name on the command line: half_open_live,
 half_open_backlog, cuts_plain, cuts_tls, restarts)."""
 import os
 import random
@@ -18,7 +18,7 @@ from rig import Rig, free_port, now_ms, run_scenarios
 from test_uplink import (check_all, check_stop, delivers, lines_and_devices, make_certificate,
                          run_openssl)
 
-TRIALS = int(os.environ.get("LIFELINE_TRIALS", "1"))
+TRIALS = int(os.environ.get("LIFELINE_TRIALS", "20" if os.environ.get("LIFELINE_LONG") else "1"))
 KEEPALIVE_S = 5
 
 
@@ -93,6 +93,7 @@ def half_open(name, limit_s, ways, uplink="keepalive: %ds" % KEEPALIVE_S, busy=N
                   took and took <= limit_s, (took, rig.uplink()))
         if not rig.wait(lambda: connected(rig), 60, "and found again"):
             break
+    rig.trials = len(times)
     rig.check("S13: %d trials, seen after %.1f to %.1f s" % (len(times), min(times, default=0),
                                                              max(times, default=0)), times)
     rig.check("at most one connect a second", proxy.shortest_pause() > 0.95, proxy.accepted)
@@ -190,6 +191,7 @@ def cuts(name, at_most, tls=False):
         code = rig.end("daemon")
         if code != 0:
             wrong.append((three, code))
+    rig.trials = count
     rig.check("S14: %d cuts after 1 to %d bytes: the daemon lives, and connects at most once a "
               "second" % (count, at_most), not wrong, wrong[:3])
     rig.start_daemon(config)
@@ -245,6 +247,7 @@ def restarts():
                              for state, arrival, _ in rig.states()), 40, "S17: back again")
         rig.wait(lambda: any(arrival > begun + 500 and batch.segments
                              for _, _, batch, _, arrival in rig.batches()), 20, "with data")
+    rig.trials = 3 * TRIALS
     rig.check("S17: %d restarts without memory, and each time back" % (3 * TRIALS), True)
     rig.check("at most one connect a second", proxy.shortest_pause() > 0.95, proxy.accepted)
     rig.finish()
@@ -313,4 +316,7 @@ def late_tls():
 if __name__ == "__main__":
     os.umask(0o077)
     run_scenarios({f.__name__: f for f in (half_open_live, half_open_idle, half_open_backlog,
-                                           cuts_plain, cuts_tls, slow, restarts, late_tls)})
+                                           cuts_plain, cuts_tls, slow, restarts, late_tls)},
+                  {"half_open_live": "S13", "half_open_idle": "S13", "half_open_backlog": "S13",
+                   "cuts_plain": "S14", "cuts_tls": "S14", "slow": "S15", "restarts": "S17",
+                   "late_tls": "S14"})
