@@ -72,7 +72,8 @@ static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind k
     return parcel->length > 0;
 }
 
-/* Numbers that should be there and are not, or that their CRC disowns: from now on a Gap. */
+/* Numbers that should be there and are not, or that their CRC disowns: from now on a Gap. Where
+ * that cannot be written they are met again, by the next parcel. */
 static void set_aside(struct store *store, size_t epoch, enum sector sector, uint64_t first,
                       uint64_t last, uint64_t readings)
 {
@@ -82,12 +83,11 @@ static void set_aside(struct store *store, size_t epoch, enum sector sector, uin
                             .last_seq = last,
                             .loss = {.readings = readings},
                             .reason = GAP_REASON_CORRUPT};
+    if (!backlog_gap(store, &gap) || !backlog_drop(store, epoch, sector, first, last, readings))
+        return;
     log_error("store: %s %llu to %llu cannot be read back; a Gap says so", names_sector(sector),
               (unsigned long long)first, (unsigned long long)last);
     store->corrupt += last - first + 1;
-    /* where either fails the numbers are met again */
-    if (backlog_gap(store, &gap) && !backlog_drop(store, epoch, sector, first, last, readings))
-        return;
 }
 
 /* The disk or the memory, not the row: tried again with the next parcel. */
@@ -248,8 +248,6 @@ static bool take_suspect(struct store *store, struct debtor *debtor, struct parc
                           {suspect->first_seq, suspect->first_seq},
                           0,
                           1};
-    if (order.epoch == store->epoch_count || store->epochs[order.epoch].elsewhere)
-        return false;
     if (announce_epoch(store, debtor, parcel, order.epoch, order.sector))
         return true;
     if (!take(store, debtor, parcel, &order))
@@ -328,10 +326,12 @@ static bool take_any(struct store *store, struct debtor *debtor, struct parcel *
         return false;
     if (announce_current(store, debtor, parcel))
         return true;
-    struct suspect *suspect = suspect_due(debtor);
-    if (suspect)
-        return idle && take_suspect(store, debtor, parcel, suspect);
-    return take_live(store, debtor, parcel) ||
+    struct suspect *suspect = suspect_due(store, debtor);
+    if (suspect && !idle)
+        return false;
+    /* one that cannot be read now holds nothing up */
+    return (suspect && take_suspect(store, debtor, parcel, suspect)) ||
+           take_live(store, debtor, parcel) ||
            (!live_only && (debtor->room > 0 || !debtor->terms.window) &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
 }

@@ -532,8 +532,8 @@ void suspect_blame(struct store *store, struct debtor *debtor, const struct rece
 void suspect_clear(struct debtor *debtor, const struct receipt *receipt);
 /* A fresh connection; after backlog_renew(). */
 void suspect_renew(struct store *store, struct debtor *debtor);
-/* The one whose turn it is to be sent alone, or NULL. */
-struct suspect *suspect_due(struct debtor *debtor);
+/* The one whose turn it is to be sent alone, or NULL; owed, and of an epoch within reach. */
+struct suspect *suspect_due(const struct store *store, struct debtor *debtor);
 /* One is out: nothing else is to be sent. */
 bool suspect_is_out(const struct debtor *debtor);
 /* The most rows of a batch that begins with this number. */

@@ -99,29 +99,46 @@ void suspect_clear(struct debtor *debtor, const struct receipt *receipt)
         *s = (struct suspect){0};
 }
 
+/* It was trimmed or set aside meanwhile, or its epoch is gone. */
+static bool is_over(const struct store *store, const struct debtor *debtor, const struct suspect *s)
+{
+    size_t epoch = backlog_epoch(store, s->epoch);
+    return epoch == store->epoch_count ||
+           !ranges_contains(&debtor->owed[epoch][s->sector].unacked, s->first_seq);
+}
+
+static void forget_those_over(const struct store *store, struct debtor *debtor)
+{
+    for (size_t i = 0; i < SUSPECTS; i++) {
+        struct suspect *s = &debtor->suspects[i];
+        if (s->last_seq && s->alone && is_over(store, debtor, s))
+            *s = (struct suspect){0};
+    }
+}
+
 void suspect_renew(struct store *store, struct debtor *debtor)
 {
     debtor->carried = 0;
     debtor->tried = false;
+    forget_those_over(store, debtor);
     for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
-        size_t epoch = backlog_epoch(store, s->epoch);
         s->is_out = false;
-        if (!s->last_seq || !s->alone || epoch == store->epoch_count)
+        if (!s->last_seq || !s->alone)
             continue;
-        struct owed *owed = &debtor->owed[epoch][s->sector];
-        if (!ranges_contains(&owed->unacked, s->first_seq))
-            *s = (struct suspect){0}; /* trimmed meanwhile */
-        else if (!ranges_remove(&owed->unsent, s->first_seq, s->first_seq))
+        struct owed *owed = &debtor->owed[backlog_epoch(store, s->epoch)][s->sector];
+        if (!ranges_remove(&owed->unsent, s->first_seq, s->first_seq))
             continue; /* without memory it goes with the others once more */
     }
 }
 
-struct suspect *suspect_due(struct debtor *debtor)
+struct suspect *suspect_due(const struct store *store, struct debtor *debtor)
 {
+    forget_those_over(store, debtor);
     for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
-        if (!s->last_seq || !s->alone || debtor->rests[s->sector].on)
+        if (!s->last_seq || !s->alone || debtor->rests[s->sector].on ||
+            store->epochs[backlog_epoch(store, s->epoch)].elsewhere)
             continue;
         bool first = s->trials % 2 == 0 && !debtor->tried;
         if (first || (s->trials && debtor->carried >= s->reach))

@@ -354,6 +354,104 @@ static void history_leaves_slots_and_keeps_to_its_room(void **state)
     assert_in_range(bytes, STORE_ROOM / 2, STORE_ROOM + 200);
 }
 
+/* One row on which the broker has ended connections, and which is sent alone from now on. */
+static struct suspect *until_alone(struct world *world, unsigned trials)
+{
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    struct suspect *suspect = &world->debtor->suspects[0];
+    for (int i = 0; !suspect->alone || suspect->trials < trials; i++) {
+        assert_true(i < 40);
+        connect(world, LENT);
+        deliver(world, 3, SIZE_MAX);
+        postbox_read(world->store, 0);
+        put(world, SECTOR_GAS);
+        suspect = &world->debtor->suspects[0];
+        for (int k = 0; k < SUSPECTS && !suspect->alone; k++)
+            suspect = &world->debtor->suspects[k];
+    }
+    assert_int_equal(suspect->first_seq, 3);
+    return suspect;
+}
+
+/* Everything is acknowledged until there is no more. */
+static void accept_all(struct world *world)
+{
+    for (collect(world); world->count; turn(world), collect(world)) {
+        for (size_t i = 0; i < world->count; i++) {
+            store_settle(world->store, 0, world->in_flight[i]);
+            lend_again(world, world->in_flight[i]);
+        }
+        world->count = 0;
+    }
+}
+
+static void no_suspect_is_left(const struct world *world)
+{
+    for (int i = 0; i < SUSPECTS; i++)
+        assert_false(world->debtor->suspects[i].alone);
+}
+
+static void a_trimmed_suspect_is_forgotten(void **state)
+{
+    struct world *world = *state;
+    struct suspect *suspect = until_alone(world, 1);
+    connect(world, LENT);
+    world->store->quota = 1;
+    for (int i = 0; i < 20; i++)
+        (void)trim_run(world->store);
+    world->store->quota = 64 << 20;
+    assert_int_equal(world->debtor->owed[0][SECTOR_GAS].unacked.count, 0);
+    alarm(20); /* a store that never returns from its turn */
+    world->debtor->carried = suspect->reach;
+    turn(world);
+    accept_all(world);
+    alarm(0);
+    assert_int_equal(world->store->corrupt, 0);
+    no_suspect_is_left(world);
+}
+
+static void a_damaged_suspect_becomes_one_gap(void **state)
+{
+    struct world *world = *state;
+    until_alone(world, 0);
+    assert_true(database_execute(world->store, "UPDATE segment SET crc=crc+1 WHERE id&255=3"));
+    alarm(20);
+    connect(world, LENT);
+    accept_all(world);
+    alarm(0);
+    assert_int_equal(world->store->corrupt, 1);
+    assert_int_equal(world->store->gaps, 1);
+    assert_int_equal(world->debtor->readings, 0);
+    no_suspect_is_left(world);
+}
+
+/* The disk fails, and perhaps another one is there afterwards. */
+static void a_suspect_out_of_reach_stops_nothing(void **state)
+{
+    struct world *world = *state;
+    until_alone(world, 0);
+    assert_true(media_rescue(world->store, SQLITE_IOERR, 1));
+    assert_true(world->store->in_memory);
+    for (int i = 0; i < 2; i++) {
+        put(world, SECTOR_HEAT);
+        connect(world, LENT);
+        collect(world);
+        assert_int_equal(world->count, 1);
+    }
+    accept_all(world);
+}
+
+static void a_suspect_of_an_unknown_epoch_is_forgotten(void **state)
+{
+    struct world *world = *state;
+    until_alone(world, 0)->epoch ^= 1;
+    connect(world, LENT);
+    accept_all(world);
+    assert_int_equal(world->debtor->readings, 0);
+    no_suspect_is_left(world);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -365,6 +463,10 @@ int main(void)
         TEST(what_is_not_confirmed_is_sent_again),
         TEST(the_third_time_too_large_is_once_too_often),
         TEST(history_leaves_slots_and_keeps_to_its_room),
+        TEST(a_trimmed_suspect_is_forgotten),
+        TEST(a_damaged_suspect_becomes_one_gap),
+        TEST(a_suspect_out_of_reach_stops_nothing),
+        TEST(a_suspect_of_an_unknown_epoch_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
