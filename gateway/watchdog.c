@@ -43,9 +43,12 @@ static void leave(void *pulse)
     pthread_mutex_unlock(&mutex);
 }
 
+static bool has_key; /* written once, under pthread_once */
+
 static void make_key(void)
 {
-    if (pthread_key_create(&at_end, leave) != 0)
+    has_key = pthread_key_create(&at_end, leave) == 0;
+    if (!has_key)
         log_warning("watchdog: no thread is watched");
 }
 
@@ -53,7 +56,7 @@ void watchdog_join(uint32_t limit_ms, const char *name, ...)
 {
     va_list arguments;
     pthread_once(&once, make_key);
-    if (own.limit_ms || pthread_setspecific(at_end, &own) != 0)
+    if (own.limit_ms || !has_key || pthread_setspecific(at_end, &own) != 0)
         return;
     va_start(arguments, name);
     vsnprintf(own.name, sizeof own.name, name, arguments);

@@ -58,12 +58,12 @@ static int worn(const char *folder)
 {
     char line[64];
     unsigned a = 0, b = 0, spare = 0;
-    if (read_line(folder, "device/life_time", line, sizeof line) &&
+    if (!read_line(folder, "device/life_time", line, sizeof line) ||
         sscanf(line, "%x %x", &a, &b) < 1)
-        return -1;
-    if (read_line(folder, "device/pre_eol_info", line, sizeof line) &&
+        a = b = 0;
+    if (!read_line(folder, "device/pre_eol_info", line, sizeof line) ||
         sscanf(line, "%x", &spare) < 1)
-        return -1;
+        spare = 0;
     unsigned most = a > b ? a : b;
     int by_spare = spare == 2 ? 80 : spare == 3 ? 90 : -1;
     int by_life = most == 0 ? -1 : most >= LIFE_OVER ? 100 : (int)most * 10;

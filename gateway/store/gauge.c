@@ -15,18 +15,18 @@
 
 enum { SETTLED_MS = 60000, HOUR_MS = 3600000 }; /* rates before that would be noise */
 
-static uint64_t flash_bytes(void)
+uint64_t gauge_flash(const char *path, uint64_t before)
 {
     char line[128];
     uint64_t bytes = 0;
-    FILE *io = fopen("/proc/self/io", "re");
+    FILE *io = fopen(path, "re");
     while (io && fgets(line, sizeof line, io)) {
         if (sscanf(line, "write_bytes: %" SCNu64, &bytes) == 1)
             break;
     }
     if (io)
         fclose(io);
-    return bytes;
+    return bytes > before ? bytes : before;
 }
 
 static uint64_t per_day(uint64_t bytes, int64_t ms)
@@ -48,9 +48,18 @@ struct gauge_rate gauge_note(struct gauge *gauge, const struct gauge_mark *now)
                                per_day(now->row_bytes - oldest->row_bytes, ms)};
 }
 
+uint64_t gauge_hours(uint64_t bytes, const struct gauge_rate *rate)
+{
+    if (!rate->rows_day)
+        return 0;
+    uint64_t hours = (uint64_t)((double)bytes * 24 / (double)rate->rows_day);
+    return hours ? hours : 1; /* 0 says that nobody knows */
+}
+
 void gauge_read(struct store *store, struct store_status *out)
 {
-    const struct gauge_mark now = {clock_mono(), flash_bytes(), store->row_bytes};
+    const struct gauge_mark now = {clock_mono(), gauge_flash("/proc/self/io", out->flash_bytes),
+                                   store->row_bytes};
     const struct gauge_rate rate = gauge_note(&store->gauge, &now);
     struct card card;
     card_look("/sys", store->settings->store.path, &card);
@@ -60,6 +69,6 @@ void gauge_read(struct store *store, struct store_status *out)
     out->card_worn_percent = card.worn_percent;
     out->card_years = card_years(&card, rate.flash_day);
     snprintf(out->card_name, sizeof out->card_name, "%s", card.name);
-    uint64_t left = out->quota_bytes > out->bytes ? out->quota_bytes - out->bytes : 0;
-    out->hours_left = rate.rows_day ? (uint64_t)((double)left * 24 / (double)rate.rows_day) : 0;
+    uint64_t used = trim_used(store);
+    out->hours_left = gauge_hours(out->quota_bytes > used ? out->quota_bytes - used : 0, &rate);
 }

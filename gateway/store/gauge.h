@@ -27,4 +27,10 @@ struct gauge_rate {
 };
 struct gauge_rate gauge_note(struct gauge *gauge, const struct gauge_mark *now);
 
+/* Bytes that the process wrote, out of /proc/self/io; `before` where that cannot be read now. */
+uint64_t gauge_flash(const char *path, uint64_t before);
+
+/* Until so many bytes are full, at least 1; 0 = not known. */
+uint64_t gauge_hours(uint64_t bytes, const struct gauge_rate *rate);
+
 #endif

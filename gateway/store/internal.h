@@ -382,7 +382,7 @@ void history_serve(struct store *store);
 /* recover.c: the first transaction of a start */
 /* Where an epoch stands in store->epochs; epoch_count when it is not there. */
 size_t recover_epoch_index(const struct store *store, uint32_t ordinal);
-/* A whole start; the result of SQLite. After a failure the store is empty again. */
+/* A whole start; the result of SQLite. After a failure the store is empty. */
 int recover_run(struct store *store);
 /* Reads what the disk holds into an empty store and closes what a crash left open; inside a
  * transaction. */
@@ -580,6 +580,7 @@ bool trim_make_room(struct store *store, size_t bytes);
 /* More is used than the quota allows. */
 bool trim_is_due(struct store *store);
 uint64_t trim_bytes(struct store *store); /* of the database, free pages and all */
+uint64_t trim_used(struct store *store);  /* without them */
 
 /* forget.c: epochs that nobody needs any more */
 void forget_run(struct store *store);

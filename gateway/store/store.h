@@ -205,7 +205,7 @@ struct store_status {
     uint64_t card_bytes;      /* 0 = not known */
     int card_worn_percent;    /* as it says itself; -1 = it does not */
     double card_years;   /* left at that rate (card.h says how that is counted); -1 = not known */
-    uint64_t hours_left; /* until the quota is full at the present rate; 0 = not known yet */
+    uint64_t hours_left; /* until the quota is full at the present rate; 0 = not known */
     uint64_t corrupt, gaps;
     uint64_t failovers; /* times that the disk was left for memory */
     uint64_t carried;   /* segments saved from memory or out of a damaged file */

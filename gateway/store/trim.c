@@ -120,14 +120,14 @@ uint64_t trim_bytes(struct store *store)
     return pages(store, STATEMENT_PAGES) * PAGE;
 }
 
-static uint64_t used_bytes(struct store *store)
+uint64_t trim_used(struct store *store)
 {
     return trim_bytes(store) - pages(store, STATEMENT_FREE_PAGES) * PAGE;
 }
 
 bool trim_is_due(struct store *store)
 {
-    return used_bytes(store) > store->quota;
+    return trim_used(store) > store->quota;
 }
 
 static bool is_enough(struct store *store, const struct oldest *at, const struct limit *limit,
@@ -138,7 +138,7 @@ static bool is_enough(struct store *store, const struct oldest *at, const struct
     if (limit->last)
         return seq > limit->last || !is_settled(store, at->epoch, at->sector, seq);
     /* rows that are owed only where nothing else is left */
-    return used_bytes(store) <= limit->used ||
+    return trim_used(store) <= limit->used ||
            (at->settled && !is_settled(store, at->epoch, at->sector, seq));
 }
 
@@ -303,7 +303,7 @@ static bool trim_age(struct store *store, mono_time until)
 static bool shrink(struct store *store, uint64_t used, mono_time until)
 {
     const struct limit limit = {.used = used, .until = until};
-    while (used_bytes(store) > used && clock_ms_between(clock_mono(), until) > 0) {
+    while (trim_used(store) > used && clock_ms_between(clock_mono(), until) > 0) {
         struct oldest at;
         if (!choose(store, &at) || !cut(store, &at, limit))
             return false;
@@ -317,7 +317,7 @@ bool trim_run(struct store *store)
     uint64_t target = store->quota - store->quota / 100 * SPARE_PERCENT;
     bool more = trim_age(store, until);
     if (trim_is_due(store))
-        more |= shrink(store, target, until) && used_bytes(store) > target;
+        more |= shrink(store, target, until) && trim_used(store) > target;
     if (!more && !store->in_memory)
         forget_run(store);
     return more;
@@ -325,11 +325,11 @@ bool trim_run(struct store *store)
 
 bool trim_make_room(struct store *store, size_t bytes)
 {
-    uint64_t used = used_bytes(store), total = trim_bytes(store);
+    uint64_t used = trim_used(store), total = trim_bytes(store);
     uint64_t target = total > bytes ? total - bytes : 0;
     /* what is free already was not enough: then it is the row at hand that does not fit */
     if (used <= target)
         target = used > bytes ? used - bytes : 0;
     return used > 0 && shrink(store, target, clock_after_ms(clock_mono(), 10 * TURN_MS)) &&
-           used_bytes(store) < used;
+           trim_used(store) < used;
 }

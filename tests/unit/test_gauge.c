@@ -75,6 +75,29 @@ static void what_was_a_day_ago_is_forgotten(void **state)
     assert_about(day.rate.flash_day, 505 * DAY);
 }
 
+/* One failed look must not count all bytes since start as those of an hour. */
+static void what_cannot_be_read_is_as_it_was(void **state)
+{
+    char path[] = "/tmp/lifeline-io-XXXXXX";
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "syscw: 7\nwrite_bytes: 500\n", 26), 26);
+    close(fd);
+    assert_int_equal(gauge_flash(path, 0), 500);
+    unlink(path);
+    assert_int_equal(gauge_flash(path, 500), 500);
+}
+
+static void no_hours_is_not_unknown(void **state)
+{
+    const struct gauge_rate none = {0}, some = {.rows_day = 2400};
+    (void)state;
+    assert_int_equal(gauge_hours(1000, &none), 0);
+    assert_int_equal(gauge_hours(1000, &some), 10);
+    assert_int_equal(gauge_hours(0, &some), 1);
+}
+
 /* ---- the card ---- */
 
 static char sysfs[64];
@@ -192,6 +215,8 @@ int main(void)
 {
 #define CARD(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_read_is_as_it_was),
+        cmocka_unit_test(no_hours_is_not_unknown),
         cmocka_unit_test(a_rate_is_known_after_a_minute),
         cmocka_unit_test(a_burst_after_calm_counts_as_what_it_wrote),
         cmocka_unit_test(what_was_a_day_ago_is_forgotten),
