@@ -18,10 +18,11 @@ static struct epoch *current(struct store *store)
 
 void commit_loss(struct loss *loss, int64_t from_ms, int64_t to_ms, uint64_t readings)
 {
-    if (!loss->from_ms || from_ms < loss->from_ms)
+    if (!loss->any || from_ms < loss->from_ms)
         loss->from_ms = from_ms;
-    if (to_ms > loss->to_ms)
+    if (!loss->any || to_ms > loss->to_ms)
         loss->to_ms = to_ms;
+    loss->any = true;
     loss->readings += readings;
 }
 
@@ -106,7 +107,7 @@ bool commit_losing(const struct store *store)
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
-            if (store->losing[sector][reason].from_ms)
+            if (store->losing[sector][reason].any)
                 return true;
         }
     }
@@ -120,7 +121,7 @@ static bool write_losses(struct store *store)
             const struct loss *loss = &store->losing[sector][reason];
             const struct gap gap = {current(store)->ordinal, (enum sector)sector, 0, 0, *loss,
                                     (enum gap_reason)reason};
-            if (loss->from_ms && !backlog_gap(store, &gap))
+            if (loss->any && !backlog_gap(store, &gap))
                 return false;
         }
     }

@@ -1,18 +1,13 @@
 /* Readings of a clock that was never set: held back from every uplink, and given their true times
- * when the clock is set in time.
- * Store thread, and main() at start. Owns epoch.held and epoch.handed: from `held` on, and before
- * `handed` where that is not 0, no uplink has seen a row of the stream yet. A row is corrected
- * before it was ever handed out or not at all, so that the bytes of a row that somebody may have
- * seen never change.
+ * when the clock is set before they were first handed out. Store thread, and main() at start. Owns
+ * epoch.held and epoch.handed: from `held` on, and before `handed` where that is not 0, no uplink
+ * has seen a row of the stream yet. The bytes of a row that somebody may have seen never change.
  *
- * The hold ends when the board has been up for CLOCK_HOLD_MS, however late the daemon started: a
- * board that found no clock in ten minutes will not find one soon, and neither a restart nor an
- * update of the daemon may hold current readings back once more. From then on they go out as they
- * stand, but those for which nobody has asked are still corrected when the clock is set: power and
- * network often come back together, and the broker with the time. The disk says whether any was
- * handed out in this boot, before the first one is; if so, a start takes none for unseen. Rows of
- * an earlier boot cannot be corrected.
- *
+ * The hold ends when the board has been up for CLOCK_HOLD_MS, however late the daemon started:
+ * neither a restart nor an update may hold current readings back once more. From then on they go
+ * out as they stand, but what nobody has asked for is still corrected: power and network often come
+ * back together, and the broker with the time. Before the first of them is handed out the disk says
+ * so, and then a start takes none for unseen. Rows of an earlier boot cannot be corrected.
  * Gaps of a stream that is held wait with it, and their times move with its rows. */
 #include "gateway/store/internal.h"
 

@@ -174,6 +174,7 @@ struct body {
 };
 
 struct loss {
+    bool any; /* a clock may stand at 0, or before it */
     uint64_t readings;
     int64_t from_ms, to_ms;
 };
@@ -340,8 +341,7 @@ int database_open_memory(struct store *store, int pages);
 void database_abandon(struct store *store);
 void database_disconnect(struct store *store);
 void database_unlock(struct store *store);
-/* Both. */
-void database_close(struct store *store);
+void database_close(struct store *store); /* both */
 /* All of the log into the database, and both synced. */
 int database_checkpoint(struct store *store);
 /* The connection leaves the store, or comes back to it. */
@@ -424,8 +424,7 @@ int salvage_replace(struct store *store);
 bool salvage_load(struct store *store);
 bool salvage_write(struct store *store, size_t epochs);
 void salvage_begin(struct store *store);
-/* The next slice of rows; true when there are more. */
-bool salvage_run(struct store *store);
+bool salvage_run(struct store *store); /* the next slice of rows; true when there are more */
 /* Goes on with what a restart interrupted. */
 void salvage_resume(struct store *store);
 void salvage_stop(struct store *store);
@@ -534,8 +533,7 @@ void suspect_clear(struct debtor *debtor, const struct receipt *receipt);
 void suspect_renew(struct store *store, struct debtor *debtor);
 /* The one whose turn it is to be sent alone, or NULL; owed, and of an epoch within reach. */
 struct suspect *suspect_due(const struct store *store, struct debtor *debtor);
-/* One is out: nothing else is to be sent. */
-bool suspect_is_out(const struct debtor *debtor);
+bool suspect_is_out(const struct debtor *debtor); /* nothing else is to be sent */
 /* The most rows of a batch that begins with this number. */
 unsigned suspect_rows(const struct debtor *debtor, uint64_t epoch, enum sector sector,
                       uint64_t first_seq);
@@ -543,8 +541,7 @@ unsigned suspect_rows(const struct debtor *debtor, uint64_t epoch, enum sector s
 /* fetch.c: rows into parcels. idle: nothing of this uplink is in flight. */
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only,
                 bool idle);
-/* Bytes of a payload. */
-size_t fetch_limit(const struct debtor *debtor);
+size_t fetch_limit(const struct debtor *debtor); /* bytes of a payload */
 bool fetch_reserve(struct parcel *parcel, size_t size);
 
 /* announce.c: Manifests before rows. True: the parcel holds the next part of one. */

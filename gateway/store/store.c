@@ -295,7 +295,7 @@ static void take_mail(struct store *store)
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         for (int reason = 1; reason <= GAP_REASON_DISK; reason++) {
             struct loss *loss = &store->lost[sector][reason];
-            if (loss->from_ms)
+            if (loss->any)
                 commit_loss(&store->losing[sector][reason], loss->from_ms, loss->to_ms,
                             loss->readings);
             *loss = (struct loss){0};

@@ -163,7 +163,8 @@ static inline uint64_t held(struct world *world, uint64_t wanted)
     return status.held;
 }
 
-static inline void assert_corrected(const struct arrived *arrived, const int64_t *true_ms, size_t count)
+static inline void assert_corrected(const struct arrived *arrived, const int64_t *true_ms,
+                                    size_t count)
 {
     bool seen[ROWS_MAX] = {false};
     assert_int_equal(arrived->count, count);

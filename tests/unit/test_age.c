@@ -1,5 +1,7 @@
-/* How old a row is, in a real store under a clock of the test's own: what `retain` deletes, what it
- * must not, and what a clock gone mad may not do: empty the store. */
+/* How old a row is, in a real store under a clock of the test's own.
+ *
+ * What `retain` deletes, what it must not, and what a clock gone mad may not do: empty the store.
+ * Each test moves both clocks on by hand, for up to two months. */
 #include "tests/unit/hold_world.h"
 
 static void a_leap_is_not_believed_for_a_day(void **state)

@@ -190,6 +190,8 @@ static void what_the_card_says_of_itself(void **state)
     assert_int_equal(look().worn_percent, -1);
     put("device/pre_eol_info", "0x03\n");
     assert_int_equal(look().worn_percent, 90);
+    put("device/life_time", "?\n");
+    assert_int_equal(look().worn_percent, 90);
     put("device/life_time", "0x0b 0x01\n");
     struct card card = look();
     assert_int_equal(card.worn_percent, 100);

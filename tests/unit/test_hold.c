@@ -1,6 +1,7 @@
-/* Readings of a clock that was never set, in a real store under a clock of the test's own: they
- * wait through restarts and crashes, and go out once, with their true times when the clock is set
- * before they were first handed out, else as they stand. */
+/* Readings of a clock that was never set, in a real store under a clock of the test's own.
+ *
+ * They wait through restarts and crashes, and go out once, with their true times when the clock is
+ * set before they were first handed out, else as they stand; so do the Gaps of their sector. */
 #include "tests/unit/hold_world.h"
 
 static void it_waits_and_has_its_true_time(void **state)
@@ -175,6 +176,28 @@ static void a_gap_has_its_true_time(void **state)
         message_free(&batch->base);
     }
     assert_int_equal(gaps, 2);
+    close_store(world);
+    free_parcels(parcels, LENT);
+}
+
+/* A clock that is not set may stand at 0, and before it. */
+static void a_loss_at_zero_is_a_loss(void **state)
+{
+    struct world *world = *state;
+    struct parcel parcels[LENT] = {0};
+    board(100 * CLOCK_HOLD_MS, 0, true);
+    open_store(world);
+    store_lost(world->store, SECTOR_GAS, GAP_REASON_OVERLOAD, -5, 0, 7);
+    store_lost(world->store, SECTOR_GAS, GAP_REASON_OVERLOAD, -3, -2, 1);
+    store_commit(world->store);
+    struct parcel *p = receive(world, parcels, WAIT_MS);
+    assert_non_null(p);
+    Lifeline__V1__DataBatch *batch = decode(p);
+    assert_int_equal(batch->n_gaps, 1);
+    assert_int_equal(batch->gaps[0]->from_ms, -5);
+    assert_int_equal(batch->gaps[0]->to_ms, 0);
+    assert_int_equal(batch->gaps[0]->readings, 8);
+    message_free(&batch->base);
     close_store(world);
     free_parcels(parcels, LENT);
 }
@@ -406,19 +429,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(it_waits_and_has_its_true_time),
-        TEST(a_restart_changes_nothing),
-        TEST(a_crash_while_correcting),
-        TEST(an_open_row_over_a_crash),
-        TEST(a_crash_before_the_clock_was_lost),
-        TEST(a_gap_has_its_true_time),
-        TEST(what_nobody_asked_for_is_corrected_later_too),
-        TEST(what_was_handed_out_stays),
-        TEST(the_hold_runs_out),
-        TEST(of_another_boot_or_a_set_clock),
-        TEST(a_late_one_is_corrected_at_once),
-        TEST(columns_move_with_their_row),
-        TEST(live_is_what_was_sampled_just_now),
+        TEST(it_waits_and_has_its_true_time),    TEST(a_restart_changes_nothing),
+        TEST(a_crash_while_correcting),          TEST(an_open_row_over_a_crash),
+        TEST(a_crash_before_the_clock_was_lost), TEST(a_gap_has_its_true_time),
+        TEST(a_loss_at_zero_is_a_loss),          TEST(what_nobody_asked_for_is_corrected_later_too),
+        TEST(what_was_handed_out_stays),         TEST(the_hold_runs_out),
+        TEST(of_another_boot_or_a_set_clock),    TEST(a_late_one_is_corrected_at_once),
+        TEST(columns_move_with_their_row),       TEST(live_is_what_was_sampled_just_now),
         TEST(a_damaged_row_among_them_is_a_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
