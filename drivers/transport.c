@@ -91,10 +91,7 @@ static void set_line_time(struct transport *t, const struct serial *serial)
 struct transport *transport_new(const struct settings_line *line)
 {
     struct transport *t = calloc(1, sizeof *t);
-    if (t == NULL) {
-        return NULL;
-    }
-    if (!transport_link_init(&t->link, line)) {
+    if (t == NULL || !transport_link_init(&t->link, line)) {
         transport_free(t);
         return NULL;
     }
@@ -108,6 +105,15 @@ void transport_free(struct transport *transport)
     if (transport != NULL) {
         transport_link_destroy(&transport->link);
         free(transport);
+    }
+}
+
+void transport_inherit(struct transport *transport, const struct transport *before)
+{
+    bool same = transport_link_is_same(&transport->link, &before->link);
+    for (size_t unit = 0; same && unit < 256; unit++) {
+        transport->units[unit].debt = before->units[unit].debt;
+        transport->units[unit].slowest_ms = before->units[unit].slowest_ms;
     }
 }
 

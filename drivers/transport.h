@@ -41,6 +41,10 @@ struct transport;
 struct transport *transport_new(const struct settings_line *line);
 void transport_free(struct transport *transport);
 
+/* Before the first request: what the units owe another transport that has ended, when both lead to
+ * the same port or server. Their late answers come to this one. */
+void transport_inherit(struct transport *transport, const struct transport *before);
+
 /* OUTCOME_OK (also when it is open) or OUTCOME_LINK with a human reason. */
 enum outcome transport_open(struct transport *transport, char *why, size_t why_size)
     __attribute__((warn_unused_result));

@@ -60,6 +60,17 @@ void transport_link_destroy(struct transport_link *link)
     free(link->host);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool transport_link_is_same(const struct transport_link *a, const struct transport_link *b)
+{
+    return a->kind == b->kind && a->port == b->port && is_same_text(a->device, b->device) &&
+           is_same_text(a->host, b->host);
+}
+
 void transport_link_close(struct transport_link *link)
 {
     if (link->modbus != NULL) {

@@ -36,6 +36,9 @@ bool transport_link_init(struct transport_link *link, const struct settings_line
     __attribute__((warn_unused_result));
 void transport_link_destroy(struct transport_link *link);
 
+/* Do both lead to the same port, or the same server? */
+bool transport_link_is_same(const struct transport_link *a, const struct transport_link *b);
+
 enum outcome transport_link_open(struct transport_link *link, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 void transport_link_close(struct transport_link *link);

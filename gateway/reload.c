@@ -185,8 +185,12 @@ static struct leaving *leave(struct reload *reload)
     return one;
 }
 
-static void start_line(struct line *line, const char *name)
+static void start_line(const struct reload *reload, struct line *line, const char *name)
 {
+    for (const struct leaving *one = reload->leaving; one; one = one->next) {
+        if (one->line)
+            line_inherit(line, one->line);
+    }
     if (!line_start(line))
         log_error("line %s: no thread for it; reload again", name);
 }
@@ -210,7 +214,7 @@ static void move_lines(struct reload *reload, const struct settings *before, str
         if (rebuild_has_line(lines, before->line_count, house->lines[l]))
             line_rebind(house->lines[l], now, house->setup->plan, l);
         else
-            start_line(house->lines[l], now->lines[l].name);
+            start_line(reload, house->lines[l], now->lines[l].name);
     }
 }
 

@@ -65,6 +65,11 @@ void asker_rebind(struct asker *asker, const struct settings_line *line)
     asker->line = line;
 }
 
+void asker_inherit(struct asker *asker, const struct asker *before)
+{
+    transport_inherit(asker->transport, before->transport);
+}
+
 void asker_close(struct asker *asker)
 {
     transport_close(asker->transport);

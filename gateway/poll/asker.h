@@ -13,6 +13,9 @@ struct asker *asker_new(const struct settings_line *line);
 void asker_free(struct asker *asker);
 /* The line is as it was, its settings lie elsewhere now. In the line's thread. */
 void asker_rebind(struct asker *asker, const struct settings_line *line);
+/* Before the first request: what the units of the same port or server owe an asker that has ended.
+ */
+void asker_inherit(struct asker *asker, const struct asker *before);
 void asker_close(struct asker *asker);
 
 /* The last thing that was tried with the link worked. It may be closed all the same: between polls,

@@ -349,6 +349,12 @@ static void *run(void *argument)
     return NULL;
 }
 
+void line_inherit(struct line *line, const struct line *before)
+{
+    if (!before->running)
+        asker_inherit(line->asker, before->asker);
+}
+
 bool line_start(struct line *line)
 {
     for (size_t i = 0; i < line->schedule.count; i++) {

@@ -16,6 +16,10 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
 void line_free(struct line *line);
 uint16_t line_number(const struct line *line);
 
+/* Before the start: the answers that are still under way to a line that has ended, on the same port
+ * or server, are not taken for others. One that hangs has nothing to give. */
+void line_inherit(struct line *line, const struct line *before);
+
 bool line_start(struct line *line) __attribute__((warn_unused_result));
 
 /* Tells the thread to end when the poll under way is over: no answer is lost. */

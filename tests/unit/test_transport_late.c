@@ -144,6 +144,35 @@ static void test_the_next_question(void **state)
     peer_stop(&peer);
 }
 
+/* A reload puts another transport in the place of the one that asked. */
+static void test_the_next_transport(void **state)
+{
+    (void)state;
+    static const enum transport_kind kinds[] = {TRANSPORT_RTU, TRANSPORT_RTU_OVER_TCP};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct peer peer;
+        peer_start(&peer, kinds[i], seed);
+        struct settings_line line = peer_line(&peer, 100);
+        struct transport *before = transport_new(&line), *transport = transport_new(&line);
+        struct tally tally = {0};
+        line.port++;
+        line.device = NULL;
+        struct transport *other = transport_new(&line);
+        peer.delay_ms = 150;
+        peer.behaviour = PEER_LATE;
+        assert_int_equal(read_random(before, &tally, 1), OUTCOME_TIMEOUT);
+        peer.behaviour = PEER_GOOD;
+        transport_inherit(other, before);
+        assert_int_equal(other->units[1].debt.owed, 0);
+        transport_inherit(transport, before);
+        transport_free(before);
+        assert_int_equal(read_random(transport, &tally, 1), OUTCOME_OK);
+        transport_free(transport);
+        transport_free(other);
+        peer_stop(&peer);
+    }
+}
+
 static void read_block(struct transport *transport, uint16_t address, uint16_t count,
                        enum outcome expected)
 {
@@ -309,9 +338,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deaf_after_answer), cmocka_unit_test(test_price),
 
-        cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_late_rtu),
-        cmocka_unit_test(test_late_tcp),          cmocka_unit_test(test_late_rtu_over_tcp),
-        cmocka_unit_test(test_always_late),       cmocka_unit_test(test_stragglers),
+        cmocka_unit_test(test_the_next_question), cmocka_unit_test(test_the_next_transport),
+        cmocka_unit_test(test_late_rtu),          cmocka_unit_test(test_late_tcp),
+        cmocka_unit_test(test_late_rtu_over_tcp), cmocka_unit_test(test_always_late),
+        cmocka_unit_test(test_stragglers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
