@@ -235,8 +235,8 @@ struct postbox { /* of one uplink; under the mailbox mutex */
     void (*wake)(void *);
     void *context;
     uint64_t generation;
-    bool renewed;
-    bool filling; /* one of its parcels is with the store thread */
+    bool renewed, closed; /* closed: nothing is filled, no word counts, until the next attach */
+    bool filling;         /* one of its parcels is with the store thread */
     struct parcel *waiting, *ready, **ready_tail;
     struct receipt receipts[STORE_RECEIPTS];
     size_t receipt_count;
@@ -479,7 +479,6 @@ bool backlog_write(struct store *store);
 void backlog_written(struct store *store);
 bool backlog_dirty(const struct store *store);
 bool backlog_gap_of(struct store *store, struct debtor *debtor, const struct gap *gap);
-/* Where an epoch stands in store->epochs; epoch_count when it is not there. */
 size_t backlog_epoch(const struct store *store, uint64_t number);
 void backlog_renew(struct store *store, struct debtor *debtor);
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);
@@ -488,6 +487,7 @@ void backlog_free(struct store *store);
 /* postbox.c: what the uplinks said since the last turn, and parcels for them */
 void postbox_read(struct store *store, size_t uplink);
 void postbox_serve(struct store *store, size_t uplink);
+void postbox_close(struct store *store, size_t uplink);
 
 /* hold.c: readings of a clock that was never set */
 void hold_recover(struct store *store);

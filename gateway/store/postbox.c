@@ -14,6 +14,7 @@ void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void
     struct postbox *box = &store->postboxes[uplink];
     box->wake = wake;
     box->context = context;
+    box->closed = false;
     if (!box->ready)
         box->ready_tail = &box->ready;
     pthread_mutex_unlock(&store->mutex);
@@ -55,7 +56,7 @@ uint64_t store_renew(struct store *store, size_t uplink)
     pthread_mutex_lock(&store->mutex);
     struct postbox *box = &store->postboxes[uplink];
     uint64_t generation = ++box->generation;
-    box->renewed = true;
+    box->renewed = !box->closed;
     box->room = box->most = STORE_ROOM;
     store->attention = true;
     pthread_cond_signal(&store->wake);
@@ -98,7 +99,7 @@ static void note(struct store *store, size_t uplink, const struct receipt *recei
     struct postbox *box = &store->postboxes[uplink];
     /* a full box can only be a store that hangs: what is not noted is sent again after the next
      * connect */
-    if (box->receipt_count < STORE_RECEIPTS)
+    if (!box->closed && box->receipt_count < STORE_RECEIPTS)
         box->receipts[box->receipt_count++] = *receipt;
     store->attention = true;
     pthread_cond_signal(&store->wake);
@@ -163,8 +164,9 @@ enum store_confirmed store_confirm(struct store *store, size_t uplink, uint64_t 
         if (store->told[e].number == epoch && first_seq <= store->told[e].last_seq[sector])
             result = STORE_CONFIRMED;
     }
+    const struct postbox *box = &store->postboxes[uplink];
     /* half of the box is for what the broker says */
-    if (result == STORE_CONFIRMED && store->postboxes[uplink].receipt_count > STORE_RECEIPTS / 2)
+    if (result == STORE_CONFIRMED && (box->closed || box->receipt_count > STORE_RECEIPTS / 2))
         result = STORE_CONFIRM_BUSY;
     if (result == STORE_CONFIRMED)
         note(store, uplink, &receipt);
@@ -181,6 +183,16 @@ static void give_back(struct postbox *box, struct parcel *parcel)
     box->ready_tail = &parcel->next;
     if (box->wake)
         box->wake(box->context);
+}
+
+void postbox_close(struct store *store, size_t u)
+{
+    struct postbox *box = &store->postboxes[u];
+    pthread_mutex_lock(&store->mutex);
+    box->closed = true;
+    box->receipt_count = 0;
+    box->renewed = false;
+    pthread_mutex_unlock(&store->mutex);
 }
 
 /* What the uplinks said since the last turn. Takes the mutex only to copy. */
@@ -213,7 +225,7 @@ static struct parcel *take_waiting(struct store *store, size_t u, size_t *left)
 {
     struct postbox *box = &store->postboxes[u];
     pthread_mutex_lock(&store->mutex);
-    struct parcel *parcel = box->waiting;
+    struct parcel *parcel = box->closed ? NULL : box->waiting;
     *left = 0;
     for (struct parcel *p = parcel; p; p = p->next)
         (*left)++;

@@ -1,7 +1,8 @@
 /* What a reload asks of the store: ids for what is new, and uplinks that came, went or changed.
  * Store thread; one transaction, after which memory changes too, so that a disk that refuses leaves
  * all as it was. An uplink that stays as it is keeps its place with all that is in flight; any
- * other is read from the disk as at a start.
+ * other is read from the disk as at a start. Between here and the swap of the threads the uplink of
+ * before still runs: its place is closed, so that it is given nothing that is not its own.
  * In memory, without the disk, it is refused: what the disk knows, ids that are retired and what an
  * uplink still owes, must not be guessed.
  * Never closes a segment (the pipeline does) and never touches what an uplink holds. */
@@ -9,10 +10,13 @@
 
 #include <string.h>
 
+#include "config/settings_diff.h"
+
 struct change {
     const struct settings *settings;
     struct debtor debtors[STORE_UPLINKS]; /* those that take a place; own NULL: it falls free */
     bool kept[STORE_UPLINKS];
+    bool replaced[STORE_UPLINKS]; /* by a new connection, or none: that of before counts no more */
     size_t count;
 };
 
@@ -50,10 +54,16 @@ static bool is_kept(const struct debtor *debtor, const struct settings_uplink *u
 static void find_change(struct store *store, struct change *change)
 {
     *change = (struct change){.settings = store->reload_settings, .count = store->debtor_count};
+    for (size_t place = 0; place < STORE_UPLINKS; place++)
+        change->replaced[place] = true;
     for (size_t u = 0; u < change->settings->uplink_count; u++) {
+        const struct settings_uplink *uplink = &change->settings->uplinks[u];
         size_t place = store->reload_uplinks[u];
-        change->debtors[place].own = &change->settings->uplinks[u];
-        change->kept[place] = is_kept(&store->debtors[place], &change->settings->uplinks[u]);
+        const struct debtor *debtor = &store->debtors[place];
+        change->debtors[place].own = uplink;
+        change->kept[place] = is_kept(debtor, uplink);
+        change->replaced[place] =
+            !change->kept[place] || !settings_diff_same_uplink(debtor->own, uplink);
         if (place >= change->count)
             change->count = place + 1;
     }
@@ -72,6 +82,8 @@ static void take_over(struct store *store, struct change *change)
 {
     for (size_t place = 0; place < change->count; place++) {
         struct debtor *debtor = &store->debtors[place];
+        if (change->replaced[place])
+            postbox_close(store, place);
         if (change->kept[place]) {
             debtor->own = change->debtors[place].own;
             continue;

@@ -93,7 +93,9 @@ struct parcel {
  * settings, and over a reload it keeps it. What follows asks for it as `uplink`. */
 enum { STORE_UPLINKS = 32 };
 
-/* `wake` is called by the store thread whenever store_collect() has something. */
+/* `wake` is called by the store thread whenever store_collect() has something. After a reload that
+ * replaced the uplink of a place nothing is filled and no word of it counts until the next one
+ * attaches here. */
 void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context);
 
 /* Its thread has ended: the store lets go of its parcels. False: the store thread is filling one of

@@ -30,6 +30,7 @@ struct world {
 };
 
 #define CITY  "{ name: city, urls: [ \"mqtt://a\" ], sectors: [water, manhole] }"
+#define FIRST "{ name: first, urls: [ \"mqtt://c\" ], sectors: [bridge] }"
 #define WATER "{ name: water, urls: [ \"mqtt://b\" ], sectors: [water] }"
 #define ONE   "{ name: one, line: bus, unit: 1, profile: press-level-a }"
 #define TWO   "{ name: two, line: bus, unit: 2, profile: rs-dip-n01, sector: manhole }"
@@ -243,13 +244,15 @@ static void changed_manifests_go_out_again(void **state)
 static void an_uplink_that_stays_keeps_what_is_in_flight(void **state)
 {
     struct world *world = *state;
-    const size_t moved[] = {1, 0}; /* water stands before city now */
+    const size_t first[] = {1, 0}, moved[] = {1, 2, 0}; /* water stands before city then */
+    reload(world, ONE "," TWO, FIRST "," CITY, first);
+    store_attach(world->store, 0, nobody_sleeps, NULL);
     struct parcel parcel = {.generation = store_renew(world->store, 0)}, other = parcel;
     (void)fetch(world, 0, &parcel);
     (void)fetch(world, 0, &parcel);
     put(world, SECTOR_WATER);
     assert_int_equal(fetch(world, 0, &parcel)->first_seq, 1);
-    reload(world, ONE "," TWO, WATER "," CITY, moved);
+    reload(world, ONE "," TWO, FIRST "," WATER "," CITY, moved);
     put(world, SECTOR_WATER);
     assert_int_equal(fetch(world, 0, &other)->first_seq, 2);
     store_settle(world->store, 0, &parcel);
@@ -295,6 +298,43 @@ static void who_comes_owes_everything_and_who_goes_leaves_nothing(void **state)
     take_back(world, 3, late);
 }
 
+/* Another broker under the same name: whoever still has a connection to the one of before gets
+ * nothing any more, and what it says of what it has settles nothing. */
+static void who_is_replaced_falls_silent_at_once(void **state)
+{
+    static const char *const others[] = {
+        "{ name: city, urls: [ \"mqtt://z\" ], sectors: [water, manhole] }",
+        "{ name: city, urls: [ \"mqtt://y\" ], sectors: [water] }"};
+    struct world *world = *state;
+    const size_t places[] = {0};
+    struct parcel before[LENT], after[LENT];
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        put(world, SECTOR_WATER);
+        lend(world, 0, before);
+        struct parcel *parcel;
+        while ((parcel = collect(world, 0))->kind == PARCEL_MANIFEST)
+            ;
+        uint64_t seq = parcel->first_seq;
+        reload(world, ONE "," TWO, others[i], places);
+        store_settle(world->store, 0, parcel);
+        put(world, SECTOR_WATER);
+        struct parcel again = {.generation = store_renew(world->store, 0)};
+        store_fetch(world->store, 0, &again); /* even if it connects once more */
+        usleep(50000);
+        assert_null(store_collect(world->store, 0));
+        take_back(world, 0, before);
+        lend(world, 0, after);
+        while ((parcel = collect(world, 0))->kind == PARCEL_MANIFEST)
+            ;
+        assert_int_equal(parcel->first_seq, seq);
+        store_settle(world->store, 0, parcel);
+        if (parcel->last_seq < seq + 1)
+            store_settle(world->store, 0, collect(world, 0));
+        wait_settled(world, 0);
+        take_back(world, 0, after);
+    }
+}
+
 /* Parcels that wait come back to whoever lent them. */
 static void a_detached_uplink_gets_its_parcels_back(void **state)
 {
@@ -319,6 +359,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_comes_owes_everything_and_who_goes_leaves_nothing,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_replaced_falls_silent_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_detached_uplink_gets_its_parcels_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
