@@ -36,7 +36,8 @@ struct mqtt {
     struct mosquitto *client;
     struct tls *tls; /* NULL = none */
     bool reached, connack_seen, connected;
-    char error[120]; /* the library's last word on an error */
+    char error[120];  /* the library's last word on an error */
+    int socket_error; /* behind TLS, where the library makes EPROTO of all of them */
     bool version_5;
     int refusal;    /* of CONNECT or, later, of us: a reason code; 0 = none */
     char moved[64]; /* where to, says the broker */
@@ -196,13 +197,25 @@ static void explain_refusal(const struct mqtt *mqtt, struct mqtt_end *end)
                                                                                 : MQTT_FAULT_BROKER;
 }
 
+/* What the library makes of an end behind TLS is always EPROTO. Once the broker had accepted us it
+ * can only be that it is gone, without a goodbye, or that the link broke. */
+static int error_of(const struct mqtt *mqtt, int rc)
+{
+    if (rc != MOSQ_ERR_ERRNO)
+        return 0;
+    if (!mqtt->tls || !mqtt->connected || errno != EPROTO)
+        return errno;
+    return mqtt->socket_error ? mqtt->socket_error : ECONNRESET;
+}
+
 /* By rc and errno of the library's last call. The broker's own words count most, then what is wrong
- * with its certificate, then what the library has said. */
+ * with its certificate, then what the library has said. After the CONNACK it is no longer a matter
+ * of certificates. */
 static void explain(const struct mqtt *mqtt, int rc, struct mqtt_end *end)
 {
-    int error = rc == MOSQ_ERR_ERRNO ? errno : 0;
-    const char *complaint = mqtt->tls ? tls_complaint(mqtt->tls) : "";
-    bool tls_failed = complaint[0] || rc == MOSQ_ERR_TLS || mqtt->error[0];
+    int error = error_of(mqtt, rc);
+    const char *complaint = mqtt->tls && !mqtt->connected ? tls_complaint(mqtt->tls) : "";
+    bool tls_failed = !mqtt->connected && (complaint[0] || rc == MOSQ_ERR_TLS || mqtt->error[0]);
     end->hung_up = !tls_failed && rc != MOSQ_ERR_KEEPALIVE;
     if (mqtt->refusal) {
         explain_refusal(mqtt, end);
@@ -467,6 +480,15 @@ static void read_packets(void *context)
     reading->error = errno;
 }
 
+static void note_socket_error(struct mqtt *mqtt, short events)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (mqtt->tls && (events & POLLERR) &&
+        getsockopt(mqtt_socket(mqtt), SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error)
+        mqtt->socket_error = error;
+}
+
 /* The library's word; or that the broker sent what it asserts against. */
 static int guarded_read(struct mqtt *mqtt)
 {
@@ -489,6 +511,7 @@ bool mqtt_service(struct mqtt *mqtt, short events, struct mqtt_end *end)
         return false;
     if (events & POLLIN)
         mqtt->heard = clock_mono();
+    note_socket_error(mqtt, events);
     int rc = MOSQ_ERR_SUCCESS;
     if (readable || in_handshake(mqtt)) /* the handshake goes on in reading, also when it writes */
         rc = guarded_read(mqtt);
