@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -144,7 +145,6 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " ORDER BY d.id,p.id",
 };
 
-enum { KEPT_ASIDE = 2 };
 static const char *const suffixes[] = {"", "-wal", "-shm"};
 
 uint64_t database_random(void)
@@ -242,9 +242,85 @@ static int prepare(struct store *store, const char *path, const char *pragmas)
     return rc & 0xff;
 }
 
+static bool name_aside(const char *path, int64_t stamp, const char *suffix, char *out, size_t size)
+{
+    return (size_t)snprintf(out, size, "%s.corrupt-%lld%s", path, (long long)stamp, suffix) < size;
+}
+
+/* The newest damaged file below that number; 0: there is none. By number: as text the names sort
+ * otherwise once the clock has been in the past. */
+static int64_t newest_below(const char *path, int64_t below)
+{
+    enum { DIGITS_MAX = 18 };
+    char pattern[4096];
+    glob_t found;
+    int64_t newest = 0;
+    snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", path);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *digits = strrchr(found.gl_pathv[i], '-') + 1;
+        size_t length = strspn(digits, "0123456789");
+        int64_t stamp = strtoll(digits, NULL, 10);
+        if (!digits[length] && length <= DIGITS_MAX && stamp < below && stamp > newest)
+            newest = stamp;
+    }
+    globfree(&found);
+    return newest;
+}
+
+int64_t database_newest_aside(const struct store *store)
+{
+    return newest_below(store->settings->store.path, INT64_MAX);
+}
+
+/* Damaged files are worth two copies, not the card: the one just made and the one before. */
+static void remove_old(const char *path, int64_t stamp)
+{
+    int64_t old = newest_below(path, stamp);
+    while (old && (old = newest_below(path, old))) {
+        for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
+            char name[4200];
+            if (name_aside(path, old, suffixes[k], name, sizeof name))
+                unlink(name);
+        }
+    }
+}
+
+static void move_aside(const char *path, int64_t stamp, const char *suffix)
+{
+    char from[4200], to[4200];
+    snprintf(from, sizeof from, "%s%s", path, suffix);
+    if (name_aside(path, stamp, suffix, to, sizeof to) && access(to, F_OK) != 0 &&
+        rename(from, to) == 0)
+        log_error("store: %s is damaged, kept as %s", from, to);
+}
+
+int64_t database_set_aside(const struct store *store)
+{
+    const char *path = store->settings->store.path;
+    int64_t stamp = clock_wall().ms, newest = newest_below(path, INT64_MAX);
+    if (stamp <= newest)
+        stamp = newest + 1;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        move_aside(path, stamp, suffixes[i]);
+    remove_old(path, stamp);
+    return stamp;
+}
+
+/* A death in the middle of that: the log follows its file, or a new file would throw it away. */
+static void finish_aside(const struct store *store)
+{
+    const char *path = store->settings->store.path;
+    int64_t stamp = access(path, F_OK) != 0 && errno == ENOENT ? database_newest_aside(store) : 0;
+    for (size_t i = 1; stamp && i < sizeof suffixes / sizeof *suffixes; i++)
+        move_aside(path, stamp, suffixes[i]);
+}
+
 int database_open(struct store *store)
 {
     make_folder(store->settings->store.path);
+    finish_aside(store);
     return prepare(store, store->settings->store.path,
                    "PRAGMA locking_mode=EXCLUSIVE;"
                    "PRAGMA journal_mode=WAL;"
@@ -334,39 +410,6 @@ void database_open_wreck(const struct store *store, int64_t stamp, struct connec
                        NULL, NULL, NULL);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_prepare_v2(out->db, statement_text[i], -1, &out->statements[i], NULL);
-}
-
-/* Damaged files are worth two copies, not the card. */
-static void remove_old(const char *path)
-{
-    char pattern[4096];
-    glob_t found;
-    snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", path);
-    if (glob(pattern, 0, NULL, &found) != 0)
-        return;
-    for (size_t i = 0; i + KEPT_ASIDE < found.gl_pathc; i++) { /* sorted, which is by time */
-        for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
-            char name[4200];
-            snprintf(name, sizeof name, "%s%s", found.gl_pathv[i], suffixes[k]);
-            unlink(name);
-        }
-    }
-    globfree(&found);
-}
-
-int64_t database_set_aside(const struct store *store)
-{
-    const char *path = store->settings->store.path;
-    int64_t stamp = clock_wall().ms;
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        char from[4096], to[4096];
-        snprintf(from, sizeof from, "%s%s", path, suffixes[i]);
-        snprintf(to, sizeof to, "%s.corrupt-%lld%s", path, (long long)stamp, suffixes[i]);
-        if (rename(from, to) == 0)
-            log_error("store: %s is damaged, kept as %s", from, to);
-    }
-    remove_old(path);
-    return stamp;
 }
 
 bool database_number_gaps(struct store *store)

@@ -344,15 +344,14 @@ void database_unlock(struct store *store);
 void database_close(struct store *store); /* both */
 /* All of the log into the database, and both synced. */
 int database_checkpoint(struct store *store);
-/* The connection leaves the store, or comes back to it. */
 void database_detach(struct store *store, struct connection *out);
 void database_attach(struct store *store, struct connection *in);
 bool database_execute(struct store *store, const char *format, ...);
 /* Why the last statement failed; what was no error of SQLite is want of memory. */
 int database_error(const struct store *store);
-/* Keeps a damaged file for a person to look at, and says under which number; the connection is
- * closed. */
+/* Keeps a damaged file, and says under which number; the connection is closed. */
 int64_t database_set_aside(const struct store *store);
+int64_t database_newest_aside(const struct store *store);
 /* What can be read of it; nothing is changed in it. */
 void database_open_wreck(const struct store *store, int64_t stamp, struct connection *out);
 /* Gaps in a new database have row numbers of their own, so that an acknowledgement that was on its
@@ -418,8 +417,10 @@ bool carry_readable(struct store *store, const struct carry *carry);
 /* salvage.c: a damaged file is set aside, and what can be saved goes into a new one. These return
  * the result of SQLite, OK with the store on the new file. */
 int salvage_starting(struct store *store);
+int salvage_into_empty(struct store *store);
+/* *found: the file is empty, beside a damaged one that nothing was saved from yet. */
+int salvage_find(struct store *store, bool *found);
 int salvage_running(struct store *store);
-/* For a return from memory: the parts of it. */
 int salvage_replace(struct store *store);
 bool salvage_load(struct store *store);
 bool salvage_write(struct store *store, size_t epochs);

@@ -331,9 +331,14 @@ static int return_to_disk(struct store *store, struct connection *memory)
     int rc = database_open(store);
     if (rc == SQLITE_OK)
         rc = database_checkpoint(store);
+    int64_t before = store->wreck_stamp;
+    bool found = false;
     if (rc == SQLITE_OK)
-        rc = is_same_disk(store) ? merge(store, memory) : take_over(store, memory);
-    return rc;
+        rc = salvage_find(store, &found);
+    if (rc != SQLITE_OK)
+        return rc;
+    bool same = found ? store->known && store->wreck_stamp == before : is_same_disk(store);
+    return same ? merge(store, memory) : take_over(store, memory);
 }
 
 bool media_return(struct store *store)
@@ -413,9 +418,12 @@ static int open_disk(struct store *store, char *why, size_t why_size)
 {
     int rc = SQLITE_OK;
     for (int attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+        bool found = false;
         rc = database_open(store);
         if (rc == SQLITE_OK)
-            rc = recover_run(store);
+            rc = salvage_find(store, &found);
+        if (rc == SQLITE_OK)
+            rc = found ? salvage_into_empty(store) : recover_run(store);
         if (is_damaged(rc))
             rc = salvage_starting(store);
         if (rc == SQLITE_OK) {

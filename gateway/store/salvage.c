@@ -155,24 +155,52 @@ bool salvage_load(struct store *store)
     return salvage_write(store, store->epoch_count) && commit_write(store);
 }
 
-/* At a start. Whatever goes wrong, the next attempt is an empty file. */
+/* A death, or a disk that refused, came between the setting aside and the first commit after. */
+int salvage_find(struct store *store, bool *found)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
+    bool empty = sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_reset(s);
+    int64_t stamp = empty ? database_newest_aside(store) : 0;
+    *found = stamp != 0;
+    if (!stamp)
+        return SQLITE_OK;
+    store->wreck_stamp = stamp;
+    database_open_wreck(store, stamp, &store->wreck);
+    return store->wreck.db ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+/* It is the new file that cannot be written, for now: the damaged one stays to be saved. */
+static bool is_refused(int rc)
+{
+    return rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_READONLY ||
+           rc == SQLITE_CANTOPEN;
+}
+
 int salvage_starting(struct store *store)
 {
     int rc = salvage_replace(store);
-    if (rc != SQLITE_OK)
-        return rc;
+    return rc == SQLITE_OK ? salvage_into_empty(store) : rc;
+}
+
+/* At a start. Where the damaged file cannot be made use of, the next attempt is an empty one. */
+int salvage_into_empty(struct store *store)
+{
+    int rc = SQLITE_OK;
     bool ok = database_run(store, STATEMENT_BEGIN) && salvage_load(store) && begin_epoch(store) &&
               identity_register(store) && database_run(store, STATEMENT_COMMIT);
     if (ok) {
         commit_done(store);
         salvage_begin(store);
     } else {
+        rc = database_error(store);
         if (!sqlite3_get_autocommit(store->db))
             database_run(store, STATEMENT_ROLLBACK);
         salvage_stop(store);
         recover_forget(store);
         identity_free(&store->ids, store->settings);
-        rc = recover_run(store);
+        if (!is_refused(rc))
+            rc = recover_run(store);
     }
     commit_free_bodies(store->queue);
     store->queue = NULL;

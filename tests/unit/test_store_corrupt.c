@@ -179,6 +179,21 @@ static void mutate(const struct world *world)
         overwrite(path, (off_t)pick((int)(file.st_size / PAGE)) * PAGE, (size_t)PAGE << pick(4));
 }
 
+/* How many damaged files are kept; a file that is gone beside one is saved from it again. */
+static size_t count_aside(const struct world *world, bool remove)
+{
+    glob_t found;
+    char pattern[200];
+    snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", world->path);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return 0;
+    size_t count = found.gl_pathc;
+    for (size_t i = 0; remove && i < count; i++)
+        unlink(found.gl_pathv[i]);
+    globfree(&found);
+    return count;
+}
+
 /* Whatever is done to the file: the store starts, takes new readings, invents none, sends none
  * twice, and is sound afterwards. What was written into a tree whose damage SQLite does not notice
  * (a bit in a rowid) may be lost, in a Gap. */
@@ -216,17 +231,65 @@ static void no_damage_stops_it(void **state)
         start(world);
         assert_true(status_of(world).mode == STORE_MODE_OK);
         close_store(world);
-        glob_t found;
+        assert_in_range(count_aside(world, true), 0, 2);
         char pattern[200];
-        snprintf(pattern, sizeof pattern, "%s.corrupt-*[0-9]", world->path);
-        if (glob(pattern, 0, NULL, &found) == 0) {
-            assert_in_range(found.gl_pathc, 1, 2);
-            globfree(&found);
-        }
         unlink(world->path);
         snprintf(pattern, sizeof pattern, "%s-wal", world->path);
         unlink(pattern);
     }
+}
+
+static void set_aside(const struct world *world, const char *suffix)
+{
+    char from[200], to[200];
+    snprintf(from, sizeof from, "%s%s", world->path, suffix);
+    snprintf(to, sizeof to, "%s.corrupt-1000000000000%s", world->path, suffix);
+    assert_int_equal(rename(from, to), 0);
+}
+
+/* The later half of it stands in the log only. */
+static void a_death_while_the_file_is_replaced_costs_nothing(void **state)
+{
+    struct world *world = *state;
+    make_store(world, 500);
+    pid_t child = fork();
+    if (child == 0) {
+        start(world);
+        put_many(world, 500, 1000);
+        end_of(world, SECTOR_GAS, 100, 0);
+        _exit(0);
+    }
+    int code;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    set_aside(world, ""); /* and dead, before the log was renamed too */
+    start(world);
+    put_many(world, 1000, 1050);
+    receive_all(world, 800);
+    arrived(0, 1050);
+    close_store(world);
+    start(world); /* what is saved is not saved again */
+    receive_all(world, 300);
+    arrived(0, 1050);
+    close_store(world);
+}
+
+/* The clock of a board without one: older damaged files have later names. */
+static void the_file_just_set_aside_stays(void **state)
+{
+    struct world *world = *state;
+    make_store(world, 500);
+    break_the_open_rows(world);
+    for (int i = 0; i < 3; i++) {
+        char name[200];
+        snprintf(name, sizeof name, "%s.corrupt-199000000000%d", world->path, i);
+        close(open(name, O_CREAT | O_WRONLY, 0600));
+    }
+    start(world);
+    receive_all(world, 800);
+    arrived(0, 500);
+    close_store(world);
+    assert_int_equal(count_aside(world, false), 2);
 }
 
 int main(void)
@@ -236,6 +299,8 @@ int main(void)
         TEST(damage_noticed_at_the_start_costs_only_its_own_rows),
         TEST(damage_noticed_while_running_costs_nothing),
         TEST(saving_goes_on_after_a_crash),
+        TEST(a_death_while_the_file_is_replaced_costs_nothing),
+        TEST(the_file_just_set_aside_stays),
         TEST(no_damage_stops_it),
     };
     const char *given = getenv("LIFELINE_SEED");

@@ -286,6 +286,30 @@ static void on_a_full_disk_the_oldest_make_way(void **state)
     close_store(world);
 }
 
+/* Damage while running, and the new file refuses: the old one is saved once it does not. */
+static void a_damaged_file_is_saved_when_the_new_one_can_be_written(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    put_many(world, 0, 1000);
+    end_of_numbers(world, 100);
+    disk.times = 1;
+    disk.write = SQLITE_CORRUPT;
+    put_closed(world, SECTOR_GAS, 1000, 10);
+    while (!disk.failures)
+        usleep(100);
+    disk.write = SQLITE_OK;
+    disk.sync = SQLITE_IOERR_FSYNC;
+    disk.times = -1;
+    wait_mode(world, STORE_MODE_MEMORY);
+    disk_heal();
+    wait_mode(world, STORE_MODE_OK);
+    put_many(world, 1010, 1050);
+    receive_all(world, 800);
+    arrived(0, 1050);
+    close_store(world);
+}
+
 /* A process that dies in memory: the next goes on where the disk was left, and a Gap says so. */
 static void death_in_memory_is_a_crash(void **state)
 {
@@ -323,6 +347,7 @@ int main(void)
         TEST(a_disk_that_is_missing_at_the_start_is_found_later),
         TEST(memory_is_bounded_and_says_what_it_cost),
         TEST(on_a_full_disk_the_oldest_make_way),
+        TEST(a_damaged_file_is_saved_when_the_new_one_can_be_written),
         TEST(death_in_memory_is_a_crash),
     };
     disk_install();
