@@ -3,7 +3,7 @@
  * ROLLBACK leaves true: a number once given stays with its body until it is written, and no uplink
  * learns of it before.
  * Never sends anything, never waits for an uplink. */
-#include "gateway/store/internal.h"
+#include "gateway/store/gap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -121,8 +121,11 @@ static bool write_losses(struct store *store)
             const struct loss *loss = &store->losing[sector][reason];
             const struct gap gap = {current(store)->ordinal, (enum sector)sector, 0, 0, *loss,
                                     (enum gap_reason)reason};
-            if (loss->any && !backlog_gap(store, &gap))
+            if (!loss->any)
+                continue;
+            if (!gap_of_all(store, &gap))
                 return false;
+            store->gaps++;
         }
     }
     return true;

@@ -3,7 +3,7 @@
  * Store thread; the parcel is lent by its uplink. A row goes out as it was stored: its CRC is
  * checked, its bytes are appended.
  * Never keeps a parcel and never decides what was delivered. */
-#include "gateway/store/internal.h"
+#include "gateway/store/gap.h"
 
 #include <stdlib.h>
 
@@ -83,8 +83,10 @@ static void set_aside(struct store *store, size_t epoch, enum sector sector, uin
                             .last_seq = last,
                             .loss = {.readings = readings},
                             .reason = GAP_REASON_CORRUPT};
-    if (!backlog_gap(store, &gap) || !backlog_drop(store, epoch, sector, first, last, readings))
+    if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, first, last)) {
+        gap_undo(store);
         return;
+    }
     log_error("store: %s %llu to %llu cannot be read back; a Gap says so", names_sector(sector),
               (unsigned long long)first, (unsigned long long)last);
     store->corrupt += last - first + 1;

@@ -142,6 +142,7 @@ struct debtor {
     struct owed (*owed)[SECTOR_COUNT]; /* [epoch index][sector] */
     struct gap_cursor gaps[SECTOR_COUNT];
     uint64_t readings; /* unsettled */
+    uint64_t losing;   /* of these, in Gaps that gap_settle() has not ended yet */
     unsigned turn;     /* the sector whose history went last */
     struct announcement announcing;
     struct rest rests[SECTOR_COUNT];   /* of data */
@@ -469,17 +470,13 @@ void backlog_mark(struct store *store);
 bool backlog_register(struct store *store);
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
 void backlog_committed(struct store *store, const struct body *body);
-bool backlog_gap(struct store *store, const struct gap *gap);
 /* Writes what is owed of a stream as if these numbers were not, and leaves memory as it is. */
 bool backlog_write_without(struct store *store, size_t epoch, enum sector sector,
                            uint64_t first_seq, uint64_t last_seq);
-/* Numbers that will never be sent: nobody owes them any more. 0 = none. */
-bool backlog_drop(struct store *store, size_t epoch, enum sector sector, uint64_t first_seq,
-                  uint64_t last_seq, uint64_t readings);
 bool backlog_write(struct store *store);
 void backlog_written(struct store *store);
 bool backlog_dirty(const struct store *store);
-bool backlog_gap_of(struct store *store, struct debtor *debtor, const struct gap *gap);
+/* As recover_epoch_index(), by number. */
 size_t backlog_epoch(const struct store *store, uint64_t number);
 void backlog_renew(struct store *store, struct debtor *debtor);
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);

@@ -2,7 +2,7 @@
  * Store thread. What waits is a part of what is unacknowledged: rows that the platform has not
  * confirmed, and rows that were larger than the broker took. The while is 10 min and doubles.
  * Never decides which: receipt.c and suspect.c do. */
-#include "gateway/store/internal.h"
+#include "gateway/store/gap.h"
 
 enum { AGAIN_MS = 600000, AGAIN_MAX_MS = 6 * 3600000 };
 
@@ -71,7 +71,7 @@ void resend_never(struct store *store, struct debtor *debtor, size_t epoch, enum
                     (uint64_t)sqlite3_column_int64(s, 3));
     sqlite3_reset(s);
     struct owed *owed = &debtor->owed[epoch][sector];
-    if (!backlog_gap_of(store, debtor, &gap) || !ranges_remove(&owed->unacked, seq, seq) ||
+    if (!gap_of_one(store, debtor, &gap) || !ranges_remove(&owed->unacked, seq, seq) ||
         !ranges_remove(&owed->unsent, seq, seq) || !ranges_remove(&owed->waiting, seq, seq))
         return;
     owed->dirty = true;

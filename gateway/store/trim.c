@@ -6,7 +6,7 @@
  * believed (it lies in the future, or an earlier boot had no clock) is as old as the next one in
  * its stream that can be. Never deletes a row that is owed without a Gap in the same transaction.
  */
-#include "gateway/store/internal.h"
+#include "gateway/store/gap.h"
 
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
@@ -76,28 +76,34 @@ static bool choose(struct store *store, struct oldest *best)
     return found;
 }
 
-/* Deletes one row; adds it to the loss when an uplink had not got it. */
+/* A Gap of one row for those that had not got it, and before it of the numbers since the last one
+ * that are owed and not there. */
+static bool give_up(struct store *store, sqlite3_stmt *read, uint64_t seq, struct gap *gap)
+{
+    struct gap own = *gap;
+    own.loss = (struct loss){0};
+    commit_loss(&own.loss, sqlite3_column_int64(read, 1), sqlite3_column_int64(read, 2),
+                (uint64_t)sqlite3_column_int64(read, 3));
+    struct gap missing = own;
+    missing.loss.readings = 0;
+    missing.first_seq = gap->first_seq ? gap->last_seq + 1 : seq;
+    missing.last_seq = seq - 1;
+    own.first_seq = own.last_seq = gap->last_seq = seq;
+    if (!gap->first_seq)
+        gap->first_seq = seq;
+    gap->loss.readings += own.loss.readings;
+    return gap_of_all(store, &missing) && gap_of_all(store, &own);
+}
+
+/* Deletes one row; `gap` is of all that are owed in this cut. */
 static bool delete_row(struct store *store, const struct oldest *at, sqlite3_stmt *read,
                        uint64_t seq, struct gap *gap)
 {
-    if (!is_settled(store, at->epoch, at->sector, seq)) {
-        if (!gap->first_seq)
-            gap->first_seq = seq;
-        gap->last_seq = seq;
-        commit_loss(&gap->loss, sqlite3_column_int64(read, 1), sqlite3_column_int64(read, 2),
-                    (uint64_t)sqlite3_column_int64(read, 3));
-    }
+    if (!is_settled(store, at->epoch, at->sector, seq) && !give_up(store, read, seq, gap))
+        return false;
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_DELETE);
     sqlite3_bind_int64(s, 1, sqlite3_column_int64(read, 0));
     return database_run(store, STATEMENT_SEGMENT_DELETE);
-}
-
-/* The Gap and what is owed without its numbers: on disk with the rows' end, in memory after it. */
-static bool write_gap(struct store *store, const struct oldest *at, const struct gap *gap)
-{
-    return !gap->first_seq ||
-           (backlog_gap(store, gap) &&
-            backlog_write_without(store, at->epoch, gap->sector, gap->first_seq, gap->last_seq));
 }
 
 /* When to stop. */
@@ -180,15 +186,19 @@ static bool cut(struct store *store, const struct oldest *at, struct limit limit
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
     }
-    ok = sqlite3_reset(s) == SQLITE_OK && ok && write_gap(store, at, &gap) &&
+    /* what is owed without these numbers: on disk with the rows' end, in memory after it */
+    ok = sqlite3_reset(s) == SQLITE_OK && ok &&
+         (!gap.first_seq ||
+          backlog_write_without(store, at->epoch, gap.sector, gap.first_seq, gap.last_seq)) &&
          database_run(store, STATEMENT_COMMIT);
-    if (!ok)
+    if (!ok) {
         database_run(store, STATEMENT_ROLLBACK);
+        gap_undo(store);
+    }
     if (!ok || !gap.first_seq)
         return ok && last;
     /* without memory the numbers are met again, found missing, and become a Gap once more */
-    if (backlog_drop(store, at->epoch, (enum sector)at->sector, gap.first_seq, gap.last_seq,
-                     gap.loss.readings))
+    if (gap_settle(store, at->epoch, gap.sector, gap.first_seq, gap.last_seq))
         tell(store, gap.loss.readings);
     return last != 0;
 }

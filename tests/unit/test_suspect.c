@@ -452,6 +452,63 @@ static void a_suspect_of_an_unknown_epoch_is_forgotten(void **state)
     no_suspect_is_left(world);
 }
 
+/* Numbers and readings of the Gaps that an uplink is to be told. */
+static uint64_t sum_gaps(const struct world *world, const struct debtor *debtor, uint64_t *readings)
+{
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_prepare_v2(world->store->db,
+                                        "SELECT sum(last_seq-first_seq+1),sum(readings) FROM gap "
+                                        "WHERE uplink=?1",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    sqlite3_bind_int64(s, 1, debtor->row);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    uint64_t numbers = (uint64_t)sqlite3_column_int64(s, 0);
+    *readings = (uint64_t)sqlite3_column_int64(s, 1);
+    sqlite3_finalize(s);
+    return numbers;
+}
+
+/* Two uplinks, of which one has all but one row: a loss is only the other's. */
+static void what_an_uplink_has_is_not_lost_to_it(void **state)
+{
+    struct world *world = *state;
+    struct settings_uplink two[2] = {world->uplink, world->uplink};
+    char why[200];
+    uint64_t readings;
+    two[1].name = (char *)"dead";
+    store_free(world->store);
+    world->settings.uplinks = two;
+    world->settings.uplink_count = 2;
+    assert_non_null(world->store = store_open(&world->settings, why, sizeof why));
+    struct debtor *city = world->debtor = &world->store->debtors[0];
+    struct debtor *dead = &world->store->debtors[1];
+    for (int i = 0; i < 5; i++)
+        put(world, SECTOR_GAS);
+    connect(world, LENT);
+    accept_all(world);
+    put(world, SECTOR_HEAT); /* the one that city owes */
+    assert_int_equal(city->readings, 1);
+    assert_int_equal(dead->readings, 6);
+    assert_true(database_execute(world->store, "DELETE FROM segment WHERE id&255=3"));
+    struct ranges *owed = &dead->owed[0][SECTOR_GAS].unacked;
+    assert_true(ranges_remove(owed, 2, 2)); /* it has this one */
+    dead->readings--;
+    world->store->quota = 1;
+    assert_true(database_execute(world->store,
+                                 "UPDATE segment SET base_ms=2000 WHERE"
+                                 " (id>>40&255)<>%d",
+                                 SECTOR_GAS));
+    while (owed->count)
+        (void)trim_run(world->store);
+    uint64_t heat = city->owed[0][SECTOR_HEAT].unacked.count ? 0 : 1;
+    assert_int_equal(sum_gaps(world, dead, &readings), 4 + heat);
+    assert_int_equal(sum_gaps(world, city, &readings), heat);
+    assert_int_equal(readings, heat);
+    assert_int_equal(city->readings, 1 - heat);
+    world->settings.uplinks = &world->uplink;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -467,6 +524,7 @@ int main(void)
         TEST(a_damaged_suspect_becomes_one_gap),
         TEST(a_suspect_out_of_reach_stops_nothing),
         TEST(a_suspect_of_an_unknown_epoch_is_forgotten),
+        TEST(what_an_uplink_has_is_not_lost_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
