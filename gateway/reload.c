@@ -1,9 +1,10 @@
 /* A reload, step by step: each tick of a timer looks whether the step before is done.
  *
  * Main thread; owns what is being built, and what is leaving until its thread has ended and nobody
- * holds its settings any more. A line that hangs holds up nobody: it is left behind after a while
- * and freed when it wakes. What may fail (memory, the disk) comes before the first line is stopped,
- * or is tried again.
+ * holds its settings any more. All lines that change wait for the slowest of them: up to a second
+ * for the poll under way, then it is interrupted, and one that hangs even so (a name that nobody
+ * resolves) is left behind after a moment more and freed when it wakes. What may fail (memory, the
+ * disk) comes before the first line is stopped, or is tried again, as is the start of a thread.
  * Never waits: signals and the API are served all the time. */
 #include "gateway/reload.h"
 
@@ -21,9 +22,9 @@
 enum {
     TICK_MS = 2,
     SLOW_TICK_MS = 200,
-    HASTE_MS = 2000,        /* so long after it began */
-    LINE_GRACE_MS = 1000,   /* for the poll under way, then it is interrupted */
-    LINE_PATIENCE_MS = 5000 /* then it hangs */
+    HASTE_MS = 2000,       /* so long after it began */
+    LINE_GRACE_MS = 1000,  /* for the poll under way, then it is interrupted */
+    LINE_PATIENCE_MS = 300 /* after that; then it hangs */
 };
 
 enum phase {
@@ -45,6 +46,7 @@ struct reload {
     struct event *hangup, *tick;
     enum phase phase;
     bool again, rebind;
+    bool lacking; /* threads that could not be started */
     mono_time begun, finishing;
     struct rebuild next;    /* what is being built */
     struct retired *retire; /* for the configuration that goes */
@@ -162,7 +164,7 @@ static bool lines_ended(const struct reload *reload)
             line_stop(line);
         ended = false;
     }
-    return ended || waited_ms >= LINE_PATIENCE_MS;
+    return ended || waited_ms >= LINE_GRACE_MS + LINE_PATIENCE_MS;
 }
 
 static void await_lines(struct reload *reload)
@@ -185,23 +187,47 @@ static struct leaving *leave(struct reload *reload)
     return one;
 }
 
-static void start_line(const struct reload *reload, struct line *line, const char *name)
+static bool is_awaited(const struct reload *reload, const struct uplink *successor)
+{
+    for (const struct leaving *one = reload->leaving; one; one = one->next) {
+        if (one->successor == successor)
+            return true;
+    }
+    return false;
+}
+
+static bool begin_line(const struct reload *reload, struct line *line)
 {
     for (const struct leaving *one = reload->leaving; one; one = one->next) {
         if (one->line)
             line_inherit(line, one->line);
     }
-    if (!line_start(line))
-        log_error("line %s: no thread for it; reload again", name);
+    return line_start(line);
 }
 
-static void start_uplink(struct uplink *uplink)
+/* All that do not run and wait for nobody. With every signal blocked: the main thread alone hears
+ * them. What gets no thread is tried again with the next tick. */
+static void start_threads(struct reload *reload)
 {
-    if (!uplink_start(uplink))
-        log_error("uplink: no thread for it; reload again");
+    const struct house *house = reload->house;
+    bool lacking = false;
+    sigset_t all, signals;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &signals);
+    for (size_t l = 0; l < house->setup->settings->line_count; l++)
+        lacking |= !line_is_running(house->lines[l]) && !begin_line(reload, house->lines[l]);
+    for (size_t u = 0; u < house->setup->settings->uplink_count; u++)
+        lacking |= !uplink_is_running(house->uplinks[u]) &&
+                   !is_awaited(reload, house->uplinks[u]) && !uplink_start(house->uplinks[u]);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
+    if (lacking && !reload->lacking)
+        log_error("reload: not all lines and uplinks get a thread; it is tried again");
+    if (!lacking && reload->lacking)
+        log_notice("reload: now all of them have one");
+    reload->lacking = lacking;
 }
 
-/* Lines of before end or go on; what is new begins. */
+/* Lines of before end or go on. */
 static void move_lines(struct reload *reload, const struct settings *before, struct line **lines)
 {
     struct house *house = reload->house;
@@ -213,8 +239,6 @@ static void move_lines(struct reload *reload, const struct settings *before, str
     for (uint32_t l = 0; l < now->line_count; l++) {
         if (rebuild_has_line(lines, before->line_count, house->lines[l]))
             line_rebind(house->lines[l], now, house->setup->plan, l);
-        else
-            start_line(reload, house->lines[l], now->lines[l].name);
     }
 }
 
@@ -234,18 +258,10 @@ static void move_uplinks(struct reload *reload, const struct settings *before,
                 one->successor = house->uplinks[i];
         }
     }
-    for (size_t u = 0; u < now->uplink_count; u++) {
-        bool waits = false;
-        for (const struct leaving *one = reload->leaving; one; one = one->next)
-            waits |= one->successor == house->uplinks[u];
-        if (!waits && !rebuild_has_uplink(uplinks, before->uplink_count, house->uplinks[u]))
-            start_uplink(house->uplinks[u]);
-    }
     reload->rebind = true;
 }
 
-/* Nothing in here can fail. Other threads are started with every signal blocked: the main thread
- * alone hears them. */
+/* Nothing in here can fail but a thread's start. */
 static void swap(struct reload *reload)
 {
     struct house *house = reload->house;
@@ -254,7 +270,6 @@ static void swap(struct reload *reload)
     struct latest *latest = house->latest;
     struct line **lines = house->lines;
     struct uplink **uplinks = house->uplinks;
-    sigset_t all, signals;
     pthread_mutex_lock(&house->mutex);
     house->setup = next->setup;
     house->latest = next->latest;
@@ -267,11 +282,9 @@ static void swap(struct reload *reload)
     next->uplinks = NULL;
     const struct api_rooms rooms = house_rooms(house);
     api_rebind(house->api, &rooms, reload->next.from);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &signals);
     move_lines(reload, before->settings, lines);
     move_uplinks(reload, before->settings, uplinks);
-    pthread_sigmask(SIG_SETMASK, &signals, NULL);
+    start_threads(reload);
     reload->retire->setup = before;
     reload->retire->next = reload->retired;
     reload->retired = reload->retire;
@@ -321,13 +334,6 @@ static bool is_gone(struct reload *reload, struct leaving *one)
         !store_detach(reload->house->store, uplink_place(one->uplink)))
         return false;
     uplink_free(one->uplink);
-    if (one->successor) {
-        sigset_t all, signals;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &signals);
-        start_uplink(one->successor);
-        pthread_sigmask(SIG_SETMASK, &signals, NULL);
-    }
     return true;
 }
 
@@ -365,6 +371,7 @@ static void free_retired(struct reload *reload)
 static void tidy(struct reload *reload)
 {
     struct leaving **at = &reload->leaving;
+    bool awaited = reload->lacking;
     if (reload->rebind)
         rebind_uplinks(reload);
     while (*at) {
@@ -374,8 +381,11 @@ static void tidy(struct reload *reload)
             continue;
         }
         *at = one->next;
+        awaited |= one->successor != NULL;
         free(one);
     }
+    if (awaited)
+        start_threads(reload);
     if (reload->retired && !reload->leaving && all_bound(reload)) {
         free_retired(reload);
         malloc_trim(0);
@@ -396,7 +406,8 @@ static void plan_tick(struct reload *reload)
 {
     bool hasty = clock_ms_between(reload->begun, clock_mono()) < HASTE_MS;
     const struct timeval soon = {.tv_usec = (hasty ? TICK_MS : SLOW_TICK_MS) * 1000};
-    if (reload->phase != PHASE_IDLE || reload->again || reload->leaving || reload->retired)
+    if (reload->phase != PHASE_IDLE || reload->again || reload->leaving || reload->retired ||
+        reload->lacking)
         event_add(reload->tick, &soon);
 }
 

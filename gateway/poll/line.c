@@ -371,6 +371,11 @@ bool line_start(struct line *line)
     return line->running;
 }
 
+bool line_is_running(const struct line *line)
+{
+    return line->running;
+}
+
 void line_finish(struct line *line)
 {
     pthread_mutex_lock(&line->mutex);

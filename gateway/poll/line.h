@@ -21,6 +21,7 @@ uint16_t line_number(const struct line *line);
 void line_inherit(struct line *line, const struct line *before);
 
 bool line_start(struct line *line) __attribute__((warn_unused_result));
+bool line_is_running(const struct line *line);
 
 /* Tells the thread to end when the poll under way is over: no answer is lost. */
 void line_finish(struct line *line);

@@ -371,6 +371,11 @@ bool uplink_start(struct uplink *uplink)
     return uplink->running;
 }
 
+bool uplink_is_running(const struct uplink *uplink)
+{
+    return uplink->running;
+}
+
 void uplink_stop(struct uplink *uplink)
 {
     atomic_store(&uplink->stop, true);

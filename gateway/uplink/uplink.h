@@ -18,6 +18,7 @@ void uplink_free(struct uplink *uplink);
 size_t uplink_place(const struct uplink *uplink);
 
 bool uplink_start(struct uplink *uplink) __attribute__((warn_unused_result));
+bool uplink_is_running(const struct uplink *uplink);
 
 /* Tells it to say goodbye (state offline) and end; no draining. uplink_join() waits until the
  * deadline. False: it hangs and is left behind; it must not be freed. */
