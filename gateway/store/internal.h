@@ -520,6 +520,8 @@ void receipt_read(struct store *store, struct debtor *debtor, const struct recei
 bool rest_is_over(const struct rest *rest, mono_time now);
 void rest_refused(struct rest *rest, mono_time now);
 void rest_sent(struct rest *rest);
+/* It did not go out after all: another may. */
+void rest_unsent(struct rest *rest);
 /* True when it had been on: the sector is back. */
 bool rest_accepted(struct rest *rest);
 

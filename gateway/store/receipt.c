@@ -115,6 +115,7 @@ static struct misfit *note_misfit(struct debtor *debtor, const struct receipt *r
 static void too_large(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
     size_t e = backlog_epoch(store, receipt->epoch);
+    rest_unsent(&debtor->rests[receipt->sector]);
     struct misfit *misfit = receipt->rows == 1 ? note_misfit(debtor, receipt) : NULL;
     if (!misfit || misfit->times < MISFIT_TIMES || e == store->epoch_count) {
         resend_part(store, debtor, receipt, false);

@@ -29,6 +29,11 @@ void rest_sent(struct rest *rest)
     rest->probing = rest->on;
 }
 
+void rest_unsent(struct rest *rest)
+{
+    rest->probing = false;
+}
+
 bool rest_accepted(struct rest *rest)
 {
     bool back = rest->on && rest->probing;

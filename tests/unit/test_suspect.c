@@ -331,6 +331,33 @@ static void the_third_time_too_large_is_once_too_often(void **state)
     assert_int_equal(world->gap_first, 1);
 }
 
+static void a_trial_that_is_too_large_is_followed_by_another(void **state)
+{
+    struct world *world = *state;
+    struct rest *rest = &world->debtor->rests[SECTOR_GAS];
+    put(world, SECTOR_GAS);
+    connect(world, LENT);
+    collect(world);
+    store_refuse(world->store, 0, world->in_flight[0]);
+    lend_again(world, world->in_flight[0]);
+    turn(world);
+    rest->until = clock_mono();
+    turn(world);
+    world->count = 0;
+    collect(world);
+    assert_int_equal(world->count, 1);
+    store_too_large(world->store, 0, world->in_flight[0]);
+    lend_again(world, world->in_flight[0]);
+    world->count = 0;
+    put(world, SECTOR_GAS);
+    turn(world);
+    collect(world);
+    assert_int_equal(world->count, 1);
+    assert_int_equal(world->in_flight[0]->first_seq, 2);
+    assert_true(deliver(world, 0, SIZE_MAX));
+    assert_false(rest->on);
+}
+
 /* A slot for live and one for alarms, where there are so many; the room is not exceeded. */
 static void history_leaves_slots_and_keeps_to_its_room(void **state)
 {
@@ -519,6 +546,7 @@ int main(void)
         TEST(a_refused_sector_is_tried_with_one_parcel),
         TEST(what_is_not_confirmed_is_sent_again),
         TEST(the_third_time_too_large_is_once_too_often),
+        TEST(a_trial_that_is_too_large_is_followed_by_another),
         TEST(history_leaves_slots_and_keeps_to_its_room),
         TEST(a_trimmed_suspect_is_forgotten),
         TEST(a_damaged_suspect_becomes_one_gap),
