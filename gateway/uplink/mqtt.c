@@ -208,6 +208,12 @@ static int error_of(const struct mqtt *mqtt, int rc)
     return mqtt->socket_error ? mqtt->socket_error : ECONNRESET;
 }
 
+static const char *words_of(int rc)
+{
+    return rc == MOSQ_ERR_MALFORMED_PACKET ? "it sent a packet that MQTT does not know"
+                                           : mosquitto_strerror(rc);
+}
+
 /* By rc and errno of the library's last call. The broker's own words count most, then what is wrong
  * with its certificate, then what the library has said. After the CONNACK it is no longer a matter
  * of certificates. */
@@ -229,7 +235,7 @@ static void explain(const struct mqtt *mqtt, int rc, struct mqtt_end *end)
              complaint[0]     ? complaint
              : mqtt->error[0] ? mqtt->error
              : error          ? strerror(error)
-                              : mosquitto_strerror(rc));
+                              : words_of(rc));
 }
 
 static bool ends(struct mqtt_end *end, enum mqtt_fault fault, bool hung_up, const char *why)

@@ -284,6 +284,7 @@ WORDS = [(REFUSE + bytes([0x89, 0]), b"", "Server busy", True),
           b"", "Server moved, go to other:1883", True),
          (REFUSE + bytes([0x9b, 0]), b"", "QoS.*acknowledges nothing", True),
          (TAKE, bytes([0xe0, 2, 0x8b, 0]), "Server shutting down", True),
+         (TAKE, bytes([0x40, 6, 0, 1, 0, 2, 0x7f, 0]), "a packet that MQTT does not know", True),
          (TAKE, bytes([0xe0, 2, 0x8e, 0]), "another client came with our id", False)]
 
 
