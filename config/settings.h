@@ -98,7 +98,7 @@ struct settings_url {
 struct settings_uplink {
     struct place place;
     char *name;
-    char *client_id; /* the gateway's id; ID-NAME where an earlier uplink goes to the same broker */
+    char *client_id; /* the gateway's id; of every uplink but the first ID-NAME */
     struct settings_url *urls;
     size_t url_count;
     char *root;                     /* lifeline/v1 */

@@ -344,45 +344,48 @@ static void check_uplink(const struct loader *loader, const struct node *node,
                         "password_file needs the key \"username\"");
 }
 
-static bool is_same_broker(const struct settings_url *a, const struct settings_url *b)
-{
-    return a->port == b->port && is_same_host(a->host, b->host);
-}
-
-/* The first broker of b that is one of a's too; NULL when they have none in common. */
+/* The first broker of b that is one of a's too; NULL when they have none in common, as far as their
+ * urls tell. */
 static const struct settings_url *shared_broker(const struct settings_uplink *a,
                                                 const struct settings_uplink *b)
 {
     for (size_t i = 0; i < a->url_count * b->url_count; i++) {
-        if (is_same_broker(&a->urls[i / b->url_count], &b->urls[i % b->url_count]))
-            return &b->urls[i % b->url_count];
+        const struct settings_url *one = &a->urls[i / b->url_count];
+        const struct settings_url *other = &b->urls[i % b->url_count];
+        if (one->port == other->port && is_same_host(one->host, other->host))
+            return other;
     }
     return NULL;
 }
 
-/* Two uplinks of one broker are two clients, but not of the same topics. */
+/* Two uplinks of one broker are not of the same topics. */
 static void check_uplink_pair(const struct loader *loader, const struct settings_uplink *a,
-                              struct settings_uplink *b, const struct node *node)
+                              const struct settings_uplink *b, const struct node *node)
 {
     const struct settings_url *shared = shared_broker(a, b);
-    const char *id = loader->settings->gateway.id;
     if (is_same(a->name, b->name))
         field_error(&loader->reader, tree_member(node, "name"),
                     "uplink \"%s\" is there twice; the first is in line %u", a->name,
                     a->place.line);
-    if (shared == NULL)
-        return;
-    if (is_same(a->root, b->root))
+    if (shared != NULL && is_same(a->root, b->root))
         field_error(&loader->reader, settings_at(node, "root"),
                     "uplink \"%s\" (line %u) publishes under root %s on %s:%u already; give this "
                     "one another root",
                     a->name == NULL ? "?" : a->name, a->place.line, a->root, shared->host,
                     shared->port);
-    if (id == NULL || b->name == NULL)
+}
+
+/* One broker has many names and ports: by the urls alone nobody can say which uplinks meet there,
+ * where two clients of one id would throw each other out. So each has an id of its own. */
+static void name_client(const struct loader *loader, struct settings_uplink *uplink, bool first)
+{
+    char *id = loader->settings->gateway.id;
+    uplink->client_id = id;
+    if (first || id == NULL || uplink->name == NULL)
         return;
-    size_t size = strlen(id) + strlen(b->name) + 2;
-    b->client_id = arena_alloc(loader->reader.arena, size);
-    snprintf(b->client_id, size, "%s-%s", id, b->name);
+    size_t size = strlen(id) + strlen(uplink->name) + 2;
+    uplink->client_id = arena_alloc(loader->reader.arena, size);
+    snprintf(uplink->client_id, size, "%s-%s", id, uplink->name);
 }
 
 static void check_uplinks(const struct loader *loader)
@@ -391,7 +394,7 @@ static void check_uplinks(const struct loader *loader)
     for (size_t i = 0; i < settings->uplink_count; i++) {
         const struct node *node = loader->uplink_nodes[i];
         check_uplink(loader, node, &settings->uplinks[i]);
-        settings->uplinks[i].client_id = settings->gateway.id;
+        name_client(loader, &settings->uplinks[i], i == 0);
         for (size_t earlier = 0; earlier < i; earlier++)
             check_uplink_pair(loader, &settings->uplinks[earlier], &settings->uplinks[i], node);
     }

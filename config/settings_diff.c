@@ -215,7 +215,7 @@ bool settings_diff_same_line(const struct settings *a, size_t a_line, const stru
     return i == a->device_count && j == b->device_count;
 }
 
-/* The client id follows from the other uplinks, too. */
+/* The client id is the gateway's own for the uplink that stands first. */
 bool settings_diff_same_uplink(const struct settings_uplink *a, const struct settings_uplink *b)
 {
     return same_text(&a->client_id, &b->client_id) && same_section(&SETTINGS_UPLINK, a, b);

@@ -189,11 +189,10 @@ DEVICES = {"steady": ("keep", 1, "press-level-a", "100ms"),
 
 
 def second_uplink(rig, sectors):
-    """On a broker of its own, so that the other's client id stays; before it, so that its index does
-    not."""
-    return ["name: water, urls: [ \"mqtt://127.0.0.1:%d\" ], root: other/v1, sectors: [%s]"
-            % (rig.second_port, sectors),
-            "name: city, urls: [ \"mqtt://127.0.0.1:%d\" ]" % rig.broker_port]
+    """On a broker of its own; behind the other one, which keeps its client id by being the first."""
+    return ["name: city, urls: [ \"mqtt://127.0.0.1:%d\" ]" % rig.broker_port,
+            "name: water, urls: [ \"mqtt://127.0.0.1:%d\" ], root: other/v1, sectors: [%s]"
+            % (rig.second_port, sectors)]
 
 
 def changes():

@@ -284,12 +284,34 @@ static void uplinks(void **state)
     assert_int_equal(city->spread_ms, 60000);
     assert_int_equal(settings->uplinks[1].spread_ms, 0);
     assert_string_equal(city->client_id, "gw-1");
-    assert_string_equal(settings->uplinks[1].client_id, "gw-1-local"); /* both know broker b */
+    assert_string_equal(settings->uplinks[1].client_id, "gw-1-local");
     assert_int_equal(city->max_payload, 1 << 20);
     assert_int_equal(city->confirm, CONFIRM_BROKER);
     assert_int_equal(city->compress, COMPRESS_NONE);
     for (unsigned int i = 1; i < SECTOR_COUNT; i++)
         assert_int_equal(city->sectors[i], i == SECTOR_MANHOLE || i == SECTOR_GAS);
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+}
+
+/* Nothing in the urls says that broker-a is 10.0.0.9. */
+static void clients_never_share_an_id(void **state)
+{
+    (void)state;
+    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    static const char text[] =
+        "gateway: { id: gw-1, region: 140502 }\n"
+        "lines: [ { name: plc, transport: tcp, host: 192.168.1.10 } ]\n"
+        "devices: [ { name: one, line: plc, unit: 1, profile: press-level-a } ]\n"
+        "uplinks:\n"
+        "  - { name: city, urls: [ \"mqtt://broker-a\" ] }\n"
+        "  - { name: local, urls: [ \"mqtt://10.0.0.9:1884\" ] }\n";
+    struct diagnostics *diagnostics = diagnostics_new();
+    struct settings *settings = settings_parse(
+        diagnostics_source(diagnostics, "gateway.yaml", text, strlen(text)), &sources, diagnostics);
+    assert_string_equal(diagnostics_text(diagnostics), "");
+    assert_string_equal(settings->uplinks[0].client_id, "gw-1");
+    assert_string_equal(settings->uplinks[1].client_id, "gw-1-local");
     settings_free(settings);
     diagnostics_free(diagnostics);
 }
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_profile_knows_how_patient_to_be),
         cmocka_unit_test(ranges_are_the_sectors),
         cmocka_unit_test(uplinks),
+        cmocka_unit_test(clients_never_share_an_id),
         cmocka_unit_test(gateway_section),
         cmocka_unit_test(shipped_example),
         cmocka_unit_test(scalars),
