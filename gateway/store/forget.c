@@ -46,7 +46,7 @@ static bool is_needed(struct store *store, size_t e)
     return false;
 }
 
-static bool delete_epoch(struct store *store, uint32_t ordinal)
+bool forget_delete(struct store *store, uint32_t ordinal)
 {
     return database_execute(store,
                             "DELETE FROM epoch WHERE ordinal=%u; DELETE FROM stream WHERE"
@@ -84,7 +84,7 @@ static void close_up(struct store *store, size_t e)
 static bool forget_epoch(struct store *store, size_t e)
 {
     bool ok = database_run(store, STATEMENT_BEGIN) &&
-              delete_epoch(store, store->epochs[e].ordinal) &&
+              forget_delete(store, store->epochs[e].ordinal) &&
               database_run(store, STATEMENT_COMMIT);
     if (ok)
         close_up(store, e);

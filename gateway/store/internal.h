@@ -581,6 +581,7 @@ uint64_t trim_used(struct store *store);  /* without them */
 
 /* forget.c: epochs that nobody needs any more */
 void forget_run(struct store *store);
+bool forget_delete(struct store *store, uint32_t ordinal);
 
 /* reserve.c: when the disk is full */
 /* After the database was opened: its sizes, and the reserve file. */

@@ -68,8 +68,12 @@ enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size
     }
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
         return LOCK_TAKEN;
-    bool reads = tell_holder(*fd, path, why, why_size);
+    enum lock_result result = LOCK_FAILED;
+    if (errno == EWOULDBLOCK)
+        result = tell_holder(*fd, path, why, why_size) ? LOCK_READ : LOCK_HELD;
+    else /* a disk, or a share, that cannot: nobody else is known to have it */
+        snprintf(why, why_size, "cannot lock %s: %s", lock, strerror(errno));
     close(*fd);
     *fd = -1;
-    return reads ? LOCK_READ : LOCK_HELD;
+    return result;
 }

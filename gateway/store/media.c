@@ -248,10 +248,29 @@ static void keep_connection(struct debtor *here, struct debtor *before)
     here->announcing = (struct announcement){0};
 }
 
+/* A commit of this return that was reported as failed and reached the disk has left the epoch in
+ * force there: it comes again, whole. What a crash took is noted there already. */
+static bool undo_return(struct store *store, uint64_t number)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
+    uint32_t ordinal = 0;
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        if ((uint64_t)sqlite3_column_int64(s, 1) == number)
+            ordinal = (uint32_t)sqlite3_column_int64(s, 0);
+    }
+    sqlite3_reset(s);
+    return !ordinal || (forget_delete(store, ordinal) && database_meta_set(store, "clean", 1) &&
+                        database_execute(store,
+                                         "DELETE FROM open; DELETE FROM gap WHERE ordinal=%u;"
+                                         "DELETE FROM segment WHERE id>=%lld AND id<%lld",
+                                         ordinal, (long long)SEGMENT_ID(ordinal, 0, 0),
+                                         (long long)SEGMENT_ID(ordinal + 1, 0, 0)));
+}
+
 static bool read_other_disk(struct store *store, struct luggage *luggage, struct connection *memory)
 {
     const struct epoch *carried = &luggage->epochs[luggage->epoch_count - 1];
-    if (!database_run(store, STATEMENT_BEGIN) ||
+    if (!database_run(store, STATEMENT_BEGIN) || !undo_return(store, carried->number) ||
         !(store->wreck.db ? salvage_load(store) : recover_read(store)))
         return false;
     uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal + 1;

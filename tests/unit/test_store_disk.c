@@ -286,6 +286,39 @@ static void on_a_full_disk_the_oldest_make_way(void **state)
     close_store(world);
 }
 
+/* The commit of a return fails, and is on the disk all the same: no epoch stands there twice. */
+static void a_return_in_doubt_is_done_again_whole(void **state)
+{
+    struct world *world = *state;
+    start(world);
+    put_many(world, 0, 100);
+    end_of_numbers(world, 10);
+    close_store(world);
+    disk.open = SQLITE_CANTOPEN;
+    start(world);
+    wait_mode(world, STORE_MODE_MEMORY);
+    put_many(world, 100, 200);
+    end_of_numbers(world, 10);
+    disk.times = 1;
+    disk.spared = 1;
+    disk.sync = SQLITE_IOERR_FSYNC;
+    disk.failures = 0;
+    disk.open = SQLITE_OK;
+    wait_mode(world, STORE_MODE_OK);
+    assert_int_equal(disk.failures, 1);
+    receive_all(world, 800);
+    arrived(0, 200);
+    assert_int_equal(got.gaps, 0);
+    struct store_backlog backlog;
+    store_backlog(world->store, 0, &backlog);
+    assert_int_equal(backlog.readings, 0);
+    close_store(world);
+    start(world);
+    receive_all(world, 300);
+    arrived(0, 200);
+    close_store(world);
+}
+
 /* Damage while running, and the new file refuses: the old one is saved once it does not. */
 static void a_damaged_file_is_saved_when_the_new_one_can_be_written(void **state)
 {
@@ -347,6 +380,7 @@ int main(void)
         TEST(a_disk_that_is_missing_at_the_start_is_found_later),
         TEST(memory_is_bounded_and_says_what_it_cost),
         TEST(on_a_full_disk_the_oldest_make_way),
+        TEST(a_return_in_doubt_is_done_again_whole),
         TEST(a_damaged_file_is_saved_when_the_new_one_can_be_written),
         TEST(death_in_memory_is_a_crash),
     };
