@@ -1,7 +1,7 @@
 /* Reads a CONNACK as MQTT 5 (section 3.2) writes it: fixed header, flags, reason, and properties of
  * which every id must be one that a CONNACK can carry. Pure; runs in the uplink's thread over bytes
- * that still lie in the socket. Owns nothing. Never says what the answer means: the library does
- * that. */
+ * that still lie in the socket. Owns nothing. It is there for a clear word on whoever is no
+ * broker. Never says what the answer means: the library does that. */
 #include "gateway/uplink/connack.h"
 
 #include "proto/varint.h"

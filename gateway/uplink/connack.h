@@ -1,4 +1,4 @@
-/* Is what came first from a broker a CONNACK that libmosquitto can be trusted with? Pure. */
+/* Is what came first from a broker a CONNACK, or does somebody else live there? Pure. */
 #ifndef LIFELINE_CONNACK_H
 #define LIFELINE_CONNACK_H
 

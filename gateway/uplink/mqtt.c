@@ -448,9 +448,10 @@ static bool reach(struct mqtt *mqtt, short events, struct mqtt_end *end)
     return !error || ends(end, fault_of_errno(error), false, strerror(error));
 }
 
-/* libmosquitto aborts the process on a CONNACK with a property it does not know. So the first
- * packet is looked at, still in the socket, before the library reads it. (Behind TLS the peer has
- * proven who it is; there, only whether it is still there.) */
+/* The first packet is looked at, still in the socket, before the library reads it: of a web server
+ * or a serial gateway at that port it would only say that the connection was lost, or wait for the
+ * rest of a packet that never comes. (Behind TLS the peer has proven who it is; there, only whether
+ * it is still there.) */
 static enum connack_verdict look_first(const struct mqtt *mqtt, bool *gone)
 {
     uint8_t bytes[CONNACK_MAX];

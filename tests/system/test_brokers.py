@@ -279,7 +279,8 @@ def taken():
 TAKE, REFUSE = bytes([0x20, 3, 0, 0, 0]), bytes([0x20, 3, 0])
 # What a broker says after CONNECT, and a second later; what the status says then; does it come back
 # within 10 s?
-WORDS = [(REFUSE + bytes([0x89, 0]), b"", "Server busy", True),
+WORDS = [(b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", "no MQTT broker", True),
+         (REFUSE + bytes([0x89, 0]), b"", "Server busy", True),
          (bytes([0x20, 16, 0, 0x9d, 13, 0x1c, 0, 10]) + b"other:1883",
           b"", "Server moved, go to other:1883", True),
          (REFUSE + bytes([0x9b, 0]), b"", "QoS.*acknowledges nothing", True),
