@@ -253,6 +253,34 @@ def restarts():
     rig.finish()
 
 
+def herd():
+    """A broker behind TLS that dies without a goodbye does not get everybody back at once."""
+    rig = Rig("link-herd")
+    lines, devices = lines_and_devices()
+    port = free_port()
+    run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", rig.path("ca.key"), "-out", rig.path("ca.crt"), "-subj", "/CN=ca",
+                "-days", "2")
+    make_certificate(rig, "broker", "ca", "IP:127.0.0.1", 2)
+    tls = "listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n" % (
+        port, rig.path("broker.crt"), rig.path("broker.key"))
+    rig.start_broker(tls)
+    names = ["u%d" % i for i in range(5)]
+    config = rig.configure(lines, devices, uplinks=[
+        "name: %s, urls: [ \"mqtts://127.0.0.1:%d\" ], root: %s/v1, spread: 60s, tls: { ca: %s }"
+        % (name, port, name, rig.path("ca.crt")) for name in names])
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    rig.wait(lambda: all(connected(rig, name) for name in names), 20, "all are connected")
+    time.sleep(1)
+    rig.end("mosquitto", signal.SIGKILL)
+    rig.start_broker(tls)
+    time.sleep(4)
+    back = [name for name in names if connected(rig, name)]
+    rig.check("some come back later (%d of 5 after 4 s of 60)" % len(back), len(back) < 5, back)
+    rig.finish()
+
+
 def fill(port):
     """From now on its queue is full, and SYNs are dropped."""
     fillers = []
@@ -316,7 +344,7 @@ def late_tls():
 if __name__ == "__main__":
     os.umask(0o077)
     run_scenarios({f.__name__: f for f in (half_open_live, half_open_idle, half_open_backlog,
-                                           cuts_plain, cuts_tls, slow, restarts, late_tls)},
+                                           cuts_plain, cuts_tls, slow, restarts, herd, late_tls)},
                   {"half_open_live": "S13", "half_open_idle": "S13", "half_open_backlog": "S13",
                    "cuts_plain": "S14", "cuts_tls": "S14", "slow": "S15", "restarts": "S17",
                    "late_tls": "S14"})
