@@ -87,6 +87,7 @@ struct parcel {
     int mid;
     uint64_t order;
     int64_t sent_ms, ahead;
+    int64_t overtaken_ms; /* when a later one was acknowledged first; 0 = none was */
 };
 
 /* An uplink has a place of its own here, 0 to STORE_UPLINKS - 1; at start that is its index in the

@@ -240,6 +240,7 @@ static void put_in_flight(struct courier *courier, struct parcel *parcel, const 
                                              [PARCEL_MANIFEST] = TOPIC_MANIFEST};
     uint32_t part = parcel->kind == PARCEL_MANIFEST ? parcel->part : 0;
     parcel->sent_ms = now_ms();
+    parcel->overtaken_ms = 0;
     parcel->order = ++courier->orders;
     if (parcel->kind == PARCEL_HISTORY)
         courier->ahead += (int64_t)parcel->length;
@@ -350,6 +351,15 @@ static void settle(struct courier *courier, struct parcel *parcel, int reason)
     grant(courier);
 }
 
+static void note_overtaken(struct courier *courier, uint64_t order)
+{
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        struct parcel *parcel = courier->in_flight[i];
+        if (parcel && parcel->order < order && !parcel->overtaken_ms)
+            parcel->overtaken_ms = now_ms();
+    }
+}
+
 bool courier_acknowledged(struct courier *courier, int mid, int reason)
 {
     courier->heard = true;
@@ -359,6 +369,7 @@ bool courier_acknowledged(struct courier *courier, int mid, int reason)
         if (!parcel || parcel->mid != mid)
             continue;
         courier->in_flight[i] = NULL;
+        note_overtaken(courier, parcel->order);
         settle(courier, parcel, reason);
         return true;
     }
@@ -373,11 +384,21 @@ bool courier_acknowledged(struct courier *courier, int mid, int reason)
 
 bool courier_stalled(struct courier *courier, char *why, size_t why_size)
 {
-    bool any = false;
-    for (size_t i = 0; i < STORE_WINDOW; i++)
-        any = any || courier->in_flight[i];
+    bool any = false, passed_over = false;
+    for (size_t i = 0; i < STORE_WINDOW; i++) {
+        const struct parcel *parcel = courier->in_flight[i];
+        any = any || parcel;
+        passed_over = passed_over || (parcel && parcel->overtaken_ms &&
+                                      now_ms() - parcel->overtaken_ms >= SILENCE_MS);
+    }
     if (!any || !courier->mqtt)
         return false;
+    if (passed_over) { /* MQTT knows no second sending but on a new connection */
+        snprintf(why, why_size,
+                 "the broker has acknowledged later messages, but not one of %d s ago",
+                 SILENCE_MS / 1000);
+        return true;
+    }
     /* while a slow link still takes what it was given, the broker has nothing to acknowledge */
     int unsent_bytes = 0;
     if (ioctl(mqtt_socket(courier->mqtt), SIOCOUTQ, &unsent_bytes) == 0 &&

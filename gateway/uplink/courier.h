@@ -38,7 +38,8 @@ void courier_command(struct courier *courier, const struct mqtt_incoming *messag
 void courier_answer(struct courier *courier);
 
 /* True when something has been in flight for long and the broker says nothing, although it was
- * given all of it; the reason in why. Call it at least once a second. */
+ * given all of it, or acknowledges only what came later; the reason in why. Call it at least once a
+ * second. */
 bool courier_stalled(struct courier *courier, char *why, size_t why_size);
 
 /* ---- any thread ---- */

@@ -114,6 +114,25 @@ def silence():
     rig.finish()
 
 
+def passed_over():
+    """One message is never acknowledged while later ones are: it is sent again."""
+    never = []
+
+    def judge(publish):
+        if not never and publish.kind == "data":
+            never.append(publish)
+        return NEVER if publish in never else 0
+    rig, stub = stub_rig("passed_over", judge)
+    rig.wait(lambda: len(stub.connections) == 2, 90, "the connection is given up")
+    took = stub.connections[-1] - stub.connections[0]
+    rig.check("after a minute (%.0f s)" % took, 58 < took < 80)
+    rig.check("and it says why", "acknowledged later messages" in rig.log("daemon"))
+    rig.check("meanwhile the others went on", len(stub.all(("data",))) > 20)
+    check_all(rig)
+    rig.score("S16", 1, ["see above"] * rig.failures)
+    rig.finish()
+
+
 def disorder():
     """Acknowledgements twice, of nobody, and in the wrong order."""
     def shuffle(stub, due):
@@ -424,8 +443,9 @@ def compressed():
     rig.finish()
 
 
-SCENARIOS = {f.__name__: f for f in (refusals, silence, disorder, poison, cut_link, limits, narrow,
-                                     outage, outage_64k, subscriber, platform, compressed)}
+SCENARIOS = {f.__name__: f for f in (refusals, silence, passed_over, disorder, poison, cut_link,
+                                     limits, narrow, outage, outage_64k, subscriber, platform,
+                                     compressed)}
 
 if __name__ == "__main__":
     run_scenarios(SCENARIOS)
