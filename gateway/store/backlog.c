@@ -108,8 +108,11 @@ static bool read_unacked(struct store *store, struct debtor *debtor)
                 continue;
             struct owed *owed = &debtor->owed[e][sector];
             owed->dirty = !debtor->wanted[sector]; /* not read: wiped by the next write */
-            ok = owed->dirty || ranges_add(&owed->unacked, (uint64_t)sqlite3_column_int64(s, 2),
-                                           (uint64_t)sqlite3_column_int64(s, 3));
+            uint64_t first = (uint64_t)sqlite3_column_int64(s, 2);
+            uint64_t last = (uint64_t)sqlite3_column_int64(s, 3);
+            if (last > store->epochs[e].last_seq[sector]) /* numbers that never were */
+                last = store->epochs[e].last_seq[sector];
+            ok = owed->dirty || !first || first > last || ranges_add(&owed->unacked, first, last);
         }
     }
     return sqlite3_reset(s) == SQLITE_OK && ok;

@@ -69,7 +69,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         "SELECT id,base_ms,last_ms,readings,crc,row FROM segment WHERE id BETWEEN ?1 AND ?2"
         " ORDER BY id",
     [STATEMENT_SEGMENT_BACK] =
-        "SELECT id,row FROM segment WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
+        "SELECT id,row,crc FROM segment WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
     [STATEMENT_SEGMENT_CORRECT] =
         "UPDATE segment SET base_ms=?2,last_ms=?3,crc=?4,row=?5 WHERE id=?1",
     /* without the row itself: a look must not fail because of a damaged blob */
@@ -226,14 +226,40 @@ static void make_folder(const char *path)
         return; /* it is there, or opening the file will say what is wrong */
 }
 
+/* What a file brings along must not act: no views, no triggers. */
+static void disarm(sqlite3 *db)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+}
+
+/* Nothing but plain tables and the indexes that they bring themselves. */
+static int check_schema(sqlite3 *db)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db,
+                                "SELECT 1 FROM sqlite_schema WHERE rootpage<2 OR type<>'table' AND"
+                                " name NOT GLOB 'sqlite_autoindex_*'",
+                                -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    sqlite3_finalize(s);
+    return rc == SQLITE_ROW ? SQLITE_CORRUPT : rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 static int prepare(struct store *store, const char *path, const char *pragmas)
 {
     int rc = sqlite3_open_v2(
         path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
+        disarm(store->db);
         rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
+    }
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = check_schema(store->db);
     for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
         rc = sqlite3_prepare_v3(store->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                 &store->statements[i], NULL);
@@ -403,6 +429,7 @@ void database_open_wreck(const struct store *store, int64_t stamp, struct connec
         return;
     }
     sqlite3_db_config(out->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    disarm(out->db);
     /* each says of itself whether it can read */
     (void)sqlite3_exec(out->db,
                        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"

@@ -92,6 +92,36 @@ static bool read_streams(struct store *store, struct traces *traces)
     return sqlite3_reset(s) == SQLITE_OK;
 }
 
+/* A row says with its CRC that its number was given: where the table of streams does not know of
+ * it, or claims what no number can be, what it says of the epoch in force is worth nothing, and
+ * *doubt asks for a new one. */
+static void raise_last(struct store *store, size_t e, enum sector sector, bool *doubt)
+{
+    enum { ROWS = 64 };
+    struct epoch *epoch = &store->epochs[e];
+    uint64_t *last = &epoch->last_seq[sector];
+    bool wrong = *last >= UINT64_C(1) << 40;
+    if (wrong)
+        *last = 0;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, *last + 1));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
+    for (int i = 0; i < ROWS && sqlite3_step(s) == SQLITE_ROW; i++) {
+        uint64_t seq =
+            (uint64_t)(sqlite3_column_int64(s, 0) - SEGMENT_ID(epoch->ordinal, sector, 0));
+        if (database_crc(epoch->number, sector, seq, sqlite3_column_blob(s, 1),
+                         (size_t)sqlite3_column_bytes(s, 1)) !=
+            (uint32_t)sqlite3_column_int64(s, 2))
+            continue;
+        *last = seq;
+        wrong = true;
+        break;
+    }
+    sqlite3_reset(s);
+    if (wrong && e + 1 == store->epoch_count)
+        *doubt = true;
+}
+
 static bool append_chunk(struct body *body, const uint8_t *bytes, size_t length)
 {
     uint8_t *grown = realloc(body->bytes, body->length + length + 1);
@@ -212,7 +242,14 @@ bool recover_read(struct store *store)
         return false;
     if (!store->epoch_count && !recover_begin_epoch(store, 1, database_random()))
         return false;
-    if (!read_streams(store, &traces) || !backlog_load(store) || !read_open(store))
+    if (!read_streams(store, &traces))
+        return false;
+    bool doubt = false;
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++)
+            raise_last(store, e, (enum sector)sector, &doubt);
+    }
+    if (!backlog_load(store) || !read_open(store))
         return false;
     hold_recover(store);
     judge_open(store, &traces);
@@ -223,9 +260,10 @@ bool recover_read(struct store *store)
         return false;
     store->known = true;
     uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
-    if (here == there)
+    if (here == there && !doubt)
         return true;
-    log_notice("store: this is another board; a new epoch begins");
+    log_notice("store: %s; a new epoch begins",
+               doubt ? "the numbers of this one are in doubt" : "this is another board");
     return recover_begin_epoch(store, last + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, last, last + 1});
 }

@@ -239,6 +239,48 @@ static void no_damage_stops_it(void **state)
     }
 }
 
+static void change(const struct world *world, const char *text)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* One bit of the table of streams: no number is given a second time. */
+static void numbers_that_stand_in_rows_are_not_given_again(void **state)
+{
+    struct world *world = *state;
+    make_store(world, 100);
+    change(world, "UPDATE stream SET last_seq=last_seq&~8");
+    start(world);
+    put_many(world, 1000, 1050);
+    receive_all(world, 500);
+    arrived(0, 100);
+    arrived(1000, 1050);
+    assert_int_equal(got.gaps, 0);
+    close_store(world);
+}
+
+/* What the file brings along is not run, and the file is replaced. */
+static void a_trigger_and_a_view_do_nothing(void **state)
+{
+    struct world *world = *state;
+    make_store(world, 100);
+    change(world, "CREATE TRIGGER t AFTER INSERT ON segment BEGIN DELETE FROM segment; END");
+    start(world);
+    put_many(world, 100, 200);
+    receive_all(world, 500);
+    arrived(0, 200);
+    close_store(world);
+    assert_int_equal(count_aside(world, true), 1);
+    change(world, "DROP TABLE epoch; CREATE VIEW epoch AS WITH RECURSIVE c(x) AS (SELECT 1 UNION"
+                  " ALL SELECT x+1 FROM c) SELECT 0 AS ordinal, x AS number, 0 AS machine FROM c");
+    start(world);
+    close_store(world);
+    assert_int_equal(count_aside(world, false), 1);
+}
+
 static void set_aside(const struct world *world, const char *suffix)
 {
     char from[200], to[200];
@@ -300,6 +342,8 @@ int main(void)
         TEST(damage_noticed_while_running_costs_nothing),
         TEST(saving_goes_on_after_a_crash),
         TEST(a_death_while_the_file_is_replaced_costs_nothing),
+        TEST(numbers_that_stand_in_rows_are_not_given_again),
+        TEST(a_trigger_and_a_view_do_nothing),
         TEST(the_file_just_set_aside_stays),
         TEST(no_damage_stops_it),
     };
