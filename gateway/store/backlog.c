@@ -137,6 +137,8 @@ static void sum_readings(struct store *store, struct debtor *debtor)
     }
 }
 
+enum { COUNT_UNKNOWN = -1 };
+
 static const char *count_key(const struct debtor *debtor, char *out, size_t size)
 {
     snprintf(out, size, "readings %lld", (long long)debtor->row);
@@ -157,7 +159,7 @@ static bool write_count(struct store *store, const struct debtor *debtor)
 static void read_count(struct store *store, struct debtor *debtor)
 {
     char key[40];
-    int64_t readings = database_meta(store, count_key(debtor, key, sizeof key), -1);
+    int64_t readings = database_meta(store, count_key(debtor, key, sizeof key), COUNT_UNKNOWN);
     if (readings >= 0)
         debtor->readings = (uint64_t)readings;
     else
@@ -364,9 +366,12 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
     bool ok = true;
     for (size_t u = 0; ok && u < store->debtor_count; u++) {
         const struct debtor *debtor = &store->debtors[u];
+        char key[40];
         ok = ranges_copy(&rest, &debtor->owed[epoch][sector].unacked) &&
              ranges_remove(&rest, first_seq, last_seq) &&
-             write_owed(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest);
+             write_owed(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest) &&
+             /* until the next commit writes it again: a cut in between has it added up anew */
+             database_meta_set(store, count_key(debtor, key, sizeof key), COUNT_UNKNOWN);
     }
     ranges_free(&rest);
     return ok;
