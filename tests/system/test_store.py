@@ -222,7 +222,7 @@ def quota():
     rig.check("the quota holds (%d bytes)" % largest, largest < 4.2 * 2 ** 20)
     rig.end("sim")
     rig.start_broker()
-    rig.wait(lambda: rig.uplink().get("connected"), 40, "connects")
+    rig.wait(lambda: rig.uplink().get("connected"), 75, "connects")
     rig.drain(30)
     dropped, readings = {}, 0
     for _, _, batch, _, _ in rig.batches():
