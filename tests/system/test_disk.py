@@ -1,20 +1,23 @@
 #!/usr/bin/python3
 """The store on a disk that is full, read-only, broken or damaged, with a real file system (tmpfs, or
-ext4 on a loop device): what is measured goes on to arrive, `state` says how the store does, what was
+ext4 on a loop device), or slow: what is measured goes on to arrive, `state` says how the store does, what was
 lost has a Gap, and all is well again without a restart."""
 import fcntl
 import os
+import random
 import sqlite3
 import struct
 import subprocess
 import time
 
 from invariant import check_delivery, match
-from rig import SECTORS, Rig, free_port, now_ms, run_scenarios
+from rig import (BUILD, SECTORS, Rig, block_times, free_port, grid_deviations, now_ms, readings_of,
+                 run_scenarios)
 
 MODES = {"ok": 1, "memory": 2, "read-only": 3, "full": 4}
 CORRUPT = 5                                                  # GapReason
 EXT4_SHUTDOWN, NO_FLUSH = 0x8004587d, 2                      # ioctl _IOR('X', 125, __u32)
+STALL_S = 2
 DIP = "profile: rs-dip-n01, every: 300ms"
 
 
@@ -350,9 +353,55 @@ def damaged_while_running():
     rig.finish()
 
 
+def stalls():
+    """A card that takes two seconds for its housekeeping now and then: nobody but the storage thread
+    waits. Live data, which is sent when it is stored, comes that much later and no more."""
+    library = os.path.join(BUILD, "hang.so")
+    if not os.path.exists(library):     # no preloading under a sanitizer
+        return
+    rig = Rig("disk-stalls")
+    config = configure(rig, rig.path("store.db"), devices=(
+        "name: main, line: one, unit: 1, profile: press-level-a, every: 200ms",
+        "name: well, line: one, unit: 2, profile: rs-dip-n01, every: 500ms"))
+    rig.start_broker()
+    rig.subscribe()
+    rig.start_sim(config)
+    rig.start_daemon(config, LD_PRELOAD=library, HANG_FILE=rig.path("stall"))
+    delivers(rig, "delivers at first")
+    oldest_ms = 0
+    for _ in range(5):
+        rig.write("stall", "store fdatasync")
+        time.sleep(STALL_S)
+        points = rig.api("/v1/latest")["points"]
+        oldest_ms = max(oldest_ms, *(p["age_ms"] for p in points))
+        os.remove(rig.path("stall"))
+        time.sleep(random.uniform(1, 3))
+    rig.check("the latest values go on while the disk stands still (%d ms old)" % oldest_ms,
+              oldest_ms < 1200, points)
+    rig.check("it is no broken disk, and no lost broker", mode(rig) == "ok" and
+              rig.uplink()["connects"] == 1, (mode(rig), rig.uplink()))
+    until = rig.drain()
+    check_delivery(rig)
+    missing, _ = match(rig, 60, until)
+    rig.check("every answer is a reading", not missing, {k: v[:3] for k, v in missing.items()})
+    off = sorted(d for name, every in (("main", 200), ("well", 500)) for d in
+                 grid_deviations([t for t in block_times(rig)[name][3:] if t < until], every)[0])
+    rig.check("polling does not slip (p99 %d ms)" % off[len(off) * 99 // 100],
+              off[len(off) * 99 // 100] < 50, off[-9:])
+    waited = sorted(arrival - t for kind, _, batch, _, arrival in rig.batches() if kind == "data"
+                    for s in batch.segments for _, _, t, _, _ in readings_of(s) if t < until)
+    limit_ms = 1000 * (1 + 1 + STALL_S)    # segment, sync and the stall
+    rig.check("live data waits for the disk and no longer (p50 %d ms, at most %d ms)"
+              % (waited[len(waited) // 2], waited[-1]), waited[-1] < limit_ms + 500, waited[-9:])
+    rig.check("none of it has become history", not any(
+        batch.segments for kind, _, batch, _, _ in rig.batches() if kind == "history"))
+    rig.finish()
+
+
 if __name__ == "__main__":
     run_scenarios({f.__name__: f for f in (full, full_ext4, full_at_start, read_only, io_error,
-                                           absent, flipped_bit, damaged_while_running)},
+                                           absent, flipped_bit, damaged_while_running,
+                                           stalls)},
                   {"full": "S8", "full_ext4": "S8", "full_at_start": "S8", "read_only": "S9",
                    "io_error": "S9", "absent": "S9", "flipped_bit": "S10",
                    "damaged_while_running": "S10"})
