@@ -3,7 +3,7 @@
  * ROLLBACK leaves true: a number once given stays with its body until it is written, and no uplink
  * learns of it before.
  * Never sends anything, never waits for an uplink. */
-#include "gateway/store/gap.h"
+#include "gateway/store/internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Store thread; the parcel is lent by its uplink. A row goes out as it was stored: its CRC is
  * checked, its bytes are appended.
  * Never keeps a parcel and never decides what was delivered. */
-#include "gateway/store/gap.h"
+#include "gateway/store/internal.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
  * Store thread; the rows lie on disk and go out with fetch.c, memory keeps only how many readings
  * are on their way out of the backlog.
  * Never deletes a reading, and never tells an uplink of numbers that it has. */
-#include "gateway/store/gap.h"
+#include "gateway/store/internal.h"
 
 static void bind_gap(sqlite3_stmt *s, const struct debtor *debtor, const struct gap *gap)
 {

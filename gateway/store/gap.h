@@ -2,7 +2,24 @@
 #ifndef LIFELINE_GAP_H
 #define LIFELINE_GAP_H
 
-#include "gateway/store/internal.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/store/commit.h"
+#include "proto/names.h"
+
+struct debtor;
+struct store;
+
+/* A Gap before it is a row for each uplink that is told of it. */
+struct gap {
+    uint32_t ordinal;
+    enum sector sector;
+    uint64_t first_seq, last_seq; /* 0 = never numbered */
+    struct loss loss;
+    enum gap_reason reason;
+};
 
 bool gap_of_one(struct store *store, struct debtor *debtor, const struct gap *gap);
 

@@ -2,7 +2,7 @@
  * Store thread. What waits is a part of what is unacknowledged: rows that the platform has not
  * confirmed, and rows that were larger than the broker took. The while is 10 min and doubles.
  * Never decides which: receipt.c and suspect.c do. */
-#include "gateway/store/gap.h"
+#include "gateway/store/internal.h"
 
 enum { AGAIN_MS = 600000, AGAIN_MAX_MS = 6 * 3600000 };
 

@@ -387,8 +387,8 @@ static void *run(void *argument)
             postbox_read(store, u);
         if (due && !stop)
             commit(store, false);
-        if (!stop && reload_is_asked(store))
-            reload_run(store, commit(store, false));
+        if (!stop && adopt_is_asked(store))
+            adopt_run(store, commit(store, false));
         if (store->in_memory && clock_ms_between(clock_mono(), store->return_at) <= 0)
             media_return(store);
         if (!stop && hold_run(store))

@@ -6,7 +6,7 @@
  * believed (it lies in the future, or an earlier boot had no clock) is as old as the next one in
  * its stream that can be. Never deletes a row that is owed without a Gap in the same transaction.
  */
-#include "gateway/store/gap.h"
+#include "gateway/store/internal.h"
 
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"

@@ -39,7 +39,7 @@ enum store_reload_state store_reloaded(struct store *store)
     return state;
 }
 
-bool reload_is_asked(struct store *store)
+bool adopt_is_asked(struct store *store)
 {
     return store_reloaded(store) == STORE_RELOAD_PENDING;
 }
@@ -123,7 +123,7 @@ static bool try(struct store *store)
     return false;
 }
 
-void reload_run(struct store *store, bool committed)
+void adopt_run(struct store *store, bool committed)
 {
     bool ok = committed && !store->in_memory && try(store);
     pthread_mutex_lock(&store->mutex);

@@ -1,0 +1,47 @@
+/* What became of what was sent: shapes for it, and what follows for what is owed. */
+#ifndef LIFELINE_RECEIPT_H
+#define LIFELINE_RECEIPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/names.h"
+
+struct debtor;
+struct store;
+
+enum receipt_kind {
+    RECEIPT_SETTLED,
+    RECEIPT_SENT,
+    RECEIPT_CONFIRMED,
+    RECEIPT_REFUSED,
+    RECEIPT_UNHEARD, /* a Manifest was refused */
+    RECEIPT_TOO_LARGE,
+    RECEIPT_BLAMED,
+};
+
+/* What an uplink says of a parcel it sent. */
+struct receipt {
+    enum receipt_kind kind;
+    enum sector sector;
+    uint64_t epoch, first_seq, last_seq, readings;
+    int64_t first_gap, last_gap;
+    size_t length;
+    uint32_t rows;
+    bool alone;
+};
+
+/* A row that is larger than the broker takes. */
+struct misfit {
+    uint64_t epoch;
+    enum sector sector;
+    uint64_t seq;
+    unsigned times; /* 0 = nobody */
+};
+
+enum { MISFITS = 8 };
+
+void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+
+#endif
