@@ -126,20 +126,15 @@ static bool build(struct house *house, char *why, size_t why_size)
     return true;
 }
 
-/* Other threads are started with every signal blocked: the main thread alone hears them. */
 static bool start(struct house *house, char *why, size_t why_size)
 {
     const struct settings *settings = house->setup->settings;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     bool ok = store_start(house->store);
     for (size_t u = 0; ok && u < settings->uplink_count; u++)
         ok = uplink_start(house->uplinks[u]);
     ok = ok && pipeline_start(house->pipeline);
     for (size_t l = 0; ok && l < settings->line_count; l++)
         ok = line_start(house->lines[l]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!ok)
         snprintf(why, why_size, "cannot start a thread");
     return ok;

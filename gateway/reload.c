@@ -205,21 +205,17 @@ static bool begin_line(const struct reload *reload, struct line *line)
     return line_start(line);
 }
 
-/* All that do not run and wait for nobody. With every signal blocked: the main thread alone hears
- * them. What gets no thread is tried again with the next tick. */
+/* All that do not run and wait for nobody. What gets no thread is tried again with the next tick.
+ */
 static void start_threads(struct reload *reload)
 {
     const struct house *house = reload->house;
     bool lacking = false;
-    sigset_t all, signals;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &signals);
     for (size_t l = 0; l < house->setup->settings->line_count; l++)
         lacking |= !line_is_running(house->lines[l]) && !begin_line(reload, house->lines[l]);
     for (size_t u = 0; u < house->setup->settings->uplink_count; u++)
         lacking |= !uplink_is_running(house->uplinks[u]) &&
                    !is_awaited(reload, house->uplinks[u]) && !uplink_start(house->uplinks[u]);
-    pthread_sigmask(SIG_SETMASK, &signals, NULL);
     if (lacking && !reload->lacking)
         log_error("reload: not all lines and uplinks get a thread; it is tried again");
     if (!lacking && reload->lacking)

@@ -1,10 +1,27 @@
-/* pthread waits with our clock's deadlines. A deadline is turned into time left and added to the
- * clock that pthreads knows, because CLOCK_BOOTTIME is not among those it takes.
- * Any thread; owns nothing.
- * Never waits past the deadline by more than the scheduler does. */
+/* Threads as all of them begin here, and pthread waits with our clock's deadlines. A deadline is
+ * turned into time left and added to the clock that pthreads knows, because CLOCK_BOOTTIME is not
+ * among those it takes. Any thread; owns nothing. Never waits past the deadline by more than the
+ * scheduler does. */
 #include "gateway/thread.h"
 
+#include <signal.h>
+
 #include "gateway/watchdog.h"
+
+bool thread_start(pthread_t *thread, size_t stack, void *(*run)(void *), void *context)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (stack)
+        pthread_attr_setstacksize(&attributes, stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(thread, &attributes, run, context) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return started;
+}
 
 void thread_cond_init(pthread_cond_t *condition)
 {

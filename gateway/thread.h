@@ -1,4 +1,4 @@
-/* Waiting with a deadline on the monotonic clock, the same way everywhere. */
+/* Starting threads, and waiting with a deadline on the monotonic clock, the same way everywhere. */
 #ifndef LIFELINE_THREAD_H
 #define LIFELINE_THREAD_H
 
@@ -6,6 +6,11 @@
 #include <stdbool.h>
 
 #include "drivers/clock.h"
+
+/* Starts a thread that hears no signal: the main thread alone does. stack: bytes, 0 = as usual. It
+ * has to be joined, and to call watchdog_join(). */
+bool thread_start(pthread_t *thread, size_t stack, void *(*run)(void *), void *context)
+    __attribute__((warn_unused_result));
 
 /* A condition for thread_wait(). */
 void thread_cond_init(pthread_cond_t *condition);

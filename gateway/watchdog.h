@@ -1,6 +1,10 @@
 /* Who hangs. Every thread gives a sign of life once a turn; the main thread looks once a second and
  * feeds the supervisor's watchdog only while nobody is overdue.
  *
+ * Every thread that runs for as long as the daemon joins (tests/lint sees to it). Not watched: the
+ * main thread, since nobody looks when it hangs and the supervisor starves anyway; and the threads
+ * that look up one name each, which end by themselves and for whom nobody waits.
+ *
  * Time is counted in the main thread's own looks, not read from a clock: a process that was frozen
  * or suspended finds that no time has passed, and nobody overdue. */
 #ifndef LIFELINE_WATCHDOG_H

@@ -13,6 +13,7 @@
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
+#include "gateway/thread.h"
 #include "gateway/watchdog.h"
 
 enum {
@@ -383,7 +384,7 @@ static void *run(void *argument)
 
 bool pipeline_start(struct pipeline *pipeline)
 {
-    pipeline->running = pthread_create(&pipeline->thread, NULL, run, pipeline) == 0;
+    pipeline->running = thread_start(&pipeline->thread, 0, run, pipeline);
     return pipeline->running;
 }
 

@@ -363,11 +363,7 @@ bool line_start(struct line *line)
         line->entries[i].unit = read->unit;
     }
     schedule_start(&line->schedule, line->entries, line->units, line->schedule.count, clock_mono());
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK);
-    line->running = pthread_create(&line->thread, &attributes, run, line) == 0;
-    pthread_attr_destroy(&attributes);
+    line->running = thread_start(&line->thread, STACK, run, line);
     return line->running;
 }
 

@@ -413,7 +413,7 @@ static void *run(void *argument)
 
 bool store_start(struct store *store)
 {
-    store->running = pthread_create(&store->thread, NULL, run, store) == 0;
+    store->running = thread_start(&store->thread, 0, run, store);
     return store->running;
 }
 

@@ -367,7 +367,7 @@ size_t uplink_place(const struct uplink *uplink)
 bool uplink_start(struct uplink *uplink)
 {
     courier_attach(uplink->courier, wake, uplink);
-    uplink->running = pthread_create(&uplink->thread, NULL, run, uplink) == 0;
+    uplink->running = thread_start(&uplink->thread, 0, run, uplink);
     return uplink->running;
 }
 

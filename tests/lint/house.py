@@ -60,6 +60,10 @@ PRINTING_CALLS = "printf vprintf dprintf puts putchar perror syslog".split()
 PRINTING_STREAMS = ["stdout", "stderr"]
 MAY_PRINT = {"drivers/sim/main.c"}
 
+# Who starts threads: one place for those that run for long, and those that end by themselves.
+STARTER = "gateway/thread.c"
+SHORT_THREADS = {"gateway/uplink/resolve.c"}
+
 # In pieces, so that this file does not hold what it forbids.
 MARKERS = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]
 MACHINE_PATHS = ["/" + name + "/" for name in ("work", "farm", "root")]

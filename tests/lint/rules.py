@@ -262,6 +262,20 @@ def no_foreign_places(tree):
             yield f"{file}:{line}: {word}"
 
 
+def threads_are_watched(tree):
+    """Who starts a thread of the daemon does it through thread.c, and joins the watchdog."""
+    for file in tree.c:
+        if not file.startswith("gateway/") or file == house.STARTER:
+            continue
+        code = tree.code(file)
+        for line, _ in matches(code, r"\bpthread_create\s*\("):
+            if file not in house.SHORT_THREADS:
+                yield f"{file}:{line}: pthread_create() is {house.STARTER}'s; thread_start()"
+        for line, _ in matches(code, r"\bthread_start\s*\("):
+            if not re.search(r"\bwatchdog_join\s*\(", code):
+                yield f"{file}:{line}: a thread that never calls watchdog_join()"
+
+
 # Belonging
 
 
@@ -323,6 +337,7 @@ RULES = [
     lower_floors_do_not_print,
     nothing_left_undone,
     no_foreign_places,
+    threads_are_watched,
     scripts_are_executable,
     every_source_is_used,
     readme_is_true,
