@@ -19,8 +19,7 @@ static volatile sig_atomic_t enough;
 struct exchange {
     const struct ctl *ctl;
     CURL *curl;
-    char *text; /* what has come, or of events the line that is not yet whole */
-    size_t length;
+    struct client_text got; /* of a stream: the line that is not yet whole */
     char why[CURL_ERROR_SIZE];
     void (*event)(void *context, const json_t *body);
     void (*line)(void *context, const char *line); /* instead of event */
@@ -35,17 +34,16 @@ void client_escape(FILE *path, const char *text)
     curl_free(escaped);
 }
 
-static size_t keep(char *bytes, size_t one, size_t count, void *context)
+size_t client_keep(char *bytes, size_t one, size_t count, void *context)
 {
-    struct exchange *exchange = context;
-    size_t length = exchange->length + one * count;
-    char *text = length < ANSWER_MAX ? realloc(exchange->text, length + 1) : NULL;
+    struct client_text *kept = context;
+    size_t length = kept->length + one * count;
+    char *text = length < ANSWER_MAX ? realloc(kept->text, length + 1) : NULL;
     if (!text)
         return 0;
-    memcpy(text + exchange->length, bytes, one * count);
+    memcpy(text + kept->length, bytes, one * count);
     text[length] = '\0';
-    exchange->text = text;
-    exchange->length = length;
+    *kept = (struct client_text){text, length};
     return one * count;
 }
 
@@ -69,19 +67,19 @@ static size_t hear(char *bytes, size_t one, size_t count, void *context)
 {
     struct exchange *exchange = context;
     long code = 0;
-    if (keep(bytes, one, count, context) == 0)
+    if (client_keep(bytes, one, count, &exchange->got) == 0)
         return 0;
     curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &code);
     if (code != 200)
         return one * count;
-    char *line = exchange->text, *end;
+    char *line = exchange->got.text, *end;
     while (!enough && (end = strchr(line, '\n')) != NULL) {
         *end = '\0';
         hear_line(exchange, line);
         line = end + 1;
     }
-    exchange->length -= (size_t)(line - exchange->text);
-    memmove(exchange->text, line, exchange->length + 1);
+    exchange->got.length -= (size_t)(line - exchange->got.text);
+    memmove(exchange->got.text, line, exchange->got.length + 1);
     return one * count;
 }
 
@@ -110,7 +108,7 @@ static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_wri
 static void end(struct exchange *exchange)
 {
     curl_easy_cleanup(exchange->curl);
-    free(exchange->text);
+    free(exchange->got.text);
 }
 
 static enum ctl_exit no_daemon(const struct exchange *exchange, CURLcode result)
@@ -143,7 +141,7 @@ enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *
 {
     struct exchange exchange = {.ctl = ctl};
     *body = NULL;
-    enum ctl_exit code = begin(&exchange, path, keep);
+    enum ctl_exit code = begin(&exchange, path, client_keep);
     if (code != CTL_FINE)
         goto out;
     curl_easy_setopt(exchange.curl, CURLOPT_CUSTOMREQUEST, method);
@@ -152,7 +150,7 @@ enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *
     if (result != CURLE_OK) {
         code = no_daemon(&exchange, result);
     } else {
-        *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        *body = exchange.got.text ? json_loads(exchange.got.text, 0, NULL) : NULL;
         code = judge(&exchange, *body);
         if (code == CTL_FINE && !*body) {
             fprintf(stderr, "lifelinectl: %s does not speak JSON\n", ctl->socket);
@@ -204,7 +202,7 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
     sigaction(SIGTERM, &action, NULL);
     curl_multi_add_handle(multi, exchange.curl);
     if (follow(multi, &result)) {
-        json_t *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        json_t *body = exchange.got.text ? json_loads(exchange.got.text, 0, NULL) : NULL;
         code = result == CURLE_OK ? judge(&exchange, body) : no_daemon(&exchange, result);
         json_decref(body);
         if (code == CTL_FINE) {
@@ -234,7 +232,7 @@ enum ctl_exit client_lines(const struct ctl *ctl, const char *path,
     } else if (result != CURLE_OK) {
         code = no_daemon(&exchange, result);
     } else {
-        json_t *body = exchange.text ? json_loads(exchange.text, 0, NULL) : NULL;
+        json_t *body = exchange.got.text ? json_loads(exchange.got.text, 0, NULL) : NULL;
         code = judge(&exchange, body);
         json_decref(body);
     }

@@ -19,6 +19,14 @@ enum ctl_exit client_lines(const struct ctl *ctl, const char *path,
                            void (*line)(void *context, const char *line), void *context,
                            bool *nobody) __attribute__((warn_unused_result));
 
+/* What has come of an answer, as a string. client_keep() is a curl_write_callback whose data is
+ * one. The owner frees the text. */
+struct client_text {
+    char *text; /* NULL: nothing yet */
+    size_t length;
+};
+size_t client_keep(char *bytes, size_t one, size_t count, void *kept);
+
 /* Appends text to a path or query with everything that means something there escaped. */
 void client_escape(FILE *path, const char *text);
 

@@ -93,34 +93,25 @@ bool moment_parse(const char *text, int64_t now_ms, int64_t *out)
     return true;
 }
 
-static time_t split(int64_t ms, int *rest_ms)
+static const char *text(int64_t ms, bool utc, char out[MOMENT_BYTES])
 {
-    *rest_ms = (int)(ms % 1000);
-    if (*rest_ms < 0)
-        *rest_ms += 1000;
-    return (time_t)((ms - *rest_ms) / 1000);
+    struct tm tm;
+    int64_t rest_ms = (ms % 1000 + 1000) % 1000;
+    time_t seconds = (time_t)((ms - rest_ms) / 1000);
+    if (!(utc ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm)))
+        return "-";
+    size_t length =
+        strftime(out, MOMENT_BYTES, utc ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+    snprintf(out + length, MOMENT_BYTES - length, ".%03d%s", (int)rest_ms, utc ? "Z" : "");
+    return out;
 }
 
 const char *moment_local(int64_t ms, char out[MOMENT_BYTES])
 {
-    struct tm tm;
-    int rest_ms;
-    time_t seconds = split(ms, &rest_ms);
-    if (!localtime_r(&seconds, &tm))
-        return "-";
-    size_t length = strftime(out, MOMENT_BYTES, "%Y-%m-%d %H:%M:%S", &tm);
-    snprintf(out + length, MOMENT_BYTES - length, ".%03d", rest_ms);
-    return out;
+    return text(ms, false, out);
 }
 
 const char *moment_utc(int64_t ms, char out[MOMENT_BYTES])
 {
-    struct tm tm;
-    int rest_ms;
-    time_t seconds = split(ms, &rest_ms);
-    if (!gmtime_r(&seconds, &tm))
-        return "-";
-    size_t length = strftime(out, MOMENT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + length, MOMENT_BYTES - length, ".%03dZ", rest_ms);
-    return out;
+    return text(ms, true, out);
 }

@@ -13,9 +13,9 @@
 #include <time.h>
 
 #include "config/scalar.h"
+#include "gateway/ctl/client.h"
 
 enum {
-    ANSWER_MAX = 1 << 20,
     TIMEOUT_S = 90,
     OK = 200,
     NOT_FOUND = 404,
@@ -27,29 +27,14 @@ enum {
 struct probe_daemon {
     CURL *curl;
     char *path, *ask_path;
-    char *text;
-    size_t length;
+    struct client_text got;
 };
-
-static size_t keep(char *bytes, size_t one, size_t count, void *context)
-{
-    struct probe_daemon *daemon = context;
-    size_t length = daemon->length + one * count;
-    char *text = length < ANSWER_MAX ? realloc(daemon->text, length + 1) : NULL;
-    if (!text)
-        return 0;
-    memcpy(text + daemon->length, bytes, one * count);
-    text[length] = '\0';
-    daemon->text = text;
-    daemon->length = length;
-    return one * count;
-}
 
 /* The status of the answer, 0 when there is none. The caller owns *body. */
 static long exchange(struct probe_daemon *daemon, const char *url, const char *post, json_t **body)
 {
     long status = 0;
-    daemon->length = 0;
+    daemon->got.length = 0;
     *body = NULL;
     curl_easy_setopt(daemon->curl, CURLOPT_URL, url);
     if (post)
@@ -57,7 +42,7 @@ static long exchange(struct probe_daemon *daemon, const char *url, const char *p
     if (curl_easy_perform(daemon->curl) != CURLE_OK)
         return 0;
     curl_easy_getinfo(daemon->curl, CURLINFO_RESPONSE_CODE, &status);
-    *body = daemon->length ? json_loads(daemon->text, 0, NULL) : NULL;
+    *body = daemon->got.length ? json_loads(daemon->got.text, 0, NULL) : NULL;
     return *body ? status : 0;
 }
 
@@ -115,8 +100,8 @@ static bool prepare(struct probe_daemon *daemon, const char *socket, const char 
     curl_easy_setopt(daemon->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(daemon->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(daemon->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    curl_easy_setopt(daemon->curl, CURLOPT_WRITEFUNCTION, keep);
-    curl_easy_setopt(daemon->curl, CURLOPT_WRITEDATA, daemon);
+    curl_easy_setopt(daemon->curl, CURLOPT_WRITEFUNCTION, client_keep);
+    curl_easy_setopt(daemon->curl, CURLOPT_WRITEDATA, &daemon->got);
     return good;
 }
 
@@ -154,7 +139,7 @@ void probe_daemon_close(struct probe_daemon *daemon)
     curl_easy_cleanup(daemon->curl);
     free(daemon->path);
     free(daemon->ask_path);
-    free(daemon->text);
+    free(daemon->got.text);
     free(daemon);
 }
 
