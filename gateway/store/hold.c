@@ -305,15 +305,17 @@ static bool find_stream(const struct store *store, struct slice *at)
     return false;
 }
 
-static bool correct(struct store *store, struct slice *slice)
+/* The result of SQLite. */
+static int correct(struct store *store, struct slice *slice)
 {
     bool ok = database_run(store, STATEMENT_BEGIN) && write_slice(store, slice) &&
               database_run(store, STATEMENT_COMMIT);
+    int rc = ok ? SQLITE_OK : database_error(store);
     if (ok)
         take_over(store, slice);
-    else
+    else if (store->db && !sqlite3_get_autocommit(store->db))
         database_run(store, STATEMENT_ROLLBACK);
-    return ok;
+    return rc;
 }
 
 bool hold_is_on(const struct store *store)
@@ -329,7 +331,9 @@ bool hold_is_on(const struct store *store)
 
 bool hold_run(struct store *store)
 {
-    struct slice slice = {0};
+    struct slice slice;
+    unsigned attempt = 0;
+    int rc;
     if (!hold_is_on(store) || store->failing)
         return false;
     if (!clock_state_was_set()) {
@@ -338,13 +342,16 @@ bool hold_run(struct store *store)
         store->hold_is_over = !is_young();
         return false;
     }
-    if (!find_stream(store, &slice))
+    do { /* a disk that fails now is left as it is when a commit fails, and what it has can wait */
+        slice = (struct slice){0};
+        if (!find_stream(store, &slice))
+            return false;
+        rc = correct(store, &slice);
+    } while (rc != SQLITE_OK && rc != SQLITE_CORRUPT && media_rescue(store, rc, attempt++));
+    if (rc == SQLITE_CORRUPT && !is_young()) /* nobody waits for it for ever */
+        release(&store->epochs[slice.epoch], (int)slice.sector);
+    if (rc != SQLITE_OK)
         return false;
-    if (!correct(store, &slice)) {
-        if (!is_young() && !store->failing) /* nobody waits for it for ever */
-            release(&store->epochs[slice.epoch], (int)slice.sector);
-        return false;
-    }
     if (!hold_is_on(store))
         log_notice("the clock is set: readings from before have their true time now");
     return find_stream(store, &(struct slice){0});

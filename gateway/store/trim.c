@@ -142,7 +142,7 @@ static bool is_enough(struct store *store, const struct oldest *at, const struct
     if (clock_ms_between(clock_mono(), limit->until) <= 0)
         return true;
     if (limit->last)
-        return seq > limit->last || !is_settled(store, at->epoch, at->sector, seq);
+        return seq > limit->last;
     /* rows that are owed only where nothing else is left */
     return trim_used(store) <= limit->used ||
            (at->settled && !is_settled(store, at->epoch, at->sector, seq));

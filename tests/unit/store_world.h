@@ -89,6 +89,8 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     struct world *world = *state;
+    if (world->store) /* a test has failed */
+        close_store(world);
     DIR *folder = opendir(world->folder);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         char path[400];
