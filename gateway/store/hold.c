@@ -21,6 +21,9 @@
 /* One transaction corrects no more than this, so that a commit never waits long behind it. */
 enum { SLICE_ROWS = 64, SLICE_BYTES = 512 << 10 };
 
+/* What is held is counted so often, and not at every turn of the store. */
+enum { COUNT_MS = 1000 };
+
 /* A clock that was not set yet may have been pushed to and fro by less than a step each time. */
 enum { DRIFT_MS = 10000 };
 
@@ -62,21 +65,26 @@ static void release(struct epoch *epoch, int sector)
 
 /* ---- at start ---- */
 
-/* From the newest row back to where this boot begins. */
+/* From the newest row back to where this boot begins. A damaged row belongs to none. */
 static void find_held(struct store *store, size_t epoch, int sector)
 {
+    struct epoch *it = &store->epochs[epoch];
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
-    sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[epoch].ordinal, sector, 0));
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(it->ordinal, sector, 0));
     sqlite3_bind_int64(s, 2, last_id(store, epoch, sector));
     while (sqlite3_step(s) == SQLITE_ROW) {
         struct segment_start start;
+        const uint8_t *row = sqlite3_column_blob(s, 1);
         size_t length = (size_t)sqlite3_column_bytes(s, 1);
-        const uint8_t *body = segment_row_body(sqlite3_column_blob(s, 1), &length);
-        if (!body || !segment_start_of(body, length, &start) || start.boot != boot_id() ||
-            start.clock == CLOCK_STATE_RTC) /* which no boot has beside UNSET */
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        if (database_crc(it->number, (enum sector)sector, seq, row, length) !=
+                (uint32_t)sqlite3_column_int64(s, 2) ||
+            !segment_row_start(row, length, &start))
+            continue;
+        if (start.boot != boot_id() || start.clock == CLOCK_STATE_RTC) /* no boot has both */
             break;
         if (is_ours(&start))
-            store->epochs[epoch].held[sector] = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+            it->held[sector] = seq;
     }
     sqlite3_reset(s);
 }
@@ -357,18 +365,30 @@ bool hold_run(struct store *store)
     return find_stream(store, &(struct slice){0});
 }
 
-void hold_report(struct store *store, struct store_status *out)
+/* Readings within reach; thousands of rows. */
+static uint64_t count_held(struct store *store)
 {
     struct slice at = {0};
-    int64_t left_ms = CLOCK_HOLD_MS - clock_mono_ms(clock_mono());
-    out->held = 0;
-    while (is_shut() && find_stream(store, &at)) {
+    uint64_t readings = 0;
+    while (find_stream(store, &at)) {
         sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_SUM);
         sqlite3_bind_int64(s, 1, SEGMENT_ID(store->epochs[at.epoch].ordinal, at.sector, at.next));
         sqlite3_bind_int64(s, 2, last_id(store, at.epoch, (int)at.sector));
         if (sqlite3_step(s) == SQLITE_ROW)
-            out->held += (uint64_t)sqlite3_column_int64(s, 0);
+            readings += (uint64_t)sqlite3_column_int64(s, 0);
         sqlite3_reset(s);
+    }
+    return readings;
+}
+
+void hold_report(struct store *store, struct store_status *out)
+{
+    int64_t left_ms = CLOCK_HOLD_MS - clock_mono_ms(clock_mono());
+    if (!is_shut() || !find_stream(store, &(struct slice){0})) {
+        out->held = 0;
+    } else if (clock_ms_between(clock_mono(), store->held_at) <= 0) {
+        out->held = count_held(store);
+        store->held_at = clock_after_ms(clock_mono(), COUNT_MS);
     }
     out->held_ms = out->held && left_ms > 0 ? left_ms : 0;
 }

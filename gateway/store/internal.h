@@ -87,7 +87,7 @@ struct store {
     uint64_t corrupt, gaps, failures;
     uint64_t dropped; /* readings, unsent, since the log said so last */
     mono_time dropped_at;
-    mono_time retry_at, trim_at, gauge_at, believed_at;
+    mono_time retry_at, trim_at, gauge_at, held_at, believed_at;
     struct clock_trust trust;
     bool handed;       /* the disk says so of rows of this boot whose clock is not set */
     bool hold_is_over; /* and the log said so */
