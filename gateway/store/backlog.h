@@ -49,7 +49,7 @@ struct debtor {
     struct suspect suspects[SUSPECTS];
     struct misfit misfits[MISFITS];
     uint64_t carried; /* bytes delivered on this connection */
-    bool tried;       /* a suspect was sent alone on it */
+    bool tried;       /* a row had one of its trials on it */
     uint64_t set_aside;
     mono_time again_at; /* what waits is sent again; 0 = nothing waits */
     int64_t again_ms;

@@ -174,14 +174,14 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
 {
     size_t now = store->epoch_count - 1;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        struct order order = {PARCEL_LIVE, now, (enum sector)sector, {0}, fetch_limit(debtor), 0};
+        struct order order = {PARCEL_LIVE,         now,       (enum sector)sector, {0},
+                              fetch_limit(debtor), UINT32_MAX};
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
         if (is_resting(debtor, sector) ||
             !ranges_next(&debtor->owed[now][sector].unsent, floor, &order.wanted) ||
-            !hold_limit(store, now, order.sector, &order.wanted))
+            !hold_limit(store, now, order.sector, &order.wanted) ||
+            !suspect_spare(debtor, store->epochs[now].number, order.sector, &order.wanted))
             continue;
-        order.rows =
-            suspect_rows(debtor, store->epochs[now].number, order.sector, order.wanted.first);
         if (take(store, debtor, parcel, &order))
             return true;
     }
@@ -196,13 +196,13 @@ static bool find_history(struct store *store, const struct debtor *debtor, struc
     uint64_t floor = UINT64_MAX;
     if (is_resting(debtor, (int)order->sector) ||
         !ranges_next(&debtor->owed[order->epoch][order->sector].unsent, 0, range) ||
-        !hold_limit(store, order->epoch, order->sector, range))
+        !hold_limit(store, order->epoch, order->sector, range) ||
+        !suspect_spare(debtor, epoch->number, order->sector, range))
         return false;
     if (order->epoch == store->epoch_count - 1)
         floor = live_floor(&store->recent[order->sector], epoch->last_seq[order->sector]);
     if (range->last >= floor)
         range->last = floor - 1;
-    order->rows = suspect_rows(debtor, epoch->number, order->sector, range->first);
     return range->first < floor;
 }
 
@@ -225,8 +225,8 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
         for (int i = 1; i < SECTOR_COUNT; i++) {
             /* the turn goes round, so that no sector waits for another's backlog */
             int sector = 1 + (int)((debtor->turn + (unsigned)i) % (SECTOR_COUNT - 1));
-            struct order order = {PARCEL_HISTORY,        e, (enum sector)sector, {0},
-                                  history_bytes(debtor), 0};
+            struct order order = {PARCEL_HISTORY,        e,         (enum sector)sector, {0},
+                                  history_bytes(debtor), UINT32_MAX};
             if (!find_history(store, debtor, &order))
                 continue;
             if (announce_epoch(store, debtor, parcel, e, order.sector))
@@ -240,21 +240,38 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
     return false;
 }
 
-/* The row on which the broker ended connections, with nothing else in flight. */
-static bool take_suspect(struct store *store, struct debtor *debtor, struct parcel *parcel,
-                         struct suspect *suspect)
+bool fetch_turn(const struct store *store, const struct debtor *debtor, struct trial *trial)
 {
-    struct order order = {PARCEL_HISTORY,
-                          backlog_epoch(store, suspect->epoch),
-                          suspect->sector,
-                          {suspect->first_seq, suspect->first_seq},
-                          0,
-                          1};
+    enum sector sector = trial->suspect->sector;
+    const struct epoch *epoch = &store->epochs[trial->epoch];
+    const struct ranges *unsent = &debtor->owed[trial->epoch][sector].unsent;
+    struct range *wanted = &trial->wanted, next;
+    bool live =
+        trial->epoch == store->epoch_count - 1 &&
+        ranges_next(unsent, live_floor(&store->recent[sector], epoch->last_seq[sector]), &next) &&
+        wanted->first <= next.first && next.first <= wanted->last;
+    trial->kind = live ? PARCEL_LIVE : PARCEL_HISTORY;
+    if (!live &&
+        (!ranges_next(unsent, 0, &next) || next.first < wanted->first || wanted->last < next.first))
+        return false;
+    wanted->first = next.first;
+    wanted->last = next.last < wanted->last ? next.last : wanted->last;
+    return true;
+}
+
+/* Rows on which the broker may have ended a connection, with nothing else in flight. */
+static bool take_suspect(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                         const struct trial *trial)
+{
+    struct suspect *suspect = trial->suspect;
+    struct order order = {trial->kind,   trial->epoch,        suspect->sector,
+                          trial->wanted, fetch_limit(debtor), trial->rows};
     if (announce_epoch(store, debtor, parcel, order.epoch, order.sector))
         return true;
     if (!take(store, debtor, parcel, &order))
         return false;
-    parcel->alone = suspect->is_out = debtor->tried = true;
+    parcel->alone = suspect->is_out = true;
+    debtor->tried |= suspect->trials > 0;
     return true;
 }
 
@@ -328,11 +345,12 @@ static bool take_any(struct store *store, struct debtor *debtor, struct parcel *
         return false;
     if (announce_current(store, debtor, parcel))
         return true;
-    struct suspect *suspect = suspect_due(store, debtor);
-    if (suspect && !idle)
+    struct trial trial;
+    bool due = suspect_due(store, debtor, &trial);
+    if (due && !idle)
         return false;
-    /* one that cannot be read now holds nothing up */
-    return (suspect && take_suspect(store, debtor, parcel, suspect)) ||
+    /* one that cannot be read now holds nobody else up */
+    return (due && take_suspect(store, debtor, parcel, &trial)) ||
            take_live(store, debtor, parcel) ||
            (!live_only && (debtor->room > 0 || !debtor->terms.window) &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));

@@ -54,6 +54,8 @@ static void deliver(struct store *store, struct debtor *debtor, const struct rec
 static void refuse(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
     rest_refused(&debtor->rests[receipt->sector], clock_mono());
+    if (receipt->first_seq)
+        suspect_clear(debtor, receipt); /* it survived it */
     resend_part(store, debtor, receipt, true);
     if (receipt->last_gap)
         debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};

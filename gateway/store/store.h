@@ -145,7 +145,8 @@ void store_refuse(struct store *store, size_t uplink, const struct parcel *parce
  * time a row is set aside, with a Gap. */
 void store_too_large(struct store *store, size_t uplink, const struct parcel *parcel);
 
-/* It was the first of those in flight when the broker ended the connection. */
+/* It was in flight when the broker ended the connection. One that was alone has done it; of others
+ * every one is to be told, and they go alone on the next connection. */
 void store_blame(struct store *store, size_t uplink, const struct parcel *parcel);
 
 /* The platform has these numbers (inclusive). UNKNOWN: no such epoch, or none of them was ever

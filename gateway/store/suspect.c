@@ -1,63 +1,76 @@
-/* Batches on which a broker ends the connection: halved, then sent alone, then set aside.
- * Store thread; memory only: a restart begins anew. Blamed is the first batch in flight when the
- * broker itself ended a connection on which it had acknowledged something.
+/* Rows on which a broker ends the connection: found by sending alone, in halves, and set aside.
+ * Store thread; memory only: a restart begins anew. All data that was in flight when the broker
+ * itself ended a connection is suspected; which of it was at fault is not known, because
+ * acknowledgements are lost with a connection. Suspects keep their turn, but are sent with nothing
+ * else in flight: what comes through is cleared, and what ends the connection again is at fault,
+ * and half of it is tried next. So an innocent row is never blamed for its neighbour.
  *
  * A link that cuts every connection after some bytes looks the same from here. What tells them
- * apart: a row is set aside only after three trials in which nothing else was in flight, and these
- * take turns. The first and the third come first of all on their connection: a link that can carry
- * the row, does. The second waits until its connection has carried as many other bytes as the one
- * on which the row failed: a link that cuts before, never gets there, and the rest of the data goes
- * on. Never drops a row: it stays in the store for queries, and a Gap tells the uplink. */
+ * apart: a single row is set aside only after three trials, and these take turns. The first and the
+ * third come first of all on their connection: a link that can carry the row, does. The second
+ * waits until its connection has carried as many other bytes as the one on which the row failed: a
+ * link that cuts before, never gets there, and the rest of the data goes on. Never drops a row: it
+ * stays in the store for queries, and a Gap tells the uplink. */
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
 
-enum { CLOSES = 3, TRIALS = 3 };
+enum { TRIALS = 3 };
 
-static struct suspect *find(struct debtor *debtor, uint64_t epoch, enum sector sector, uint64_t seq)
+static bool holds(const struct suspect *s, uint64_t epoch, enum sector sector, uint64_t seq)
+{
+    return s->last_seq && s->epoch == epoch && s->sector == sector && s->first_seq <= seq &&
+           seq <= s->last_seq;
+}
+
+static struct suspect *find(struct debtor *debtor, const struct receipt *receipt)
 {
     for (size_t i = 0; i < SUSPECTS; i++) {
-        struct suspect *s = &debtor->suspects[i];
-        if (s->last_seq && s->epoch == epoch && s->sector == sector && s->first_seq <= seq &&
-            seq <= s->last_seq)
-            return s;
+        if (holds(&debtor->suspects[i], receipt->epoch, receipt->sector, receipt->first_seq))
+            return &debtor->suspects[i];
     }
     return NULL;
 }
 
-/* Where an acknowledgement was lost with the connection, an innocent is blamed: it does not push
- * the others out, and is cleared as soon as it comes through. */
-static struct suspect *find_or_make(struct debtor *debtor, const struct receipt *receipt)
+/* Where there is no place left it goes with the others once more. */
+static void suspect(struct debtor *debtor, const struct receipt *receipt)
 {
-    struct suspect *place = find(debtor, receipt->epoch, receipt->sector, receipt->first_seq);
-    if (place)
-        return place;
     for (size_t i = 0; i < SUSPECTS; i++) {
-        struct suspect *s = &debtor->suspects[i];
-        if (!s->alone && (!place || s->closes < place->closes))
-            place = s;
+        if (debtor->suspects[i].last_seq)
+            continue;
+        debtor->suspects[i] = (struct suspect){.epoch = receipt->epoch,
+                                               .sector = receipt->sector,
+                                               .first_seq = receipt->first_seq,
+                                               .last_seq = receipt->last_seq};
+        return;
     }
-    if (place)
-        *place = (struct suspect){.epoch = receipt->epoch,
-                                  .sector = receipt->sector,
-                                  .first_seq = receipt->first_seq,
-                                  .last_seq = receipt->last_seq,
-                                  .rows = receipt->rows};
-    return place;
+}
+
+/* The parcel was alone when the connection ended: nobody else was at fault. */
+static void convict(struct debtor *debtor, struct suspect *convict, const struct receipt *receipt)
+{
+    convict->first_seq = receipt->first_seq;
+    convict->last_seq = receipt->last_seq;
+    convict->convicted = true;
+    for (size_t i = 0; i < SUSPECTS; i++) {
+        if (!debtor->suspects[i].convicted)
+            debtor->suspects[i] = (struct suspect){0};
+    }
 }
 
 static void end_trial(struct store *store, struct debtor *debtor, struct suspect *s,
                       const struct receipt *receipt)
 {
     uint64_t reach = debtor->carried + receipt->length;
+    if (!s->trials && debtor->carried)
+        return; /* the first trial comes first of all */
     if (!s->trials || reach < s->reach)
         s->reach = reach;
     if (++s->trials < TRIALS)
         return;
-    log_error("uplink %s: the broker ended %u connections on %s %llu; it is set aside, and a Gap "
-              "says so",
-              debtor->own->name, CLOSES + s->trials, names_sector(s->sector),
-              (unsigned long long)s->first_seq);
+    log_error("uplink %s: the broker ended %d connections on nothing but %s %llu; it is set aside, "
+              "and a Gap says so",
+              debtor->own->name, TRIALS, names_sector(s->sector), (unsigned long long)s->first_seq);
     size_t epoch = backlog_epoch(store, s->epoch);
     if (epoch < store->epoch_count)
         resend_never(store, debtor, epoch, s->sector, s->first_seq);
@@ -66,34 +79,26 @@ static void end_trial(struct store *store, struct debtor *debtor, struct suspect
 
 void suspect_blame(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
-    struct suspect *s = find_or_make(debtor, receipt);
-    if (!s)
+    struct suspect *s = find(debtor, receipt);
+    if (!s && !receipt->alone)
+        suspect(debtor, receipt);
+    if (!s || !receipt->alone)
         return;
-    if (s->alone) {
-        if (receipt->alone)
-            end_trial(store, debtor, s, receipt);
-        return;
-    }
-    if (++s->closes < CLOSES)
-        return;
-    log_warning("uplink %s: the broker ended %d connections on %s %llu to %llu; %s",
-                debtor->own->name, CLOSES, names_sector(s->sector),
-                (unsigned long long)receipt->first_seq, (unsigned long long)receipt->last_seq,
-                receipt->rows > 1 ? "half of it is tried" : "it is tried alone");
-    s->closes = 0;
-    s->alone = receipt->rows <= 1;
-    s->rows = receipt->rows > 1 ? receipt->rows / 2 : 1;
-    s->first_seq = receipt->first_seq;
-    if (s->alone)
-        s->last_seq = s->first_seq;
+    if (!s->trials)
+        log_warning("uplink %s: the broker ended the connection on nothing but %s %llu to %llu; %s",
+                    debtor->own->name, names_sector(s->sector),
+                    (unsigned long long)receipt->first_seq, (unsigned long long)receipt->last_seq,
+                    receipt->rows > 1 ? "half of it is tried" : "it is tried again");
+    convict(debtor, s, receipt);
+    if (receipt->rows <= 1)
+        end_trial(store, debtor, s, receipt);
 }
 
 void suspect_clear(struct debtor *debtor, const struct receipt *receipt)
 {
-    struct suspect *s = find(debtor, receipt->epoch, receipt->sector, receipt->first_seq);
+    struct suspect *s = find(debtor, receipt);
     if (!s)
         return;
-    s->closes = 0;
     s->first_seq = receipt->last_seq + 1;
     if (s->first_seq > s->last_seq)
         *s = (struct suspect){0};
@@ -102,16 +107,18 @@ void suspect_clear(struct debtor *debtor, const struct receipt *receipt)
 /* It was trimmed or set aside meanwhile, or its epoch is gone. */
 static bool is_over(const struct store *store, const struct debtor *debtor, const struct suspect *s)
 {
+    struct range owed;
     size_t epoch = backlog_epoch(store, s->epoch);
     return epoch == store->epoch_count ||
-           !ranges_contains(&debtor->owed[epoch][s->sector].unacked, s->first_seq);
+           !ranges_next(&debtor->owed[epoch][s->sector].unacked, s->first_seq, &owed) ||
+           owed.first > s->last_seq;
 }
 
 static void forget_those_over(const struct store *store, struct debtor *debtor)
 {
     for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
-        if (s->last_seq && s->alone && is_over(store, debtor, s))
+        if (s->last_seq && is_over(store, debtor, s))
             *s = (struct suspect){0};
     }
 }
@@ -124,7 +131,7 @@ void suspect_renew(struct store *store, struct debtor *debtor)
     for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
         s->is_out = false;
-        if (!s->last_seq || !s->alone)
+        if (!s->trials)
             continue;
         struct owed *owed = &debtor->owed[backlog_epoch(store, s->epoch)][s->sector];
         if (!ranges_remove(&owed->unsent, s->first_seq, s->first_seq))
@@ -132,19 +139,36 @@ void suspect_renew(struct store *store, struct debtor *debtor)
     }
 }
 
-struct suspect *suspect_due(const struct store *store, struct debtor *debtor)
+/* A row in its trials has lost its turn: others do not wait for it. */
+static bool is_tried_now(const struct debtor *debtor, const struct suspect *s)
 {
+    bool first = s->trials % 2 == 0 && !debtor->tried;
+    return s->trials && (first || debtor->carried >= s->reach);
+}
+
+bool suspect_due(const struct store *store, struct debtor *debtor, struct trial *out)
+{
+    mono_time now = clock_mono();
     forget_those_over(store, debtor);
+    out->suspect = NULL;
     for (size_t i = 0; i < SUSPECTS; i++) {
         struct suspect *s = &debtor->suspects[i];
-        if (!s->last_seq || !s->alone || debtor->rests[s->sector].on ||
-            store->epochs[backlog_epoch(store, s->epoch)].elsewhere)
+        size_t epoch = s->last_seq ? backlog_epoch(store, s->epoch) : 0;
+        if (!s->last_seq || !rest_is_over(&debtor->rests[s->sector], now) ||
+            store->epochs[epoch].elsewhere)
             continue;
-        bool first = s->trials % 2 == 0 && !debtor->tried;
-        if (first || (s->trials && debtor->carried >= s->reach))
-            return s;
+        struct trial trial = {s, PARCEL_HISTORY, epoch, {s->first_seq, s->last_seq}, UINT32_MAX};
+        if (s->convicted)
+            trial.rows =
+                s->last_seq > s->first_seq ? (unsigned)((s->last_seq - s->first_seq + 1) / 2) : 1;
+        if (is_tried_now(debtor, s)) {
+            *out = trial;
+            return true;
+        }
+        if (!s->trials && !out->suspect && fetch_turn(store, debtor, &trial))
+            *out = trial;
     }
-    return NULL;
+    return out->suspect;
 }
 
 bool suspect_is_out(const struct debtor *debtor)
@@ -156,14 +180,18 @@ bool suspect_is_out(const struct debtor *debtor)
     return false;
 }
 
-unsigned suspect_rows(const struct debtor *debtor, uint64_t epoch, enum sector sector,
-                      uint64_t first_seq)
+bool suspect_spare(const struct debtor *debtor, uint64_t epoch, enum sector sector,
+                   struct range *range)
 {
     for (size_t i = 0; i < SUSPECTS; i++) {
         const struct suspect *s = &debtor->suspects[i];
-        if (s->last_seq && s->epoch == epoch && s->sector == sector && s->first_seq <= first_seq &&
-            first_seq <= s->last_seq)
-            return s->rows;
+        if (s->trials)
+            continue;
+        if (holds(s, epoch, sector, range->first))
+            return false;
+        if (s->last_seq && s->epoch == epoch && s->sector == sector &&
+            range->first < s->first_seq && s->first_seq <= range->last)
+            range->last = s->first_seq - 1;
     }
-    return UINT32_MAX;
+    return true;
 }

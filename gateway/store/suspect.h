@@ -1,42 +1,50 @@
-/* Batches on which a broker ends the connection. Numbers are those of rows (seq), inclusive. */
+/* Rows on which a broker ends the connection. Numbers are those of rows (seq), inclusive. */
 #ifndef LIFELINE_SUSPECT_H
 #define LIFELINE_SUSPECT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/names.h"
+#include "gateway/store/ranges.h"
+#include "gateway/store/store.h"
 
 struct debtor;
 struct receipt;
-struct store;
 
-/* A batch that was first in flight when the broker ended the connection. suspect.c says what
- * becomes of it. */
+/* Rows that were in flight when the broker ended the connection. suspect.c says what becomes of
+ * them. */
 struct suspect {
     uint64_t epoch;
     enum sector sector;
     uint64_t first_seq, last_seq; /* last 0 = nobody */
-    unsigned rows;                /* of a batch that begins among them, at most */
-    unsigned closes;              /* in a row */
-    bool alone;                   /* one row, kept out of everything else */
-    bool is_out;                  /* and in flight now */
-    unsigned trials;
+    bool convicted;               /* ended a connection all alone: it is one of these */
+    bool is_out;                  /* some of it is in flight now, with nothing else */
+    unsigned trials;              /* of a single row */
     uint64_t reach; /* bytes that a connection carried up to its end with it; the least */
 };
 
-enum { SUSPECTS = 4 };
+/* A parcel of a suspect that is to go alone. */
+struct trial {
+    struct suspect *suspect;
+    enum parcel_kind kind;
+    size_t epoch;
+    struct range wanted;
+    unsigned rows; /* at most */
+};
+
+/* As many as may be in flight, and a few single rows in their trials. */
+enum { SUSPECTS = STORE_WINDOW + 4 };
 
 void suspect_blame(struct store *store, struct debtor *debtor, const struct receipt *receipt);
-/* It came through. */
+/* The broker lived through it. */
 void suspect_clear(struct debtor *debtor, const struct receipt *receipt);
 /* A fresh connection; after backlog_renew(). */
 void suspect_renew(struct store *store, struct debtor *debtor);
-/* The one whose turn it is to be sent alone, or NULL; owed, and of an epoch within reach. */
-struct suspect *suspect_due(const struct store *store, struct debtor *debtor);
+/* What is to be sent now, alone; owed, and of an epoch within reach. False: nothing. */
+bool suspect_due(const struct store *store, struct debtor *debtor, struct trial *out);
 bool suspect_is_out(const struct debtor *debtor); /* nothing else is to be sent */
-/* The most rows of a batch that begins with this number. */
-unsigned suspect_rows(const struct debtor *debtor, uint64_t epoch, enum sector sector,
-                      uint64_t first_seq);
+/* Ends the range in front of the next suspect. False: it begins with one. */
+bool suspect_spare(const struct debtor *debtor, uint64_t epoch, enum sector sector,
+                   struct range *range);
 
 #endif

@@ -47,6 +47,11 @@ uint32_t backoff_next(struct backoff *backoff, enum backoff_cause cause, uint32_
     return own_ms;
 }
 
+bool backoff_may_hurry(struct backoff *backoff)
+{
+    return backoff->hurries < BACKOFF_HURRIES && ++backoff->hurries;
+}
+
 uint32_t backoff_step(uint64_t random)
 {
     return draw(BACKOFF_MIN_MS, BACKOFF_MIN_MS / 2, (uint32_t)random);

@@ -7,9 +7,15 @@
 #ifndef LIFELINE_BACKOFF_H
 #define LIFELINE_BACKOFF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-enum { BACKOFF_MIN_MS = 1000, BACKOFF_MAX_MS = 60000, BACKOFF_TAKEN_MS = 60000 };
+enum {
+    BACKOFF_MIN_MS = 1000,
+    BACKOFF_MAX_MS = 60000,
+    BACKOFF_TAKEN_MS = 60000,
+    BACKOFF_HURRIES = 16
+};
 
 /* The worse, the further down. */
 enum backoff_cause {
@@ -20,6 +26,7 @@ enum backoff_cause {
 
 struct backoff {
     uint32_t failures; /* in a row */
+    uint32_t hurries;  /* in between */
 };
 
 /* The pause after one more failure; random: any 64 bits.
@@ -30,6 +37,12 @@ struct backoff {
  * Another client with our id: 1 to 2 minutes. */
 uint32_t backoff_next(struct backoff *backoff, enum backoff_cause cause, uint32_t spread_ms,
                       uint64_t random);
+
+/* Whether the next attempt may follow after one step, because the last connection ended for a
+ * reason that the next one avoids: BACKOFF_HURRIES times in a row, enough to find one row among
+ * thousands by halves. Such a pause is not drawn from `spread`: a broker that ends everybody's
+ * connection must not be answered so. */
+bool backoff_may_hurry(struct backoff *backoff);
 
 /* The pause between two attempts that belong together: 1 to 1.5 s. */
 uint32_t backoff_step(uint64_t random);

@@ -195,30 +195,23 @@ void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5)
     lend(courier);
 }
 
-/* The first in flight, if it is data. */
-static const struct parcel *head_of(const struct courier *courier)
+bool courier_stop(struct courier *courier, bool by_peer)
 {
-    const struct parcel *head = NULL;
-    for (size_t i = 0; i < STORE_WINDOW; i++) {
-        const struct parcel *parcel = courier->in_flight[i];
-        if (parcel && (!head || parcel->order < head->order))
-            head = parcel;
-    }
-    return head && head->kind != PARCEL_MANIFEST ? head : NULL;
-}
-
-void courier_stop(struct courier *courier, bool by_peer)
-{
-    const struct parcel *head = head_of(courier);
     /* One that took nothing at all is not to be blamed on a parcel. */
-    if (by_peer && courier->heard && head)
-        store_blame(courier->store, courier->place, head);
+    bool blame = by_peer && courier->heard, alone = false;
     courier->mqtt = NULL;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
-        if (courier->in_flight[i])
-            make_idle(courier, courier->in_flight[i]);
+        struct parcel *parcel = courier->in_flight[i];
         courier->in_flight[i] = NULL;
+        if (!parcel)
+            continue;
+        if (blame && parcel->kind != PARCEL_MANIFEST) {
+            store_blame(courier->store, courier->place, parcel);
+            alone |= parcel->alone;
+        }
+        make_idle(courier, parcel);
     }
+    return alone;
 }
 
 /* Parts that an earlier, longer Manifest left at the broker. */

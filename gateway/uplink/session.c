@@ -244,11 +244,11 @@ static void tell(struct session *session, const char *why)
         log_warning("uplink %s: %s; trying again", session->own->name, why);
 }
 
-/* by_peer: the broker ended it, not the network's silence or we. */
-static void close_connection(struct session *session, bool by_peer)
+/* by_peer: the broker ended it, not the network's silence or we. True: as session_handlers.down. */
+static bool close_connection(struct session *session, bool by_peer)
 {
-    if (session->phase == PHASE_UP)
-        session->handlers->down(session->context, by_peer);
+    bool narrowing =
+        session->phase == PHASE_UP && session->handlers->down(session->context, by_peer);
     mqtt_free(session->mqtt);
     resolve_drop(session->resolve);
     scout_free(session->scout);
@@ -256,12 +256,14 @@ static void close_connection(struct session *session, bool by_peer)
     session->resolve = NULL;
     session->scout = NULL;
     session->first_is_there = false;
+    return narrowing;
 }
 
 /* Some brokers close without a word when another client comes with the same id. */
-static void explain(struct session *session, const struct mqtt_end *how, char *why, size_t why_size)
+static void explain(struct session *session, const struct mqtt_end *how, bool narrowing, char *why,
+                    size_t why_size)
 {
-    bool was_short = session->phase == PHASE_UP && !session->steady && how->hung_up;
+    bool was_short = session->phase == PHASE_UP && !session->steady && how->hung_up && !narrowing;
     session->short_lives = was_short ? session->short_lives + 1 : 0;
     if (session->short_lives < SUSPICIOUS_LIVES)
         snprintf(why, why_size, "%s", how->why);
@@ -275,8 +277,8 @@ static void end(struct session *session, const struct mqtt_end *how)
     bool was_5 = session->protocol.is_5, again = knows_better(session);
     uint32_t pause_ms;
     char why[160];
-    explain(session, how, why, sizeof why);
-    close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
+    bool narrowing = close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
+    explain(session, how, narrowing, why, sizeof why);
     tell(session, why);
     session->no_retain |= session->reason == REASON_NO_RETAIN;
     if (cause_of(how->fault) > session->cause)
@@ -284,7 +286,7 @@ static void end(struct session *session, const struct mqtt_end *how)
     protocol_ended(&session->protocol, protocol_end_of(session, how->hung_up));
     session->phase = PHASE_PAUSE;
     note(session, false, why);
-    if (again && was_5)
+    if ((again && was_5) || (narrowing && backoff_may_hurry(&session->backoff)))
         pause_ms = backoff_step(random_bits(session));
     else /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
         pause_ms =
@@ -466,7 +468,7 @@ static void stay_up(struct session *session)
 {
     if (!session->steady && clock_ms_between(session->up_at, clock_mono()) > STEADY_MS) {
         session->steady = true;
-        session->backoff.failures = 0;
+        session->backoff = (struct backoff){0};
         session->cause = BACKOFF_LINK;
         route_steady(&session->route);
         memset(session->said, 0, session->own->url_count * sizeof *session->said);
@@ -483,7 +485,7 @@ void session_leave(struct session *session)
 {
     log_notice("uplink %s: %s:%u is there again; going back to it", session->own->name,
                session->own->urls[0].host, session->own->urls[0].port);
-    close_connection(session, false);
+    (void)close_connection(session, false);
     session->phase = PHASE_PAUSE;
     session->steady = false;
     route_return(&session->route);

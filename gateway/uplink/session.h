@@ -15,7 +15,9 @@ struct session;
 struct session_handlers {
     bool (*will)(void *context, struct mqtt_message *out); /* for a CONNECT; false: there is none */
     void (*up)(void *context);                             /* session_mqtt() is there */
-    void (*down)(void *context, bool by_peer);             /* it goes after this */
+    /* It goes after this. True: what was being sent may have ended it, and less of it will be sent
+     * next; so that is not to wait long. */
+    bool (*down)(void *context, bool by_peer);
     void (*acknowledged)(void *context, int mid, int reason);
     void (*subscribed)(void *context, int mid, int reason);
     void (*message)(void *context, const struct mqtt_incoming *message);

@@ -213,10 +213,10 @@ static void on_up(void *context)
     courier_start(uplink->courier, session_mqtt(uplink->session), session_is_5(uplink->session));
 }
 
-static void on_down(void *context, bool by_peer)
+static bool on_down(void *context, bool by_peer)
 {
-    struct uplink *uplink = context;
-    courier_stop(uplink->courier, by_peer);
+    const struct uplink *uplink = context;
+    return courier_stop(uplink->courier, by_peer);
 }
 
 /* The state is sent anew with every connection; until then a refusal is only told. */
@@ -295,7 +295,7 @@ static void say_goodbye(struct uplink *uplink, int within_ms)
 /* Off to the first broker of the list. What is in flight here is sent again there. */
 static void return_to_first(struct uplink *uplink)
 {
-    courier_stop(uplink->courier, false);
+    (void)courier_stop(uplink->courier, false);
     say_goodbye(uplink, RETURN_GOODBYE_MS);
     if (session_mqtt(uplink->session))
         session_leave(uplink->session);

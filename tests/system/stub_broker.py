@@ -2,10 +2,12 @@
 refuses, stays silent, answers twice or in the wrong order, closes the connection on a payload.
 
     def judge(publish): return 0        # or a reason, NEVER, CLOSE or Disconnect(reason)
-    stub = Stub(port, judge, max_packet=2000, receive_max=3)
+    stub = Stub(port, judge, max_packet=2000, receive_max=3, tls=("broker.crt", "broker.key"))
 
 It keeps what it took: stub.published is a list of Publish. It checks nothing but the form."""
+import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -73,7 +75,7 @@ def read_correlation(properties):
 
 class Stub:
     def __init__(self, port, judge=lambda publish: 0, max_packet=None, receive_max=None,
-                 shuffle=None):
+                 shuffle=None, tls=None):
         self.judge, self.max_packet, self.receive_max = judge, max_packet, receive_max
         self.shuffle = shuffle      # acknowledgements that are due -> packets to send
         self.published, self.connections, self.faults = [], [], []
@@ -81,6 +83,9 @@ class Stub:
         self.socket = None          # of the newest connection
         self.version = 5
         self.most_in_flight = 0
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+        if tls:
+            self.tls.load_cert_chain(*tls)
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -95,8 +100,10 @@ class Stub:
                              daemon=True).start()
 
     def guard(self, connection, number):
-        self.socket = connection
         try:
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            self.socket = connection
             self.talk(connection, number)
         except OSError:
             pass
@@ -173,13 +180,8 @@ class Stub:
 
     @staticmethod
     def readable(connection):
-        connection.settimeout(0.05)
-        try:
-            return bool(connection.recv(1, socket.MSG_PEEK))
-        except socket.timeout:
-            return False
-        finally:
-            connection.settimeout(None)
+        return (isinstance(connection, ssl.SSLSocket) and connection.pending() > 0) or \
+            bool(select.select([connection], [], [], 0.05)[0])
 
     def take(self, connection, number, head, body, size, due):
         """False: the connection is to end."""

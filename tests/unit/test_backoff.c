@@ -74,13 +74,24 @@ static void nobody_comes_twice_in_a_second(void **state)
     (void)state;
     for (int i = 0; i < 100000; i++) {
         uint64_t random = random_bits(&seed);
-        struct backoff backoff = {(uint32_t)(random % 70)};
+        struct backoff backoff = {.failures = (uint32_t)(random % 70)};
         enum backoff_cause cause = (enum backoff_cause)(random >> 8) % 3;
         uint32_t spread_ms = (uint32_t)(random >> 16) % 600001;
         uint32_t pause_ms = backoff_next(&backoff, cause, spread_ms, random_bits(&seed));
         assert_in_range(pause_ms, BACKOFF_MIN_MS, 900000);
         assert_in_range(backoff_step(random_bits(&seed)), 1000, 1500);
     }
+}
+
+static void hurrying_ends(void **state)
+{
+    (void)state;
+    struct backoff backoff = {0};
+    for (int i = 0; i < BACKOFF_HURRIES; i++)
+        assert_true(backoff_may_hurry(&backoff));
+    assert_false(backoff_may_hurry(&backoff));
+    assert_int_equal(backoff_next(&backoff, BACKOFF_LINK, SPREAD_MS, 0), BACKOFF_MIN_MS);
+    assert_false(backoff_may_hurry(&backoff));
 }
 
 /* Everybody loses the broker at 0; it refuses until `away_ms`. */
@@ -115,6 +126,36 @@ static void a_city_comes_back_over_a_minute(void **state)
     city(600000);
 }
 
+/* A broker that dies every ten seconds, and is there again at once: who comes back sends what it
+ * had in flight alone, for a second, and hurries if that is when it dies. */
+static void a_broker_that_dies_again_sees_no_herd(void **state)
+{
+    (void)state;
+    enum { DEATH_MS = 10000, ALONE_MS = 1000, DEATHS = 30 };
+    static uint32_t connects[SECONDS];
+    uint32_t most = 0;
+    memset(connects, 0, sizeof connects);
+    for (int g = 0; g < CITY; g++) {
+        struct backoff backoff = {0};
+        uint32_t at_ms = 0, death_ms = 0;
+        bool alone = false;
+        while (death_ms <= DEATHS * DEATH_MS) {
+            at_ms = death_ms +
+                    (alone && backoff_may_hurry(&backoff)
+                         ? backoff_step(random_bits(&seed))
+                         : backoff_next(&backoff, BACKOFF_BROKER, SPREAD_MS, random_bits(&seed)));
+            assert_in_range(at_ms / 1000, 0, SECONDS - 1);
+            connects[at_ms / 1000]++;
+            death_ms = (at_ms / DEATH_MS + 1) * DEATH_MS;
+            alone = death_ms - at_ms < ALONE_MS;
+        }
+    }
+    for (int s = 0; s < SECONDS; s++)
+        most = connects[s] > most ? connects[s] : most;
+    print_message("dying every %d ms: at most %u connects in a second\n", DEATH_MS, most);
+    assert_in_range(most, 1, 4 * CITY / (SPREAD_MS / 1000));
+}
+
 int main(void)
 {
     const char *given = getenv("LIFELINE_SEED");
@@ -125,7 +166,9 @@ int main(void)
         cmocka_unit_test(a_broker_that_went_down_is_left_alone_for_its_share),
         cmocka_unit_test(who_took_our_place_is_not_fought),
         cmocka_unit_test(nobody_comes_twice_in_a_second),
+        cmocka_unit_test(hurrying_ends),
         cmocka_unit_test(a_city_comes_back_over_a_minute),
+        cmocka_unit_test(a_broker_that_dies_again_sees_no_herd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

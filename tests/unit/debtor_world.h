@@ -1,0 +1,202 @@
+/* A store with one uplink for the unit tests of what is owed: its thread does not run, its postbox
+ * is read and served by hand, one turn at a time. Files lie under /tmp. */
+#ifndef LIFELINE_DEBTOR_WORLD_H
+#define LIFELINE_DEBTOR_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "gateway/store/internal.h"
+#include "lifeline/v1/lifeline.pb-c.h"
+#include "proto/message.h"
+
+enum { LENT = 8, ROWS = 6 };
+
+struct world {
+    char folder[64], path[96];
+    struct settings_uplink uplink;
+    struct settings settings;
+    struct store *store;
+    struct debtor *debtor;
+    uint64_t generation;
+    struct parcel parcels[LENT];
+    struct parcel *in_flight[LENT]; /* in the order in which they were sent */
+    size_t count;
+    int64_t most;                        /* of a parcel; 0 = as a connection begins */
+    uint64_t delivered, gap_first, gaps; /* numbers of gas that arrived, one bit each */
+};
+
+static inline int set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-suspect-XXXXXX");
+    if (!mkdtemp(world->folder))
+        return -1;
+    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
+    world->uplink.name = (char *)"city";
+    world->uplink.max_payload = 1 << 17;
+    world->uplink.sectors[SECTOR_GAS] = world->uplink.sectors[SECTOR_HEAT] = true;
+    world->settings.gateway.id = (char *)"gw-1";
+    world->settings.gateway.region = (char *)"140502";
+    world->settings.store.path = world->path;
+    world->settings.store.segment_ms = 60000;
+    world->settings.store.max_size = 64 << 20;
+    world->settings.uplinks = &world->uplink;
+    world->settings.uplink_count = 1;
+    char why[200];
+    world->store = store_open(&world->settings, why, sizeof why);
+    if (!world->store)
+        return -1;
+    world->debtor = &world->store->debtors[0];
+    *state = world;
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    struct world *world = *state;
+    static const char *const names[] = {"store.db", "store.db-wal", "store.lock", "store.reserve"};
+    char path[200];
+    store_free(world->store);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", world->folder, names[i]);
+        unlink(path);
+    }
+    rmdir(world->folder);
+    for (size_t i = 0; i < LENT; i++)
+        free(world->parcels[i].bytes);
+    free(world);
+    return 0;
+}
+
+/* A row of one reading, in the table and owed; as the commit would do it. */
+static inline void put(struct world *world, enum sector sector)
+{
+    static const struct segment_column column = {.point = 1};
+    static const struct segment_block block = {1, 1, &column};
+    struct segment *segment = segment_new(&block, 1);
+    const struct segment_start start = {.base_ms = 1000, .clock = CLOCK_STATE_SYNCED};
+    const struct value value = {.steps = 5};
+    segment_reset(segment, &start);
+    assert_true(segment_add(segment, 0, 1000, &value));
+    assert_true(store_put(world->store, 0, sector, segment, true));
+    segment_free(segment);
+    struct store *store = world->store;
+    store->queue = store->mail;
+    store->mail = NULL;
+    store->mail_tail = &store->mail;
+    assert_true(commit_all(store, false));
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
+}
+
+static inline void turn(struct world *world)
+{
+    postbox_read(world->store, 0);
+    postbox_serve(world->store, 0);
+}
+
+/* A connection begins; all parcels are lent anew. */
+static inline void connect(struct world *world, size_t window)
+{
+    struct store_terms terms = {.window = window};
+    while (store_collect(world->store, 0))
+        ;
+    assert_true(store_detach(world->store, 0));
+    store_attach(world->store, 0, NULL, NULL);
+    store_terms(world->store, 0, &terms);
+    world->generation = store_renew(world->store, 0);
+    world->count = 0;
+    if (world->most)
+        store_room(world->store, 0, 0, world->most);
+    for (size_t i = 0; i < window; i++) {
+        world->parcels[i].generation = world->generation;
+        store_fetch(world->store, 0, &world->parcels[i]);
+    }
+    turn(world);
+}
+
+static inline void collect(struct world *world)
+{
+    struct parcel *parcel;
+    while ((parcel = store_collect(world->store, 0)))
+        world->in_flight[world->count++] = parcel;
+}
+
+static inline void note(struct world *world, const struct parcel *parcel)
+{
+    ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor, parcel->bytes,
+                                               parcel->length, parcel->length);
+    assert_non_null(message);
+    const Lifeline__V1__DataBatch *batch = (Lifeline__V1__DataBatch *)message;
+    for (size_t i = 0; i < batch->n_segments && parcel->sector == SECTOR_GAS; i++)
+        world->delivered |= UINT64_C(1) << (batch->segments[i]->seq & 63);
+    for (size_t i = 0; i < batch->n_gaps; i++) {
+        assert_int_equal(batch->gaps[i]->reason, GAP_REASON_REFUSED);
+        assert_int_equal(batch->gaps[i]->readings, 1);
+        assert_int_equal(batch->gaps[i]->first_seq, batch->gaps[i]->last_seq);
+        world->gap_first = batch->gaps[i]->first_seq;
+        world->gaps++;
+    }
+    message_free(message);
+}
+
+static inline void lend_again(struct world *world, struct parcel *parcel)
+{
+    parcel->generation = world->generation;
+    store_fetch(world->store, 0, parcel);
+    store_room(world->store, 0, (int64_t)parcel->length, STORE_ROOM);
+}
+
+static inline bool holds(const struct parcel *parcel, uint64_t seq)
+{
+    return parcel->sector == SECTOR_GAS && parcel->first_seq <= seq && seq <= parcel->last_seq;
+}
+
+/* The broker ends the connection; whose acknowledgement is on its way does not get it any more. */
+static inline void end_connection(struct world *world)
+{
+    for (size_t i = 0; i < world->count; i++)
+        store_blame(world->store, 0, world->in_flight[i]);
+}
+
+/* The broker takes what it is sent, in order, until there is no more; false when it ended the
+ * connection on that number. `budget`: the link ends after so many bytes. */
+static inline bool deliver(struct world *world, uint64_t poison, size_t budget)
+{
+    for (collect(world); world->count; turn(world), collect(world)) {
+        struct parcel *parcel = world->in_flight[0];
+        bool dies = (poison && holds(parcel, poison)) || parcel->length > budget;
+        if (dies) {
+            end_connection(world);
+            return false;
+        }
+        if (parcel->alone)
+            assert_int_equal(world->count, 1);
+        budget -= parcel->length;
+        note(world, parcel);
+        store_settle(world->store, 0, parcel);
+        memmove(world->in_flight, world->in_flight + 1, --world->count * sizeof *world->in_flight);
+        lend_again(world, parcel);
+    }
+    return true;
+}
+
+/* Everything is acknowledged until there is no more. */
+static inline void accept_all(struct world *world)
+{
+    for (collect(world); world->count; turn(world), collect(world)) {
+        for (size_t i = 0; i < world->count; i++) {
+            store_settle(world->store, 0, world->in_flight[i]);
+            lend_again(world, world->in_flight[i]);
+        }
+        world->count = 0;
+    }
+}
+
+#endif
