@@ -14,7 +14,7 @@ enum { TIMEOUT_MS = 20, LATEST_MS = 300, LATE_MS = 1000 };
 #define TRANSPORT_LATE_WIRE_MS    LATE_MS
 #define TRANSPORT_LATE_NETWORK_MS LATE_MS
 #define TRANSPORT_BODY_MIN_MS     5
-#include "drivers/transport.c"
+#include "drivers/transport_ask.c"
 
 #include <signal.h>
 

@@ -6,7 +6,7 @@
  * test_transport_late.c. Here a unit rests for LATE_MS, not for the seconds of the product. */
 #define TRANSPORT_LATE_WIRE_MS    1000
 #define TRANSPORT_LATE_NETWORK_MS 1000
-#include "drivers/transport.c"
+#include "drivers/transport_ask.c"
 
 #include <setjmp.h>
 #include <signal.h>

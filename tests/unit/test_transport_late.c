@@ -8,7 +8,7 @@
  * Late is up to LATE_MS here, not the seconds of the product. */
 #define TRANSPORT_LATE_WIRE_MS    1000
 #define TRANSPORT_LATE_NETWORK_MS 1000
-#include "drivers/transport.c"
+#include "drivers/transport_ask.c"
 
 #include <setjmp.h>
 #include <signal.h>
