@@ -83,7 +83,8 @@ static size_t hear(char *bytes, size_t one, size_t count, void *context)
     return one * count;
 }
 
-static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_write_callback take)
+static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_write_callback take,
+                           void *context)
 {
     char url[8192];
     if ((size_t)snprintf(url, sizeof url, "http://lifeline%s", path) >= sizeof url) {
@@ -101,7 +102,7 @@ static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_wri
     curl_easy_setopt(exchange->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(exchange->curl, CURLOPT_ERRORBUFFER, exchange->why);
     curl_easy_setopt(exchange->curl, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, exchange);
+    curl_easy_setopt(exchange->curl, CURLOPT_WRITEDATA, context);
     return CTL_FINE;
 }
 
@@ -141,7 +142,7 @@ enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *
 {
     struct exchange exchange = {.ctl = ctl};
     *body = NULL;
-    enum ctl_exit code = begin(&exchange, path, client_keep);
+    enum ctl_exit code = begin(&exchange, path, client_keep, &exchange.got);
     if (code != CTL_FINE)
         goto out;
     curl_easy_setopt(exchange.curl, CURLOPT_CUSTOMREQUEST, method);
@@ -195,7 +196,7 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
     const struct sigaction action = {.sa_handler = on_signal};
     CURLcode result;
     CURLM *multi = curl_multi_init();
-    enum ctl_exit code = multi ? begin(&exchange, path, hear) : CTL_FINDING;
+    enum ctl_exit code = multi ? begin(&exchange, path, hear, &exchange) : CTL_FINDING;
     if (code != CTL_FINE)
         goto out;
     sigaction(SIGINT, &action, NULL);
@@ -222,7 +223,7 @@ enum ctl_exit client_lines(const struct ctl *ctl, const char *path,
                            bool *nobody)
 {
     struct exchange exchange = {.ctl = ctl, .line = line, .context = context};
-    enum ctl_exit code = begin(&exchange, path, hear);
+    enum ctl_exit code = begin(&exchange, path, hear, &exchange);
     if (code != CTL_FINE)
         goto out;
     CURLcode result = curl_easy_perform(exchange.curl);
