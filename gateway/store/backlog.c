@@ -366,9 +366,13 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
     bool ok = true;
     for (size_t u = 0; ok && u < store->debtor_count; u++) {
         const struct debtor *debtor = &store->debtors[u];
+        const struct owed *owed = &debtor->owed[epoch][sector];
+        struct range part;
         char key[40];
-        ok = ranges_copy(&rest, &debtor->owed[epoch][sector].unacked) &&
-             ranges_remove(&rest, first_seq, last_seq) &&
+        if (!owed->dirty &&
+            (!ranges_next(&owed->unacked, first_seq, &part) || part.first > last_seq))
+            continue; /* the disk knows it */
+        ok = ranges_copy(&rest, &owed->unacked) && ranges_remove(&rest, first_seq, last_seq) &&
              write_owed(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest) &&
              /* until the next commit writes it again: a cut in between has it added up anew */
              database_meta_set(store, count_key(debtor, key, sizeof key), COUNT_UNKNOWN);

@@ -85,7 +85,7 @@ void backlog_mark(struct store *store);
 bool backlog_register(struct store *store);
 bool backlog_number(struct store *store, enum sector sector, uint64_t seq);
 void backlog_committed(struct store *store, const struct body *body);
-/* Writes what is owed of a stream as if these numbers were not, and leaves memory as it is. */
+/* Tells the disk what is owed of a stream as if these numbers were not; memory stays as it is. */
 bool backlog_write_without(struct store *store, size_t epoch, enum sector sector,
                            uint64_t first_seq, uint64_t last_seq);
 bool backlog_write(struct store *store);

@@ -186,10 +186,10 @@ static bool cut(struct store *store, const struct oldest *at, struct limit limit
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
     }
-    /* what is owed without these numbers: on disk with the rows' end, in memory after it */
+    /* what is owed without these numbers: on disk with the rows' end, in memory after it; the disk
+       may not even know yet that they were delivered */
     ok = sqlite3_reset(s) == SQLITE_OK && ok &&
-         (!gap.first_seq ||
-          backlog_write_without(store, at->epoch, gap.sector, gap.first_seq, gap.last_seq)) &&
+         backlog_write_without(store, at->epoch, gap.sector, at->seq, last) &&
          database_run(store, STATEMENT_COMMIT);
     if (!ok) {
         database_run(store, STATEMENT_ROLLBACK);

@@ -3,6 +3,7 @@
 #ifndef LIFELINE_DEBTOR_WORLD_H
 #define LIFELINE_DEBTOR_WORLD_H
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +32,22 @@ struct world {
     uint64_t delivered, gap_first, gaps; /* numbers of gas that arrived, one bit each */
 };
 
+static inline void start(struct world *world)
+{
+    char why[200];
+    world->store = store_open(&world->settings, why, sizeof why);
+    if (!world->store)
+        fail_msg("%s", why);
+    world->debtor = &world->store->debtors[0];
+}
+
+/* The process dies, and another begins: what was not committed is gone. */
+static inline void die(struct world *world)
+{
+    store_free(world->store);
+    start(world);
+}
+
 static inline int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -48,11 +65,7 @@ static inline int set_up(void **state)
     world->settings.store.max_size = 64 << 20;
     world->settings.uplinks = &world->uplink;
     world->settings.uplink_count = 1;
-    char why[200];
-    world->store = store_open(&world->settings, why, sizeof why);
-    if (!world->store)
-        return -1;
-    world->debtor = &world->store->debtors[0];
+    start(world);
     *state = world;
     return 0;
 }
@@ -60,13 +73,15 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     struct world *world = *state;
-    static const char *const names[] = {"store.db", "store.db-wal", "store.lock", "store.reserve"};
-    char path[200];
+    char path[400];
     store_free(world->store);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", world->folder, names[i]);
+    DIR *folder = opendir(world->folder);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        snprintf(path, sizeof path, "%s/%s", world->folder, entry->d_name);
         unlink(path);
     }
+    if (folder)
+        closedir(folder);
     rmdir(world->folder);
     for (size_t i = 0; i < LENT; i++)
         free(world->parcels[i].bytes);
