@@ -1,6 +1,7 @@
 /* What an uplink is said to owe, in memory and on the disk, while rows go: by the quota, by a disk
  * that cannot be read, by a platform's word. Whatever dies in between, no row that was delivered
- * becomes a Gap, and none that was not is forgotten. Files lie under /tmp. */
+ * becomes a Gap, and none that was not is forgotten.
+ * The store's thread does not run; files lie under /tmp. */
 #include "tests/unit/debtor_world.h"
 
 /* Rows that were acknowledged make way, and the process dies before the next commit. */
