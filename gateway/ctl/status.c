@@ -72,20 +72,52 @@ static void show_held(const json_t *store)
                   text_age(json_object_get(store, "held_ms"), left, sizeof left));
 }
 
+/* Nothing while it is well. */
+static void show_mode(const char *mode)
+{
+    static const struct {
+        const char *mode, *words;
+    } troubles[] = {
+        {"memory", "the disk fails: readings are kept in memory, which a power cut empties"},
+        {"read_only",
+         "the disk is read-only: readings are kept in memory, which a power cut empties"},
+        {"full", "the disk is full: the oldest readings make way for new ones"},
+    };
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
+        if (strcmp(mode, troubles[i].mode) == 0)
+            text_line("%s", troubles[i].words);
+    }
+}
+
+/* Rates are 0 until they are known. */
+static void show_wear(const json_t *store)
+{
+    char flash[SMALL], size[SMALL], day[2 * SMALL] = "", left[SMALL];
+    json_int_t rate = text_integer(store, "flash_bytes_day"),
+               hours = text_integer(store, "hours_left");
+    if (rate)
+        snprintf(day, sizeof day, ", %s a day", text_bytes(rate, size, sizeof size));
+    text_line("flash written %s%s; %lld commits, %lld failed",
+              text_bytes(text_integer(store, "flash_bytes"), flash, sizeof flash), day,
+              (long long)text_integer(store, "commits"),
+              (long long)text_integer(store, "failed_commits"));
+    json_t *left_ms = json_integer(hours * 3600000);
+    if (hours)
+        text_line("full in %s at this rate", text_age(left_ms, left, sizeof left));
+    json_decref(left_ms);
+    show_card(json_object_get(store, "card"));
+}
+
 static void show_store(const json_t *store, const json_t *pipeline)
 {
-    char size[SMALL], quota[SMALL], flash[SMALL], day[SMALL];
+    char size[SMALL], quota[SMALL];
     text_line("store %s: %s of %s, %lld readings, %lld gaps, %lld corrupt", text_of(store, "mode"),
               text_bytes(text_integer(store, "bytes"), size, sizeof size),
               text_bytes(text_integer(store, "quota_bytes"), quota, sizeof quota),
               (long long)text_integer(store, "readings"), (long long)text_integer(store, "gaps"),
               (long long)text_integer(store, "corrupt"));
-    text_line("flash written %s, %s a day; %lld commits, %lld failed",
-              text_bytes(text_integer(store, "flash_bytes"), flash, sizeof flash),
-              text_bytes(text_integer(store, "flash_bytes_day"), day, sizeof day),
-              (long long)text_integer(store, "commits"),
-              (long long)text_integer(store, "failed_commits"));
-    show_card(json_object_get(store, "card"));
+    show_mode(text_of(store, "mode"));
+    show_wear(store);
     show_held(store);
     text_line("polls %lld, readings kept %lld, left out %lld, lost %lld",
               (long long)text_integer(pipeline, "samples"),
@@ -115,7 +147,9 @@ static json_t *uplink_row(const json_t *uplink)
 /* What keeps data from a platform, below the table. */
 static void show_trouble(const json_t *uplink)
 {
-    const json_t *refused = json_object_get(json_object_get(uplink, "backlog"), "refused");
+    const json_t *backlog = json_object_get(uplink, "backlog");
+    const json_t *refused = json_object_get(backlog, "refused");
+    json_int_t set_aside = text_integer(backlog, "set_aside");
     const char *why = text_of(uplink, "why");
     size_t index;
     json_t *sector;
@@ -126,6 +160,9 @@ static void show_trouble(const json_t *uplink)
         text_line("uplink %s: the broker refuses %s", text_of(uplink, "name"),
                   json_string_value(sector));
     }
+    if (set_aside)
+        text_line("uplink %s: %lld segments set aside, which the broker does not take",
+                  text_of(uplink, "name"), (long long)set_aside);
 }
 
 static void show_uplinks(const json_t *uplinks, json_int_t now_ms)

@@ -239,6 +239,45 @@ static void how_long_the_card_lasts(void **state)
     assert_shown("worn: too early for a forecast\n");
 }
 
+static void what_ails_the_store_is_said_in_words(void **state)
+{
+    (void)state;
+    json_t *store = json_object_get(answer_status, "store");
+    json_object_set_new(store, "mode", json_string("ok"));
+    assert_not_shown("disk");
+    json_object_set_new(store, "mode", json_string("memory"));
+    assert_shown("the disk fails: readings are kept in memory, which a power cut empties\n");
+    json_object_set_new(store, "mode", json_string("read_only"));
+    assert_shown("the disk is read-only: readings are kept in memory, which a power cut empties\n");
+    json_object_set_new(store, "mode", json_string("full"));
+    assert_shown("the disk is full: the oldest readings make way for new ones\n");
+}
+
+static void rates_are_told_when_they_are_known(void **state)
+{
+    (void)state;
+    json_t *store = json_object_get(answer_status, "store");
+    json_object_set_new(store, "flash_bytes", json_integer(2048));
+    assert_shown("flash written 2.0 KiB; 0 commits");
+    assert_not_shown("full in");
+    json_object_set_new(store, "flash_bytes_day", json_integer(4096));
+    json_object_set_new(store, "hours_left", json_integer(72));
+    assert_shown("flash written 2.0 KiB, 4.0 KiB a day; 0 commits");
+    assert_shown("full in 3 d at this rate\n");
+}
+
+static void what_a_broker_would_not_take(void **state)
+{
+    (void)state;
+    json_t *uplink = json_pack("{s:s, s:b, s:{s:i, s:i}}", "name", "city", "connected", true,
+                               "backlog", "readings", 7, "set_aside", 0);
+    json_array_append(json_object_get(answer_status, "uplinks"), uplink);
+    assert_not_shown("set aside");
+    json_object_set_new(json_object_get(uplink, "backlog"), "set_aside", json_integer(2));
+    assert_shown("uplink city: 2 segments set aside, which the broker does not take\n");
+    json_decref(uplink);
+}
+
 static void a_thread_that_hangs(void **state)
 {
     (void)state;
@@ -256,6 +295,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_trouble_has_its_words, setup, teardown),
         cmocka_unit_test_setup_teardown(shares_are_told_from_where_they_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(how_long_the_card_lasts, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_ails_the_store_is_said_in_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(rates_are_told_when_they_are_known, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_broker_would_not_take, setup, teardown),
         cmocka_unit_test_setup_teardown(a_thread_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(the_worst_fits, setup, teardown),
     };
