@@ -77,7 +77,8 @@ bool segment_start_of(const uint8_t *body, size_t length, struct segment_start *
     __attribute__((warn_unused_result));
 
 /* Where the body of a row begins; `length` becomes the body's. NULL when it is no row. */
-const uint8_t *segment_row_body(const uint8_t *row, size_t *length);
+const uint8_t *segment_row_body(const uint8_t *row, size_t *length)
+    __attribute__((warn_unused_result));
 
 /* What the first bytes of a row say of its beginning, however many follow. */
 bool segment_row_start(const uint8_t *row, size_t length, struct segment_start *out)

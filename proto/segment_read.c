@@ -13,7 +13,6 @@
 #include "proto/varint.h"
 
 /* Field numbers, as in lifeline.proto. */
-enum { BATCH_SEGMENTS = 8 };
 enum { SEGMENT_BASE_MS = 2, SEGMENT_BLOCKS = 6 };
 enum { BLOCK_DEVICE = 1, BLOCK_DT_MS = 2, BLOCK_COLUMNS = 3 };
 enum { COLUMN_POINT = 1, COLUMN_DECIMALS, COLUMN_STEPS, COLUMN_FLOATS, COLUMN_QUALITY };
@@ -76,19 +75,6 @@ static bool is_bytes(const struct field *field, uint64_t number)
 static bool is_varint(const struct field *field, uint64_t number)
 {
     return field->number == number && field->type == WIRE_VARINT;
-}
-
-bool segment_read_row(const uint8_t *row, size_t length, const uint8_t **body, size_t *body_length)
-{
-    struct segment_read_bytes left = {row, row + length};
-    struct field field;
-    bool whole = true;
-    if (!next_field(&left, &field, &whole) || !is_bytes(&field, BATCH_SEGMENTS) ||
-        left.at != left.end)
-        return false;
-    *body = field.bytes.at;
-    *body_length = (size_t)(field.bytes.end - field.bytes.at);
-    return true;
 }
 
 bool segment_read_begin(struct segment_read *segment, const uint8_t *body, size_t length)

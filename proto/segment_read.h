@@ -48,10 +48,6 @@ struct segment_reading {
     struct value value; /* real when the column is_float */
 };
 
-/* The body of a DataBatch.segments field (segment_row()); false when the row is something else. */
-bool segment_read_row(const uint8_t *row, size_t length, const uint8_t **body, size_t *body_length)
-    __attribute__((warn_unused_result));
-
 /* A body, with or without its seq. False when it is malformed as a whole. */
 bool segment_read_begin(struct segment_read *segment, const uint8_t *body, size_t length)
     __attribute__((warn_unused_result));

@@ -20,7 +20,7 @@
 #include <event2/bufferevent.h>
 
 #include "config/scalar.h"
-#include "gateway/store/history.h"
+#include "gateway/api/history_line.h"
 
 enum {
     SCANS_MAX = 4,
@@ -28,7 +28,6 @@ enum {
     CHUNK_BYTES = 64 * 1024, /* unsent to a client, at most a line more */
     INPUT_BYTES = 1024,      /* while it is answered it has nothing more to say */
     WRITE_SECONDS = 60,      /* for a chunk; then it is gone */
-    DEFAULT_SINCE_MS = 3600 * 1000,
 };
 
 struct scan {
@@ -165,7 +164,7 @@ static enum history_step fill(struct scan *scan, struct evbuffer *chunk)
             evbuffer_add(chunk, line, history_line(&reading, line));
     }
     if (step == HISTORY_END || step == HISTORY_FAILED)
-        evbuffer_add(chunk, line, history_last_line(scan->history, line));
+        evbuffer_add(chunk, line, history_line_last(scan->history, line));
     return step;
 }
 
@@ -192,7 +191,7 @@ static void pump(struct scan *scan)
     struct evbuffer *chunk = evbuffer_new();
     enum history_step step = chunk ? fill(scan, chunk) : HISTORY_FAILED;
     bool over = step == HISTORY_END || step == HISTORY_FAILED;
-    bool unknown = !scan->begun && step == HISTORY_END && history_points(scan->history) == 0;
+    bool unknown = !scan->begun && step == HISTORY_END && history_end(scan->history).points == 0;
     if (chunk && evbuffer_get_length(chunk) && !unknown) {
         if (!scan->begun)
             begin_reply(scan);
@@ -257,7 +256,7 @@ void history_answer(struct api *api, struct evhttp_request *request, const char 
         api_error(request, HTTP_BADREQUEST, "malformed query");
         return;
     }
-    if (!time_of(&query, "since_ms", clock_wall().ms - DEFAULT_SINCE_MS, &since_ms) ||
+    if (!time_of(&query, "since_ms", clock_wall().ms - HISTORY_SINCE_MS, &since_ms) ||
         !time_of(&query, "until_ms", INT64_MAX, &until_ms)) {
         evhttp_clear_headers(&query);
         api_error(request, HTTP_BADREQUEST, "since_ms and until_ms are milliseconds, UTC");

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "gateway/api/history_line.h"
 #include "gateway/pattern.h"
 
 bool reading_wanted(const struct evkeyvalq *query, const char *device, const char *point)
@@ -34,16 +35,11 @@ json_t *reading_age(mono_time then, mono_time now)
     return then.ns ? json_integer(clock_ms_between(then, now)) : json_null();
 }
 
-/* The shortest decimal number that is this float and no other. */
 static double shortest(float real)
 {
-    char text[32];
-    for (int digits = 6; digits < 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)real);
-        if (strtof(text, NULL) == real)
-            return strtod(text, NULL);
-    }
-    return (double)real;
+    char text[HISTORY_LINE_REAL_MAX];
+    history_line_real(real, text);
+    return strtod(text, NULL);
 }
 
 static json_t *number(const struct profile_point *point, const struct value *value)

@@ -9,10 +9,10 @@
  * are damaged are told on stderr. */
 #include <stdio.h>
 
+#include "gateway/api/history_line.h"
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/moment.h"
 #include "gateway/ctl/text.h"
-#include "gateway/store/history.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,7 +26,6 @@ enum {
     NAME_COLUMNS = 24,
     VALUE_COLUMNS = 10,
     UNIT_COLUMNS = 6,
-    DEFAULT_SINCE_MS = 3600 * 1000,
 };
 
 struct answer {
@@ -176,12 +175,10 @@ static enum ctl_exit scan(const struct settings *settings, struct store **store,
             }
             continue;
         }
-        size_t length = history_line(&reading, line);
-        line[length ? length - 1 : 0] = '\0';
+        line[history_line(&reading, line) - 1] = '\0';
         hear(answer, line);
     }
-    size_t length = history_last_line(history, line);
-    line[length ? length - 1 : 0] = '\0';
+    line[history_line_last(history, line) - 1] = '\0';
     hear(answer, line);
     return judge(answer);
 }
@@ -253,7 +250,7 @@ static enum ctl_exit run(struct ctl *ctl)
 {
     struct answer answer = {.ctl = ctl};
     int64_t now_ms = clock_wall().ms;
-    int64_t since_ms = now_ms - DEFAULT_SINCE_MS, until_ms = INT64_MAX;
+    int64_t since_ms = now_ms - HISTORY_SINCE_MS, until_ms = INT64_MAX;
     bool nobody = false;
     if (!take_time("since", ctl->since, now_ms, &since_ms) ||
         !take_time("until", ctl->until, now_ms, &until_ms))

@@ -1,4 +1,4 @@
-/* A scan through the history: its making and its end, its way between two threads, its lines.
+/* A scan through the history: its making and its end, and its way between two threads.
  *
  * A scan belongs to one side at a time; only `lent` and what stands beside it lie under the store's
  * mutex. history_serve() runs in the store thread, history_open() and history_close() in a program
@@ -6,13 +6,9 @@
 #include "gateway/store/history_parts.h"
 #include "gateway/store/internal.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { NUMBER_MAX = 48 };
 
 bool history_fail(struct history *history, const char *why)
 {
@@ -77,65 +73,15 @@ void history_row_free(struct history_row *row)
     free(row);
 }
 
-uint64_t history_points(const struct history *history)
+struct history_end history_end(const struct history *history)
 {
-    return history->points;
-}
-
-const char *history_why(const struct history *history)
-{
-    return history->why;
-}
-
-/* ---- lines ---- */
-
-/* steps / 10^decimals, exactly: the point goes between two digits. */
-static void write_steps(int64_t steps, uint8_t decimals, char out[NUMBER_MAX])
-{
-    char digits[NUMBER_MAX];
-    uint64_t number = steps < 0 ? -(uint64_t)steps : (uint64_t)steps;
-    int least = decimals < SEGMENT_READ_DECIMALS_MAX ? decimals : SEGMENT_READ_DECIMALS_MAX;
-    int length = snprintf(digits, sizeof digits, "%0*" PRIu64, least + 1, number);
-    snprintf(out, NUMBER_MAX, "%s%.*s%s%s", steps < 0 ? "-" : "", length - least, digits,
-             least ? "." : "", digits + length - least);
-}
-
-/* The shortest decimal number that is this float and no other. */
-static void write_real(float real, char *out, size_t size)
-{
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(out, size, "%.*g", digits, (double)real);
-        if (strtof(out, NULL) == real)
-            return;
-    }
-}
-
-size_t history_line(const struct history_reading *reading, char out[HISTORY_LINE_MAX])
-{
-    char number[NUMBER_MAX] = "null", decimals[24] = "";
-    enum quality quality = (enum quality)reading->value.quality;
-    if (!reading->is_float)
-        snprintf(decimals, sizeof decimals, "\"decimals\":%u,", reading->decimals);
-    if (names_quality_usable(quality) && !reading->is_float)
-        write_steps(reading->value.steps, reading->decimals, number);
-    else if (names_quality_usable(quality) && isfinite(reading->value.real))
-        write_real(reading->value.real, number, sizeof number);
-    int length = snprintf(
-        out, HISTORY_LINE_MAX, "{\"time_ms\":%" PRId64 ",%s,%s\"value\":%s,\"quality\":\"%s\"}\n",
-        reading->time_ms, reading->what, decimals, number, names_quality(quality));
-    return length < HISTORY_LINE_MAX ? (size_t)length : 0;
-}
-
-size_t history_last_line(const struct history *history, char out[HISTORY_LINE_MAX])
-{
-    bool failed = history->phase == HISTORY_PHASE_FAILED;
-    int length = snprintf(out, HISTORY_LINE_MAX,
-                          "{\"end\":true,\"points\":%" PRIu64 ",\"readings\":%" PRIu64
-                          ",\"damaged_rows\":%" PRIu64 "%s%s%s%s}\n",
-                          history->points, history->readings, history->corrupt,
-                          history->incomplete ? ",\"incomplete\":true" : "",
-                          failed ? ",\"error\":\"" : "", history->why, failed ? "\"" : "");
-    return (size_t)length;
+    return (struct history_end){
+        .points = history->points,
+        .readings = history->readings,
+        .damaged_rows = history->corrupt,
+        .incomplete = history->incomplete,
+        .why = history->phase == HISTORY_PHASE_FAILED ? history->why : NULL,
+    };
 }
 
 /* ---- with the store thread ---- */

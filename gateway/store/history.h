@@ -26,9 +26,9 @@ struct history;
 struct store;
 
 enum {
-    HISTORY_SLICE_MS = 10,   /* a slice ends at the next row after it */
-    HISTORY_BYTES = 2 << 20, /* of rows that a scan holds */
-    HISTORY_LINE_MAX = 1024, /* of history_line() */
+    HISTORY_SLICE_MS = 10,          /* a slice ends at the next row after it */
+    HISTORY_BYTES = 2 << 20,        /* of rows that a scan holds */
+    HISTORY_SINCE_MS = 3600 * 1000, /* back from now, for who does not say */
 };
 
 /* patterns: "device" or "device.point", with * and ?; copied. From since_ms on, before until_ms.
@@ -41,11 +41,11 @@ enum history_step {
     HISTORY_READING,
     HISTORY_FETCH, /* to be lent to the store once more */
     HISTORY_END,
-    HISTORY_FAILED, /* history_why() */
+    HISTORY_FAILED, /* history_end() says why */
 };
 
 struct history_reading {
-    const char *what; /* JSON members: device, point and unit */
+    const char *device, *point, *unit; /* until the next step */
     int64_t time_ms;
     struct value value;
     uint8_t decimals;
@@ -54,16 +54,16 @@ struct history_reading {
 
 enum history_step history_next(struct history *history, struct history_reading *out);
 
-/* One line of JSON, with the members of /v1/latest, newline included; its length. */
-size_t history_line(const struct history_reading *reading, char out[HISTORY_LINE_MAX]);
+/* What the scan found so far; the whole at its end. */
+struct history_end {
+    uint64_t points; /* names that the patterns matched, in all epochs; 0 = no such point */
+    uint64_t readings;
+    uint64_t damaged_rows; /* left out */
+    bool incomplete;       /* some of it is on a disk that is out of reach */
+    const char *why;       /* it failed; else NULL */
+};
 
-/* The last line: how many readings came, how many rows were damaged and left out; `incomplete` when
- * some of it lies on a disk that is out of reach. */
-size_t history_last_line(const struct history *history, char out[HISTORY_LINE_MAX]);
-
-/* Names that the patterns matched so far, in all epochs; 0 at the end = no such point. */
-uint64_t history_points(const struct history *history);
-const char *history_why(const struct history *history);
+struct history_end history_end(const struct history *history);
 
 /* ---- with the store thread ---- */
 

@@ -105,7 +105,7 @@ void history_merge_leave(struct history *history)
     while (history->pending)
         release(history, take_pending(history));
     for (size_t i = 0; i < history->name_count; i++)
-        free(history->names[i].what);
+        free(history->names[i].texts[0]);
     history->name_count = 0;
     history->named_device = -1;
     history->epoch++;
@@ -181,7 +181,10 @@ static bool begin_row(struct history *history)
 static void give(struct history *history, struct history_reading *out)
 {
     struct history_cursor *cursor = history->heap[0];
-    *out = (struct history_reading){.what = history->names[cursor->name].what,
+    char *const *texts = history->names[cursor->name].texts;
+    *out = (struct history_reading){.device = texts[0],
+                                    .point = texts[1],
+                                    .unit = texts[2],
                                     .time_ms = cursor->reading.time_ms,
                                     .value = cursor->reading.value,
                                     .decimals = cursor->column.decimals,

@@ -17,7 +17,7 @@ enum history_phase {
 /* A point of the epoch at hand that is wanted. */
 struct history_name {
     uint32_t device, point;
-    char *what; /* JSON members */
+    char *texts[3]; /* of the device, the point and the unit; one allocation */
 };
 
 /* A column on its way out, standing at the reading that comes next. */

@@ -16,7 +16,6 @@
 enum {
     SLICE_BYTES = 256 * 1024,
     SPAN_LEAST_MS = 60000, /* rows may overlap by that before any was seen */
-    WHAT_MAX = 768,
     LEAP_MAX = 1 << 20,
 };
 
@@ -168,35 +167,17 @@ static bool begin(struct store *store, struct history *history)
 
 /* ---- names ---- */
 
-static void append_json(char *out, size_t size, const char *text)
+static bool copy_texts(struct history_name *name, const char *const texts[3])
 {
-    size_t used = strlen(out);
-    for (; *text && used + 7 < size; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < 0x20)
-            used += (size_t)snprintf(out + used, size - used, "\\u%04x", byte);
-        else if (byte == '"' || byte == '\\')
-            used += (size_t)snprintf(out + used, size - used, "\\%c", byte);
-        else
-            out[used++] = (char)byte;
+    size_t length = 0;
+    for (int i = 0; i < 3; i++)
+        length += strlen(texts[i]) + 1;
+    char *at = malloc(length);
+    for (int i = 0; at && i < 3; i++) {
+        name->texts[i] = at;
+        at = stpcpy(at, texts[i]) + 1;
     }
-    out[used] = '\0';
-}
-
-static char *what_of(const char *device, const char *point, const char *unit)
-{
-    const char *const members[][2] = {
-        {"\"device\":\"", device}, {"\",\"point\":\"", point}, {"\",\"unit\":\"", unit}};
-    char out[WHAT_MAX] = "";
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        size_t used = strlen(out);
-        snprintf(out + used, sizeof out - used, "%s", members[i][0]);
-        /* a third each: a name without end leaves room for the others */
-        append_json(out, (i + 1) * (WHAT_MAX / 3) - sizeof "\",\"device\":\"", members[i][1]);
-    }
-    size_t used = strlen(out);
-    snprintf(out + used, sizeof out - used, "\"");
-    return strdup(out);
+    return at != NULL;
 }
 
 static bool is_wanted(const struct history *history, const char *device, const char *point)
@@ -230,10 +211,9 @@ static bool take_name(struct history *history, sqlite3_stmt *s)
     }
     const char *slash = strchr(meaning, '/'); /* quantity/unit */
     struct history_name *name = &history->names[history->name_count];
-    *name = (struct history_name){(uint32_t)sqlite3_column_int64(s, 0),
-                                  (uint32_t)sqlite3_column_int64(s, 3),
-                                  what_of(device, point, slash ? slash + 1 : "")};
-    if (!name->what)
+    *name = (struct history_name){.device = (uint32_t)sqlite3_column_int64(s, 0),
+                                  .point = (uint32_t)sqlite3_column_int64(s, 3)};
+    if (!copy_texts(name, (const char *[3]){device, point, slash ? slash + 1 : ""}))
         return history_fail(history, no_memory);
     history->name_count++;
     history->points++;
@@ -324,18 +304,18 @@ static int lowest(const struct history *history, int64_t *second_ms)
 static bool load_row(struct history *history, sqlite3_stmt *s, int sector)
 {
     const uint8_t *row = sqlite3_column_blob(s, 4), *body;
-    size_t length = (size_t)sqlite3_column_bytes(s, 4), body_length;
+    size_t length = (size_t)sqlite3_column_bytes(s, 4);
     uint64_t number = history->epochs[history->epoch].number;
     uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
     if (!row) /* not of our time */
         return true;
     if (database_crc(number, (enum sector)sector, seq, row, length) !=
             (uint32_t)sqlite3_column_int64(s, 3) ||
-        !segment_read_row(row, length, &body, &body_length)) {
+        !(body = segment_row_body(row, &length))) {
         history->corrupt++;
         return true;
     }
-    struct history_row *loaded = history_row_new(sqlite3_column_int64(s, 1), body, body_length);
+    struct history_row *loaded = history_row_new(sqlite3_column_int64(s, 1), body, length);
     if (!loaded)
         return history_fail(history, no_memory);
     history_merge_add(history, loaded);

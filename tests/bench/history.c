@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "drivers/clock.h"
-#include "gateway/store/history.h"
+#include "gateway/api/history_line.h"
 #include "gateway/store/store.h"
 
 enum {

@@ -11,6 +11,7 @@
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
 #include "proto/names.h"
+#include "proto/segment.h"
 #include "proto/segment_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -90,13 +91,9 @@ static void read_all(const uint8_t *body, size_t length)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *body;
-    size_t length;
     if (size > 1 << 16)
         return 0;
-    if (segment_read_row(data, size, &body, &length))
-        read_all(body, length);
-    else
-        read_all(data, size);
+    const uint8_t *body = segment_row_body(data, &size);
+    read_all(body ? body : data, size);
     return 0;
 }

@@ -20,8 +20,9 @@ ROOMS = {
         FLOORS | {"gateway", "gateway/poll", "gateway/flow", "gateway/store", "gateway/uplink"},
         {"libevent", "jansson"},
     ),
-    # the store: without a daemon `query` reads the file itself (history.h)
-    "gateway/ctl": (FLOORS | {"gateway", "gateway/store"}, {"curl", "jansson"}),
+    # the store: without a daemon `query` reads the file itself (history.h), and writes it as the
+    # API does (history_line.h)
+    "gateway/ctl": (FLOORS | {"gateway", "gateway/store", "gateway/api"}, {"curl", "jansson"}),
 }
 MAIN = {"gateway/main.c"} | {
     f"gateway/{name}.{kind}" for name in ("house", "reload", "rebuild") for kind in "ch"

@@ -138,22 +138,6 @@ static void a_cut_segment_is_never_wrong(void **state)
         read_against(&script, out, cut, false);
 }
 
-static void a_row_is_its_body_behind_a_tag(void **state)
-{
-    static uint8_t row[ROOM];
-    const uint8_t body[] = {0x11, 1, 2, 3, 4, 5, 6, 7, 8}, *found;
-    size_t length = segment_row(500, body, sizeof body, row, sizeof row), found_length;
-    (void)state;
-    assert_true(segment_read_row(row, length, &found, &found_length));
-    struct segment_read segment;
-    assert_true(segment_read_begin(&segment, found, found_length)); /* behind its seq */
-    assert_int_equal(segment.base_ms, INT64_C(0x0807060504030201));
-    assert_false(segment_read_row(row, length - 1, &found, &found_length));
-    assert_false(segment_read_row(row, length + 1, &found, &found_length));
-    assert_false(segment_read_row(body, sizeof body, &found, &found_length));
-    assert_false(segment_read_row(row, 0, &found, &found_length));
-}
-
 /* One column of hand-made lengths in a block of three rows. */
 struct bad {
     size_t steps, floats;
@@ -307,7 +291,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_went_in_comes_out),
         cmocka_unit_test(a_cut_segment_is_never_wrong),
-        cmocka_unit_test(a_row_is_its_body_behind_a_tag),
         cmocka_unit_test(wrong_lengths_are_noticed),
         cmocka_unit_test(fields_may_stand_in_any_order),
         cmocka_unit_test(a_step_of_time_has_32_bits),

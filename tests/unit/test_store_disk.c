@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "gateway/store/history.h"
+#include "gateway/api/history_line.h"
 #include <sys/wait.h>
 
 #include "tests/unit/store_uplink.h"
@@ -130,7 +130,7 @@ static void ask_history(struct world *world, char line[HISTORY_LINE_MAX])
         while (!history_back(world->store, history) && clock_mono().ns < until.ns)
             usleep(1000);
     }
-    history_last_line(history, line);
+    history_line_last(history, line);
     history_free(history);
 }
 

@@ -3,7 +3,7 @@
  * Closed and open segments, overlapping ones of two sectors, come out in the order of time, once,
  * through the store thread as through the file; what is trimmed or damaged between two slices costs
  * just itself; a scan that is abandoned is nobody's any more. Each test has its own folder. */
-#include "gateway/store/history.h"
+#include "gateway/api/history_line.h"
 #include "gateway/store/store.h"
 
 #include <inttypes.h>
@@ -189,7 +189,7 @@ static void drain(struct store *store, struct history *history, bool lend, struc
         got->time_ms[got->count] = reading.time_ms - BASE;
         got->steps[got->count++] = reading.value.steps;
     }
-    history_last_line(history, last);
+    history_line_last(history, last);
     got->last = last;
 }
 
