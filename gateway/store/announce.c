@@ -1,9 +1,17 @@
 /* Which Manifest goes out when: those of the epoch in force before anything else, that of another
  * epoch before its first row, and then the one in force again, because the broker retains the last.
  * Store thread. What was announced is remembered per connection; the parts of a Manifest follow
- * each other without anything in between.
+ * each other without anything in between. Rows whose Manifest the broker cannot take do not go.
  * Never packs a Manifest (manifest.c does), never looks at rows. */
 #include "gateway/store/internal.h"
+
+#include "gateway/log.h"
+
+/* Even one point is too much for a broker that takes very little. */
+static bool fits(const struct debtor *debtor, const struct parcel *parcel)
+{
+    return !debtor->terms.max_payload || parcel->length <= debtor->terms.max_payload;
+}
 
 /* Fills the parcel with the part that is due. False: there is nothing to announce. */
 static bool next_part(struct store *store, struct debtor *debtor, struct parcel *parcel)
@@ -15,8 +23,15 @@ static bool next_part(struct store *store, struct debtor *debtor, struct parcel 
     parcel->sector = at->sector;
     parcel->part = at->part;
     bool filled = manifest_fetch(store, debtor, parcel);
+    debtor->owed[at->epoch][at->sector].unfit = filled && !fits(debtor, parcel);
+    filled = filled && fits(debtor, parcel);
     bool last = !filled || parcel->part == parcel->parts;
     at->part = last ? 0 : at->part + 1;
+    if (debtor->owed[at->epoch][at->sector].unfit)
+        log_warning("uplink %s: a manifest of %zu bytes for %s is larger than the broker takes "
+                    "(%zu); its data stays in the store",
+                    debtor->own->name, parcel->length, names_sector(at->sector),
+                    debtor->terms.max_payload);
     if (last) {
         debtor->owed[at->epoch][at->sector].announced = true;
         if (filled && at->epoch != store->epoch_count - 1)

@@ -490,10 +490,11 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
             int64_t oldest_ms = oldest_of(store, e, sector, &debtor->owed[e][sector]);
             if (oldest_ms && (!out->oldest_ms || oldest_ms < out->oldest_ms))
                 out->oldest_ms = oldest_ms;
+            out->refused[sector] |= debtor->owed[e][sector].unfit && oldest_ms;
         }
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        out->refused[sector] = debtor->rests[sector].on;
+        out->refused[sector] |= debtor->rests[sector].on;
         if (!debtor->wanted[sector])
             continue;
         out->ends[sector] = end_of(&store->epochs[now], &debtor->owed[now][sector], sector);

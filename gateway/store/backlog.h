@@ -24,6 +24,7 @@ struct owed {
     struct ranges waiting; /* of those, sent and to be sent again some day */
     bool dirty;            /* unacked differs from what is on disk */
     bool announced;        /* its Manifest was handed out on this connection */
+    bool unfit;            /* or is larger than the broker takes: nothing goes without it */
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
     int64_t oldest_ms;
 };

@@ -177,7 +177,7 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
         struct order order = {PARCEL_LIVE,         now,       (enum sector)sector, {0},
                               fetch_limit(debtor), UINT32_MAX};
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
-        if (is_resting(debtor, sector) ||
+        if (is_resting(debtor, sector) || debtor->owed[now][sector].unfit ||
             !ranges_next(&debtor->owed[now][sector].unsent, floor, &order.wanted) ||
             !hold_limit(store, now, order.sector, &order.wanted) ||
             !suspect_spare(debtor, store->epochs[now].number, order.sector, &order.wanted))
@@ -231,7 +231,7 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
                 continue;
             if (announce_epoch(store, debtor, parcel, e, order.sector))
                 return true;
-            if (take(store, debtor, parcel, &order)) {
+            if (!debtor->owed[e][sector].unfit && take(store, debtor, parcel, &order)) {
                 debtor->turn = (unsigned)sector - 1;
                 return true;
             }
@@ -268,7 +268,7 @@ static bool take_suspect(struct store *store, struct debtor *debtor, struct parc
                           trial->wanted, fetch_limit(debtor), trial->rows};
     if (announce_epoch(store, debtor, parcel, order.epoch, order.sector))
         return true;
-    if (!take(store, debtor, parcel, &order))
+    if (debtor->owed[order.epoch][order.sector].unfit || !take(store, debtor, parcel, &order))
         return false;
     parcel->alone = suspect->is_out = true;
     debtor->tried |= suspect->trials > 0;

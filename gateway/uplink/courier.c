@@ -270,8 +270,7 @@ static void send(struct courier *courier, struct parcel *parcel)
     log_warning("uplink %s: a message of %zu bytes for %s is larger than the broker takes (%zu)",
                 courier->post->own->name, length, names_sector(parcel->sector),
                 courier->max_packet);
-    if (parcel->kind != PARCEL_MANIFEST)
-        store_too_large(courier->store, courier->place, parcel);
+    store_too_large(courier->store, courier->place, parcel);
     make_idle(courier, parcel);
 }
 
@@ -437,16 +436,15 @@ static struct command_verdict confirm(void *context, const struct command_confir
     return (struct command_verdict){COMMAND_UNKNOWN, "no such number was given", true};
 }
 
-/* Where the reply goes: our own topics are not for others to choose from. */
+/* Where the reply goes: the topics of gateways are not for others to choose from. */
 static const char *reply_topic(const struct courier *courier, const struct mqtt_incoming *message,
                                char *own, size_t size)
 {
+    const char *root = courier->post->own->root, *wanted = message->response_topic;
     if (!post_topic(courier->post, TOPIC_REPLY, SECTOR_UNSPECIFIED, 0, own, size))
         return NULL;
-    size_t prefix = (size_t)(strrchr(own, '/') + 1 - own);
-    if (message->response_topic && strncmp(message->response_topic, own, prefix) != 0)
-        return message->response_topic;
-    return own;
+    bool ours = wanted && strncmp(wanted, root, strlen(root)) == 0 && wanted[strlen(root)] == '/';
+    return wanted && !ours ? wanted : own;
 }
 
 void courier_command(struct courier *courier, const struct mqtt_incoming *message)

@@ -409,9 +409,10 @@ def platform():
                                  there.confirm("c2", batch.epoch, 2, 1, 1), response="elsewhere/a",
                                  correlation=b"\x00\xff7")
     rig.check("there", topic == "elsewhere/a" and correlation == b"\x00\xff7", (topic, correlation))
-    _, topic, _ = says("not into our own topics", ok, there.confirm("c3", batch.epoch, 2, 1, 1),
-                       response=PREFIX + "data/gas")
-    rig.check("but to reply", topic == PREFIX + "reply", topic)
+    for id, gateway in ("c3", PREFIX), ("c3b", PREFIX.replace("gw-test-1", "gw-test-2")):
+        _, topic, _ = says("not into a gateway's topics", ok, there.confirm(id, batch.epoch, 2, 1, 1),
+                           response=gateway + "data/gas")
+        rig.check("but to reply", topic == PREFIX + "reply", topic)
     says("of another uplink", unknown, there.confirm("c4", batch.epoch, 2, 1, 3, uplink="farm"))
     says("of another epoch", unknown, there.confirm("c5", batch.epoch ^ 1, 2, 1, 3))
     says("of a sector that does not exist", unknown, there.confirm("c6", batch.epoch, 77, 1, 3))

@@ -29,6 +29,7 @@ struct world {
     struct parcel *in_flight[LENT]; /* in the order in which they were sent */
     size_t count;
     int64_t most;                        /* of a parcel; 0 = as a connection begins */
+    size_t max_payload;                  /* 0 = whatever */
     uint64_t delivered, gap_first, gaps; /* numbers of gas that arrived, one bit each */
 };
 
@@ -89,6 +90,32 @@ static inline int tear_down(void **state)
     return 0;
 }
 
+/* The store is opened anew, with a device of one point under a title of so many bytes. */
+static inline void open_with_device(struct world *world, size_t title_length)
+{
+    static char title[1000];
+    static struct settings_line line = {.name = (char *)"line"};
+    static struct profile_point point = {
+        .name = (char *)"level", .quantity = (char *)"level", .unit = (char *)"m"};
+    static struct profile profile = {.name = (char *)"made-up", .points = &point, .point_count = 1};
+    static struct settings_point settings;
+    static struct settings_device device = {.name = (char *)"well",
+                                            .title = title,
+                                            .profile = &profile,
+                                            .points = &settings,
+                                            .sector = SECTOR_GAS};
+    char why[200];
+    memset(title, 'x', title_length);
+    title[title_length] = '\0';
+    world->settings.lines = &line;
+    world->settings.line_count = 1;
+    world->settings.devices = &device;
+    world->settings.device_count = 1;
+    store_free(world->store);
+    assert_non_null(world->store = store_open(&world->settings, why, sizeof why));
+    world->debtor = &world->store->debtors[0];
+}
+
 /* A row of one reading, in the table and owed; as the commit would do it. */
 static inline void put(struct world *world, enum sector sector)
 {
@@ -119,7 +146,7 @@ static inline void turn(struct world *world)
 /* A connection begins; all parcels are lent anew. */
 static inline void connect(struct world *world, size_t window)
 {
-    struct store_terms terms = {.window = window};
+    struct store_terms terms = {.window = window, .max_payload = world->max_payload};
     while (store_collect(world->store, 0))
         ;
     assert_true(store_detach(world->store, 0));

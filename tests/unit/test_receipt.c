@@ -88,6 +88,41 @@ static void the_third_time_too_large_is_once_too_often(void **state)
     assert_int_equal(world->gap_first, 1);
 }
 
+/* Its rows wait for it, and the status says so; other sectors go on. */
+static void nothing_goes_without_its_manifest(void **state)
+{
+    struct world *world = *state;
+    struct store_backlog backlog;
+    open_with_device(world, 500);
+    put(world, SECTOR_GAS);
+    put(world, SECTOR_GAS);
+    put(world, SECTOR_HEAT);
+    world->store->recent[SECTOR_GAS] =
+        (struct recent){.seq = {2}, .closed = {clock_mono()}, .count = 1};
+    world->max_payload = 300;
+    connect(world, LENT);
+    collect(world);
+    assert_int_equal(world->count, 1);
+    assert_int_equal(world->in_flight[0]->sector, SECTOR_HEAT);
+    accept_all(world);
+    backlog_report(world->store, 0, &backlog);
+    assert_true(backlog.refused[SECTOR_GAS]);
+    assert_false(backlog.refused[SECTOR_HEAT]);
+    assert_int_equal(backlog.readings, 2);
+    world->max_payload = 0;
+    connect(world, LENT);
+    collect(world);
+    assert_int_equal(world->count, 3);
+    assert_int_equal(world->in_flight[0]->kind, PARCEL_MANIFEST);
+    assert_true(world->in_flight[0]->length > 500);
+    assert_int_equal(world->in_flight[1]->kind, PARCEL_LIVE);
+    assert_int_equal(world->in_flight[2]->kind, PARCEL_HISTORY);
+    accept_all(world);
+    backlog_report(world->store, 0, &backlog);
+    assert_false(backlog.refused[SECTOR_GAS]);
+    assert_int_equal(backlog.readings, 0);
+}
+
 static void a_trial_that_is_too_large_is_followed_by_another(void **state)
 {
     struct world *world = *state;
@@ -202,6 +237,7 @@ int main(void)
         TEST(a_refused_sector_is_tried_with_one_parcel),
         TEST(what_is_not_confirmed_is_sent_again),
         TEST(the_third_time_too_large_is_once_too_often),
+        TEST(nothing_goes_without_its_manifest),
         TEST(a_trial_that_is_too_large_is_followed_by_another),
         TEST(history_leaves_slots_and_keeps_to_its_room),
         TEST(what_an_uplink_has_is_not_lost_to_it),
