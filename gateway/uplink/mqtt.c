@@ -30,6 +30,7 @@ enum {
     REASON_BUSY = 0x80,          /* MQTT 5: from here on a refusal */
     QUIET_KEEPALIVE_MS = 300000, /* a broker that wants none: the state goes out so often */
     ANSWER_MS = 2000,            /* the least that a ping has for its answer */
+    SECRET_MAX = 4096,           /* tokens serve as passwords, too */
 };
 
 struct mqtt {
@@ -248,10 +249,10 @@ static bool ends(struct mqtt_end *end, enum mqtt_fault fault, bool hung_up, cons
 /* ---- connecting ---- */
 
 /* The first line of the file, without its end. */
-static bool read_secret(const char *path, char *out, size_t size, char *why, size_t why_size)
+static bool read_secret(const char *path, char out[SECRET_MAX + 2], char *why, size_t why_size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, out, size - 1);
+    ssize_t length = fd < 0 ? -1 : read(fd, out, SECRET_MAX + 1);
     if (length < 0)
         snprintf(why, why_size, "cannot read %s: %s", path, strerror(errno));
     if (fd >= 0)
@@ -259,10 +260,13 @@ static bool read_secret(const char *path, char *out, size_t size, char *why, siz
     if (length < 0)
         return false;
     out[length] = '\0';
-    out[strcspn(out, "\r\n")] = '\0';
-    if (out[0])
+    size_t end = strcspn(out, "\r\n");
+    out[end] = '\0';
+    if (end > 0 && end <= SECRET_MAX)
         return true;
-    snprintf(why, why_size, "%s: there is no password in its first line", path);
+    snprintf(why, why_size, "%s: %s", path,
+             end ? "its first line is too long for a password"
+                 : "there is no password in its first line");
     return false;
 }
 
@@ -271,10 +275,9 @@ static bool set_credentials(struct mqtt *mqtt, const struct mqtt_target *target,
                             size_t why_size)
 {
     const struct settings_uplink *uplink = target->uplink;
-    char password[512] = "";
+    char password[SECRET_MAX + 2] = "";
     int rc = MOSQ_ERR_SUCCESS;
-    if (uplink->password_file &&
-        !read_secret(uplink->password_file, password, sizeof password, why, why_size))
+    if (uplink->password_file && !read_secret(uplink->password_file, password, why, why_size))
         return false;
     if (uplink->username)
         rc = mosquitto_username_pw_set(mqtt->client, uplink->username,

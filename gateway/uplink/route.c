@@ -36,6 +36,11 @@ void route_lost(struct route *route)
     route->url = 0;
 }
 
+uint32_t route_spread_ms(const struct route *route, uint32_t spread_ms)
+{
+    return route->count > 1 ? spread_ms / ROUTE_SHARE : spread_ms;
+}
+
 uint32_t route_return_ms(const struct route *route)
 {
     uint32_t pause_ms = (uint32_t)ROUTE_RETURN_MS << route->returns;

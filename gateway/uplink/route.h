@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ROUTE_RETURN_MS = 300000, ROUTE_RETURN_MAX_MS = 3600000 };
+enum { ROUTE_RETURN_MS = 300000, ROUTE_RETURN_MAX_MS = 3600000, ROUTE_SHARE = 4 };
 
 struct route {
     size_t count;
@@ -29,6 +29,11 @@ void route_steady(struct route *route);
 
 /* A connection that counted is lost: a new round. */
 void route_lost(struct route *route);
+
+/* Over how long a city that has lost its broker comes to the list: a quarter of its `spread` while
+ * there is another broker to go to, which is alive and may be asked for more than one that is just
+ * getting up. Not at once: it gets all of them. */
+uint32_t route_spread_ms(const struct route *route, uint32_t spread_ms);
 
 /* How long after a connect, or after the last look, to look for the first broker; 0 = this is the
  * first. */

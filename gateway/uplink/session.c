@@ -1,8 +1,8 @@
 /* From one broker of the list to a connection, and from a lost one to the next.
  *
- * Each step has its limit: the name 10 s, TCP to an address 3 s while there is another one, all of
- * TCP, TLS and CONNECT 10 s. Who is at fault decides how long to wait (backoff.h), and the list
- * where to go (route.h). On a later broker of the list a scout looks for the first one now and
+ * Each step has its limit: the name 10 s, TCP to an address 3 s while there is another one, to all
+ * of them 10 s, TLS and CONNECT 20 s. Who is at fault decides how long to wait (backoff.h), and the
+ * list where to go (route.h). On a later broker of the list a scout looks for the first one now and
  * then. Runs in its uplink's thread; owns the connection, the lookup and the scout. Never blocks,
  * never knows what is sent. */
 #include "gateway/uplink/session.h"
@@ -25,6 +25,7 @@ enum {
     NAME_MS = 10000,
     ADDRESS_MS = 3000,
     CONNECT_MS = 10000,
+    ANSWER_MS = 20000, /* several round trips of 2 s, and packets lost among them */
     SCOUT_MS = 10000,
     STEADY_MS = 30000, /* a connection that lives so long counts */
     TICK_MS = 1000,
@@ -57,6 +58,7 @@ struct session {
     struct addresses addresses;
     size_t address;
     mono_time address_by;
+    bool reached; /* somebody lives at the address */
     struct mqtt *mqtt;
     struct scout *scout;
     bool first_is_there;
@@ -198,11 +200,11 @@ static enum protocol_end protocol_end_of(const struct session *session, bool hun
     return hung_up && session->reason == -1 ? PROTOCOL_END_HUNG_UP : PROTOCOL_END_OTHER;
 }
 
-static uint32_t back_off(struct session *session)
+static uint32_t back_off(struct session *session, uint32_t spread_ms)
 {
     enum backoff_cause cause = session->cause;
     session->cause = BACKOFF_LINK;
-    return backoff_next(&session->backoff, cause, session->own->spread_ms, random_bits(session));
+    return backoff_next(&session->backoff, cause, spread_ms, random_bits(session));
 }
 
 /* The same broker at once, in another way: it has just said how it does not want it. */
@@ -213,20 +215,25 @@ static bool knows_better(const struct session *session)
             (session->reason == REASON_NO_RETAIN && !session->no_retain));
 }
 
-/* Where to next; returns the pause before it. stay: there is more to be asked of this broker. */
-static uint32_t move_on(struct session *session, bool stay)
+/* Where to next; returns the pause before it. stay: there is more to be asked of this broker. Who
+ * had a connection and lost it because of the broker did so together with a whole city. */
+static uint32_t move_on(struct session *session, bool stay, bool was_up)
 {
     size_t before = session->route.url;
+    uint32_t spread_ms = session->own->spread_ms;
     bool pause = true;
     if (session->steady)
         route_lost(&session->route);
     else if (!stay)
-        pause = route_failed(&session->route) || session->cause == BACKOFF_TAKEN;
+        pause = route_failed(&session->route) || session->cause == BACKOFF_TAKEN ||
+                (was_up && session->cause == BACKOFF_BROKER);
+    if (was_up)
+        spread_ms = route_spread_ms(&session->route, spread_ms);
     if (session->route.url != before)
         protocol_start(&session->protocol);
     if (session->route.url != before || session->steady)
         session->no_retain = false; /* asked anew: it may have changed */
-    return pause ? back_off(session) : backoff_step(random_bits(session));
+    return pause ? back_off(session, spread_ms) : backoff_step(random_bits(session));
 }
 
 /* Tells a state of affairs once per broker. */
@@ -274,7 +281,8 @@ static void explain(struct session *session, const struct mqtt_end *how, bool na
 
 static void end(struct session *session, const struct mqtt_end *how)
 {
-    bool was_5 = session->protocol.is_5, again = knows_better(session);
+    bool was_5 = session->protocol.is_5, was_up = session->phase == PHASE_UP;
+    bool again = knows_better(session);
     uint32_t pause_ms;
     char why[160];
     bool narrowing = close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
@@ -289,8 +297,8 @@ static void end(struct session *session, const struct mqtt_end *how)
     if ((again && was_5) || (narrowing && backoff_may_hurry(&session->backoff)))
         pause_ms = backoff_step(random_bits(session));
     else /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
-        pause_ms =
-            move_on(session, was_5 != session->protocol.is_5 && (was_5 || session->reason == 0));
+        pause_ms = move_on(
+            session, was_5 != session->protocol.is_5 && (was_5 || session->reason == 0), was_up);
     session->next = clock_after_ms(clock_mono(), pause_ms);
     session->steady = false;
 }
@@ -353,6 +361,7 @@ static void connect_address(struct session *session)
     target.will.retain &= !session->no_retain;
     session->phase = PHASE_CONNECT;
     session->reason = -1;
+    session->reached = false;
     for (;; session->address++) {
         target.address = session->addresses.list[session->address].text;
         session->address_by = clock_after_ms(clock_mono(), ADDRESS_MS);
@@ -411,6 +420,9 @@ static void connecting(struct session *session)
 {
     mono_time now = clock_mono();
     bool reached = mqtt_reached(session->mqtt);
+    if (reached && !session->reached)
+        session->next = clock_after_ms(now, ANSWER_MS);
+    session->reached = reached;
     if (session->reason == 0)
         give_up(session, MQTT_FAULT_LINK, "takes MQTT 3.1.1; asking for 5 once more");
     else if (now.ns >= session->next.ns)
@@ -422,10 +434,12 @@ static void connecting(struct session *session)
 
 /* ---- up ---- */
 
-static uint32_t return_ms(const struct session *session)
+/* They came to this broker in a short time, and do not go back in one. */
+static uint32_t return_ms(struct session *session)
 {
     uint32_t ms = route_return_ms(&session->route);
-    return ms && session->return_ms ? session->return_ms : ms;
+    uint64_t share = (uint64_t)session->own->spread_ms * (uint32_t)random_bits(session) >> 32;
+    return ms ? (session->return_ms ? session->return_ms : ms) + (uint32_t)share : 0;
 }
 
 static void come_up(struct session *session)
