@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "drivers/clock.h"
@@ -55,6 +56,7 @@ struct scanning {
 
 static void prepare(struct bench *bench, const char *folder)
 {
+    (void)mkdir(folder, 0755); /* or it is there; what cannot be made shows when it is filled */
     snprintf(bench->path, sizeof bench->path, "%s/store.db", folder);
     for (int p = 0; p < POINTS; p++) {
         snprintf(bench->names[p], sizeof bench->names[p], "p%d", p);
