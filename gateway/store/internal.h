@@ -75,6 +75,8 @@ struct store {
     unsigned falls; /* into memory */
     mono_time return_at, room_at;
     int64_t return_ms;       /* back-off */
+    mono_time arrived_at;    /* on the disk, from memory */
+    int64_t flap_ms;         /* the first pause, longer after each short stay */
     int64_t started_ms;      /* wall */
     struct connection wreck; /* a damaged file, while rows are saved out of it */
     int64_t wreck_stamp;     /* its name */

@@ -19,7 +19,8 @@ enum {
     MEMORY_QUOTA = 6 << 20, /* the rest is for what one commit brings */
     RETURN_FIRST_MS = 1000,
     RETURN_MAX_MS = 60000,
-    EVICTIONS = 8, /* before a commit that found no room gives up */
+    FLAP_MS = 3600 * 1000, /* a shorter stay on the disk makes the next pause longer, up to this */
+    EVICTIONS = 8,         /* before a commit that found no room gives up */
     START_ATTEMPTS = 3,
     READER_MS = 2000, /* a command line that reads the store has that long to go */
 };
@@ -54,14 +55,26 @@ static bool is_damaged(int rc)
     return false;
 }
 
+static int64_t twice(int64_t ms, int64_t most)
+{
+    return 2 * ms < most ? 2 * ms : most;
+}
+
 static void schedule_return(struct store *store)
 {
-    if (!store->return_ms)
-        store->return_ms = RETURN_FIRST_MS;
     store->return_at = clock_after_ms(clock_mono(), store->return_ms);
-    store->return_ms *= 2;
-    if (store->return_ms > RETURN_MAX_MS)
-        store->return_ms = RETURN_MAX_MS;
+    store->return_ms = twice(store->return_ms, RETURN_MAX_MS);
+}
+
+/* Every stay costs an epoch: a disk that takes what was kept and refuses the next commit is tried
+ * ever more seldom. */
+static void schedule_first_return(struct store *store)
+{
+    bool short_stay = clock_ms_between(store->arrived_at, clock_mono()) < FLAP_MS;
+    store->flap_ms =
+        store->flap_ms && short_stay ? twice(store->flap_ms, FLAP_MS) : RETURN_FIRST_MS;
+    store->return_ms = store->flap_ms;
+    schedule_return(store);
 }
 
 /* The first transaction in memory. The uplinks and the ids are those of the disk, where it told
@@ -102,8 +115,7 @@ static bool fall(struct store *store, int rc, const char *why)
     database_abandon(store);
     salvage_stop(store);
     database_unlock(store);
-    store->return_ms = 0;
-    schedule_return(store);
+    schedule_first_return(store);
     if (!enter_memory(store))
         return false;
     store->mode = mode_of(store, rc);
@@ -156,7 +168,8 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     const struct epoch *now = &store->epochs[store->epoch_count - 1];
     const struct carry carry = {memory, ordinal, now->ordinal};
     backlog_mark(store);
-    if (!recover_write_epoch(store, now->ordinal, now->number) || !carry_epoch(store, &carry))
+    if (!recover_may_begin(now->ordinal) ||
+        !recover_write_epoch(store, now->ordinal, now->number) || !carry_epoch(store, &carry))
         return false;
     store->carried_now = store->copied;
     return backlog_write(store) && database_meta_set(store, "clean", 0) &&
@@ -331,7 +344,7 @@ static void arrive(struct store *store)
     store->in_memory = false;
     store->mode = STORE_MODE_OK;
     store->quota = store->settings->store.max_size;
-    store->return_ms = 0;
+    store->arrived_at = clock_mono();
     store->carried += store->carried_now;
     store->trim_at = clock_mono();
     for (size_t e = 0; e < store->epoch_count; e++)

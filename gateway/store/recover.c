@@ -14,6 +14,14 @@
 
 enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
 
+bool recover_may_begin(uint32_t ordinal)
+{
+    if (ordinal <= ORDINAL_MAX)
+        return true;
+    log_error("store: this file has had %d epochs and takes no more; move it away", ORDINAL_MAX);
+    return false;
+}
+
 /* A number for this board; 0 where it has none. */
 static int64_t machine(void)
 {
@@ -264,7 +272,7 @@ bool recover_read(struct store *store)
         return true;
     log_notice("store: %s; a new epoch begins",
                doubt ? "the numbers of this one are in doubt" : "this is another board");
-    return recover_begin_epoch(store, last + 1, database_random()) &&
+    return recover_may_begin(last + 1) && recover_begin_epoch(store, last + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, last, last + 1});
 }
 

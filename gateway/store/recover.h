@@ -31,6 +31,8 @@ void recover_read_open(struct store *store, struct traces *traces);
 void recover_note_crash(struct store *store, const struct traces *traces);
 bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number);
+/* False, and said: no file takes that many, and one beyond them would not be found again. */
+bool recover_may_begin(uint32_t ordinal);
 /* Both: an epoch begins. */
 bool recover_begin_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 

@@ -1,0 +1,100 @@
+/* From the disk into memory and back, by hand: when the next return is tried, and what becomes of a
+ * file that has had too many epochs. With a disk that really
+ * fails: test_store_disk.c.
+ * The store's thread does not run; files lie under /tmp. */
+#include "tests/unit/debtor_world.h"
+
+static void fall_from_disk(struct world *world)
+{
+    assert_true(media_rescue(world->store, SQLITE_IOERR, 1));
+    assert_true(world->store->in_memory);
+}
+
+static int64_t pause_ms(const struct world *world)
+{
+    return clock_ms_between(clock_mono(), world->store->return_at);
+}
+
+static void a_flapping_disk_is_tried_ever_more_seldom(void **state)
+{
+    struct world *world = *state;
+    for (int64_t expected_ms = 1000; expected_ms < 10000000; expected_ms *= 2) {
+        int64_t ms = expected_ms < 3600000 ? expected_ms : 3600000;
+        fall_from_disk(world);
+        assert_in_range(pause_ms(world), ms - 500, ms);
+        put(world, SECTOR_GAS);
+        assert_true(media_return(world->store));
+        put(world, SECTOR_GAS);
+    }
+    world->store->arrived_at.ns -= INT64_C(3600) * 1000000000; /* it has lasted for an hour */
+    fall_from_disk(world);
+    assert_in_range(pause_ms(world), 500, 1000);
+    assert_true(media_return(world->store));
+    connect(world, LENT);
+    accept_all(world);
+    assert_int_equal(world->debtor->readings, 0);
+    assert_int_equal(world->store->corrupt, 0);
+}
+
+static void use_up_the_ordinals(struct world *world)
+{
+    assert_true(database_execute(world->store,
+                                 "UPDATE epoch SET ordinal=32000; UPDATE stream SET ordinal=32000;"
+                                 "UPDATE device SET ordinal=32000; UPDATE point SET ordinal=32000;"
+                                 "UPDATE unacked SET ordinal=32000;"
+                                 "UPDATE segment SET id=id+(31999<<48)"));
+    die(world);
+    assert_int_equal(world->store->epochs[world->store->epoch_count - 1].ordinal, 32000);
+}
+
+/* No row goes to the disk under an epoch that nobody finds there again. */
+static void a_file_with_too_many_epochs_takes_no_more(void **state)
+{
+    struct world *world = *state;
+    put(world, SECTOR_GAS);
+    use_up_the_ordinals(world);
+    uint64_t epoch = world->store->epochs[0].number;
+    fall_from_disk(world);
+    put(world, SECTOR_HEAT);
+    for (int i = 0; i < 2; i++) {
+        assert_false(media_return(world->store));
+        assert_true(world->store->in_memory);
+    }
+    connect(world, LENT);
+    accept_all(world); /* out of memory it is sent */
+    assert_int_equal(world->debtor->owed[1][SECTOR_HEAT].unacked.count, 0);
+    die(world);
+    assert_int_equal(world->store->epoch_count, 1);
+    assert_int_equal(world->store->epochs[0].number, epoch);
+    put(world, SECTOR_GAS);
+    connect(world, LENT);
+    accept_all(world);
+    assert_int_equal(world->store->epochs[0].last_seq[SECTOR_GAS], 2);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+static void nor_on_another_board(void **state)
+{
+    struct world *world = *state;
+    put(world, SECTOR_GAS);
+    use_up_the_ordinals(world);
+    assert_true(database_execute(world->store, "UPDATE epoch SET machine=machine+1"));
+    die(world);
+    assert_true(world->store->in_memory);
+    assert_false(media_return(world->store));
+    put(world, SECTOR_HEAT);
+    connect(world, LENT);
+    accept_all(world);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_flapping_disk_is_tried_ever_more_seldom),
+        TEST(a_file_with_too_many_epochs_takes_no_more),
+        TEST(nor_on_another_board),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
