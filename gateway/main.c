@@ -243,8 +243,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until there is something to reload */
     arena_exhausted(no_memory);
-    mallopt(M_ARENA_MAX,
-            2); /* a heap for each of a hundred line threads would be most of the memory */
+    /* a heap for each of a hundred line threads would be most of the memory */
+    mallopt(M_ARENA_MAX, 2);
     bool fine = setup_load(house.setup, options.config, &options.profiles, options.check);
     const char *text = house.setup->diagnostics ? diagnostics_text(house.setup->diagnostics) : "";
     fputs(text, stderr);

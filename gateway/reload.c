@@ -114,7 +114,7 @@ static void begin(struct reload *reload)
     }
     reload->retire = calloc(1, sizeof *reload->retire);
     if (!reload->retire || !rebuild_make(&reload->next, house, reload->leaving)) {
-        refuse(reload, "out of memory");
+        refuse(reload, "out of memory, or too many uplinks are still ending");
         return;
     }
     store_reload(house->store, reload->next.setup->settings, reload->next.places);
@@ -128,7 +128,7 @@ static void await_store(struct reload *reload)
     case STORE_RELOAD_PENDING:
         return;
     case STORE_RELOAD_FAILED:
-        refuse(reload, "the store has no disk to write it down");
+        refuse(reload, "the store has no disk to write it down, reload again when it has one");
         return;
     case STORE_RELOAD_DONE:
         reload->phase = PHASE_BUILD;

@@ -30,6 +30,7 @@ static atomic_uint now; /* milliseconds of our own looks; wraps, so only differe
 static uint32_t hungry_ms;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t at_end;
+static bool has_key; /* these two are written once, under pthread_once */
 
 static void leave(void *pulse)
 {
@@ -42,8 +43,6 @@ static void leave(void *pulse)
     }
     pthread_mutex_unlock(&mutex);
 }
-
-static bool has_key; /* written once, under pthread_once */
 
 static void make_key(void)
 {

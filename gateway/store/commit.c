@@ -1,7 +1,6 @@
 /* One transaction: grown bodies, numbers for the closed ones, Gaps, what the uplinks owe.
- * Store thread (and main() before it starts). Changes memory before COMMIT only in ways that a
- * ROLLBACK leaves true: a number once given stays with its body until it is written, and no uplink
- * learns of it before.
+ * Store thread (and main() before it starts). Changes memory before COMMIT only in ways that can be
+ * taken back: a body whose transaction fails loses its number, and no uplink learns of it before.
  * Never sends anything, never waits for an uplink. */
 #include "gateway/store/internal.h"
 

@@ -61,7 +61,7 @@ static void refuse(struct store *store, struct debtor *debtor, const struct rece
         debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};
 }
 
-/* The row of a platform's word: what of it is owed still, and how many readings that is. */
+/* The readings of what is owed still among the numbers that a platform confirmed. */
 static uint64_t count_owed(struct store *store, const struct epoch *epoch,
                            const struct ranges *unacked, const struct receipt *receipt)
 {

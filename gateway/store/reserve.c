@@ -3,7 +3,8 @@
  * When a commit finds the disk full the reserve is removed, so that the log can be written back;
  * the database then stays as large as it is, and the oldest rows make way for new ones (trim.c)
  * until the reserve can be made again. Two things keep the reserve sufficient: new pages never wait
- * in the log for long, and while the disk is full transactions are small. Never deletes a row. */
+ * in the log for long, and while the disk is full transactions are small. Never chooses rows to
+ * delete. */
 #include "gateway/store/internal.h"
 
 #include <errno.h>
