@@ -1,8 +1,8 @@
 /* Manifests, put together from the Device and Point bodies that the store keeps.
  * Store thread. A part is a payload that stands alone: it repeats the Device of every Point it
  * holds. The whole list is walked for every part: seldom enough, when a connection begins, after a
- * reload, and around the rows of an older epoch; nothing is kept in memory meanwhile. Never gives an
- * id (identity.c does). */
+ * reload, and around the rows of an older epoch; nothing is kept in memory meanwhile. Never gives
+ * an id (identity.c does). */
 #include "gateway/store/internal.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
 /* What the store does with what a broker or a platform says of a parcel, step by step: refused, too
- * large, not confirmed. */
+ * large, not confirmed.
+ *
+ * Drives the store by hand, a turn at a time (debtor_world.h): its thread does not run. */
 #include "tests/unit/debtor_world.h"
 
 static void a_refused_sector_is_tried_with_one_parcel(void **state)

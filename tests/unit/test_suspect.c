@@ -1,5 +1,7 @@
 /* What the store does about a broker that ends the connection, step by step: who is suspected, how
- * it is found out, and what is set aside. */
+ * it is found out, and what is set aside.
+ *
+ * Drives the store by hand, a turn at a time (debtor_world.h): its thread does not run. */
 #include "tests/unit/debtor_world.h"
 
 static void one_row_that_kills_is_set_aside(void **state)
