@@ -263,6 +263,8 @@ def changes():
     last = {sector: max(seqs) for sector, seqs in listener.seqs.items()}
     rig.check("without a hole", all(listener.seqs[sector] == set(range(1, last[sector] + 1))
                                     for sector in last), last)
+    rig.check("an uplink that was changed comes when the one before is gone", rig.log("second").count(
+        " as gw-test-1-") == 2 and "already connected" not in rig.log("second"), rig.log("second"))
     rig.reload(*kept, every={"pump": "100ms"})
     rig.check("an uplink that is gone says goodbye", listener.states and not listener.states[-1],
               listener.states)
