@@ -205,7 +205,7 @@ bool courier_stop(struct courier *courier, bool by_peer)
         courier->in_flight[i] = NULL;
         if (!parcel)
             continue;
-        if (blame && parcel->kind != PARCEL_MANIFEST) {
+        if (blame) {
             store_blame(courier->store, courier->place, parcel);
             alone |= parcel->alone;
         }
@@ -354,6 +354,8 @@ static void note_overtaken(struct courier *courier, uint64_t order)
 
 bool courier_acknowledged(struct courier *courier, int mid, int reason)
 {
+    if (!mid)
+        return false; /* what the connection did not take is not acknowledged */
     courier->heard = true;
     courier->word_ms = now_ms();
     for (size_t i = 0; i < STORE_WINDOW; i++) {
