@@ -1,4 +1,4 @@
-/* The whole daemon in one struct. Only main.c, reload.c and house.c know every room. */
+/* The whole daemon in one struct. Only main.c, reload.c, rebuild.c and house.c know every room. */
 #ifndef LIFELINE_HOUSE_H
 #define LIFELINE_HOUSE_H
 

@@ -64,25 +64,22 @@ bool events_reserve(struct events *events, size_t blocks)
         return true;
     uint64_t *seen = calloc(blocks + 1, sizeof *seen), *next = calloc(blocks + 1, sizeof *next);
     uint32_t *changed = calloc(blocks + 1, sizeof *changed);
-    bool ok = seen && next && changed;
-    if (ok) {
-        uint64_t *before = events->seen;
-        if (before)
-            memcpy(seen, before, events->capacity * sizeof *seen);
-        free(events->next);
-        free(events->changed);
-        events->seen = seen;
-        events->next = next;
-        events->changed = changed;
-        events->capacity = blocks;
-        seen = before;
-        next = NULL;
-        changed = NULL;
+    if (!seen || !next || !changed) {
+        free(seen);
+        free(next);
+        free(changed);
+        return false;
     }
-    free(seen);
-    free(next);
-    free(changed);
-    return ok;
+    if (events->seen)
+        memcpy(seen, events->seen, events->capacity * sizeof *seen);
+    free(events->seen);
+    free(events->next);
+    free(events->changed);
+    events->seen = seen;
+    events->next = next;
+    events->changed = changed;
+    events->capacity = blocks;
+    return true;
 }
 
 /* What is carried over keeps its version, and so what was sent of it. */

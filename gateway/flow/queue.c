@@ -11,10 +11,13 @@
 #include "gateway/thread.h"
 
 struct record {
-    uint32_t size; /* of the whole record, a multiple of 8 */
+    uint32_t size; /* of the whole record, a multiple of HEAD */
     bool skip;     /* only fills the end of the ring */
     struct sample sample;
 };
+
+/* Bytes of a record that hold its size and whether it is skipped: so much fits always. */
+enum { HEAD = 8 };
 
 struct queue {
     pthread_mutex_t mutex;
@@ -25,9 +28,14 @@ struct queue {
     uint64_t pushed;
 };
 
+static size_t aligned(size_t bytes)
+{
+    return (bytes + HEAD - 1) / HEAD * HEAD;
+}
+
 size_t queue_cost(uint32_t values)
 {
-    return (sizeof(struct record) + values * sizeof(struct value) + 7) & ~(size_t)7;
+    return aligned(sizeof(struct record) + values * sizeof(struct value));
 }
 
 struct queue *queue_new(size_t bytes)
@@ -35,7 +43,7 @@ struct queue *queue_new(size_t bytes)
     struct queue *queue = calloc(1, sizeof *queue);
     if (!queue)
         return NULL;
-    queue->capacity = (bytes + 7) & ~(size_t)7;
+    queue->capacity = aligned(bytes);
     queue->bytes = malloc(queue->capacity);
     pthread_mutex_init(&queue->mutex, NULL);
     thread_cond_init(&queue->filled);
@@ -74,9 +82,9 @@ static bool push(struct queue *queue, const struct sample *sample, const struct 
     if (queue->used + skipped + record.size > queue->capacity)
         return false;
     if (skipped) {
-        /* the end may be shorter than a record: its size alone fits always, being 8-aligned */
+        /* the end may be shorter than a record */
         struct record skip = {.size = (uint32_t)to_end, .skip = true};
-        memcpy(queue->bytes + tail, &skip, 8);
+        memcpy(queue->bytes + tail, &skip, HEAD);
         queue->used += skipped;
         tail = 0;
     }
@@ -109,7 +117,7 @@ static bool pop(struct queue *queue, struct sample *sample, struct value *values
     struct record record;
     if (!queue->used)
         return false;
-    memcpy(&record, queue->bytes + queue->head, 8);
+    memcpy(&record, queue->bytes + queue->head, HEAD);
     if (record.skip)
         advance(queue, record.size);
     memcpy(&record, queue->bytes + queue->head, sizeof record);
@@ -164,7 +172,7 @@ static bool resize(struct queue *queue, size_t capacity)
         return false;
     while (queue->used) {
         struct record record;
-        memcpy(&record, queue->bytes + queue->head, 8);
+        memcpy(&record, queue->bytes + queue->head, HEAD);
         if (!record.skip) {
             memcpy(bytes + used, queue->bytes + queue->head, record.size);
             used += record.size;
@@ -182,7 +190,7 @@ static bool resize(struct queue *queue, size_t capacity)
 bool queue_resize(struct queue *queue, size_t bytes)
 {
     pthread_mutex_lock(&queue->mutex);
-    size_t capacity = bytes > 8 ? (bytes + 7) & ~(size_t)7 : 8;
+    size_t capacity = bytes > HEAD ? aligned(bytes) : HEAD;
     if (capacity < queue->used)
         capacity = queue->used;
     bool ok = capacity == queue->capacity || resize(queue, capacity);
