@@ -11,6 +11,12 @@
 #include <string.h>
 
 #include "config/settings_diff.h"
+#include "gateway/store/adopt.h"
+#include "gateway/store/announce.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/database.h"
+#include "gateway/store/identity.h"
+#include "gateway/store/postbox.h"
 
 struct change {
     const struct settings *settings;

@@ -6,6 +6,10 @@
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
+#include "gateway/store/announce.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/manifest.h"
+#include "gateway/store/rest.h"
 
 /* Even one point is too much for a broker that takes very little. */
 static bool fits(const struct debtor *debtor, const struct parcel *parcel)

@@ -8,6 +8,12 @@
 #include <string.h>
 
 #include "gateway/boot.h"
+#include "gateway/store/announce.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/rest.h"
+#include "gateway/store/suspect.h"
 
 static size_t current(const struct store *store)
 {

@@ -5,6 +5,9 @@
  * Never decides what is carried, and changes nothing where it comes from. */
 #include "gateway/store/internal.h"
 
+#include "gateway/store/carry.h"
+#include "gateway/store/database.h"
+
 enum { ID_MAX = 1000000 };
 
 /* Runs `select` there and `insert` here, with the columns of the one as the parameters of the

@@ -9,6 +9,13 @@
 #include <string.h>
 
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/gap.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/media.h"
+#include "gateway/store/reserve.h"
 
 static struct epoch *current(struct store *store)
 {

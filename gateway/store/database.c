@@ -18,6 +18,7 @@
 
 #include "gateway/log.h"
 #include "gateway/watchdog.h"
+#include "gateway/store/database.h"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"

@@ -9,6 +9,15 @@
 
 #include "gateway/log.h"
 #include "proto/batch.h"
+#include "gateway/store/announce.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/database.h"
+#include "gateway/store/fetch.h"
+#include "gateway/store/gap.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/recover.h"
+#include "gateway/store/rest.h"
+#include "gateway/store/suspect.h"
 
 /* Which rows into one parcel, and how many at most; at least one. */
 struct order {

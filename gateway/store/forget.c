@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/forget.h"
 
 static bool has_row(struct store *store, const char *format, uint32_t ordinal)
 {

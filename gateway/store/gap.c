@@ -4,6 +4,11 @@
  * Never deletes a reading, and never tells an uplink of numbers that it has. */
 #include "gateway/store/internal.h"
 
+#include "gateway/store/backlog.h"
+#include "gateway/store/database.h"
+#include "gateway/store/gap.h"
+#include "gateway/store/recover.h"
+
 static void bind_gap(sqlite3_stmt *s, const struct debtor *debtor, const struct gap *gap)
 {
     sqlite3_bind_int64(s, 1, debtor->row);

@@ -12,6 +12,7 @@
 
 #include "gateway/store/card.h"
 #include "gateway/store/internal.h"
+#include "gateway/store/trim.h"
 
 enum { SETTLED_MS = 60000, HOUR_MS = 3600000 }; /* rates before that would be noise */
 

@@ -5,6 +5,8 @@
  * without a daemon, everything else wherever the asker lives. Never writes to the database. */
 #include "gateway/store/history_parts.h"
 #include "gateway/store/internal.h"
+#include "gateway/store/database.h"
+#include "gateway/store/lock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -171,8 +173,8 @@ enum history_open history_open(const struct settings *settings, struct store **o
         if (database_read_only(store, why, why_size))
             result = HISTORY_OPENED;
         break;
-    case LOCK_READ:
-    case LOCK_HELD:
+    case LOCK_BY_READER:
+    case LOCK_BY_OTHER:
         result = HISTORY_IN_USE;
         break;
     case LOCK_FAILED:

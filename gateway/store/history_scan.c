@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "gateway/pattern.h"
+#include "gateway/store/database.h"
 
 enum {
     SLICE_BYTES = 256 * 1024,

@@ -17,6 +17,10 @@
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/media.h"
 
 /* One transaction corrects no more than this, so that a commit never waits long behind it. */
 enum { SLICE_ROWS = 64, SLICE_BYTES = 512 << 10 };

@@ -11,6 +11,8 @@
 
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
+#include "gateway/store/database.h"
+#include "gateway/store/identity.h"
 
 enum { BODY_MAX = 2048 };
 

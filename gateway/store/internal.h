@@ -1,5 +1,6 @@
 /* The store from inside: what its thread owns, and what the mailbox mutex guards. Each file beside
- * this one has its own header with its shapes and functions. Nobody outside the store includes it.
+ * this one has its own header with its shapes and functions; here are those that make up the store.
+ * Nobody outside of it includes this.
  *
  * Throughout: X_ms is wall time or a length of time, mono_time what waiting goes by; an epoch is
  * meant by its index in `epochs` (size_t epoch) or by its ordinal, which keys rows. */
@@ -11,33 +12,14 @@
 #include <stdio.h>
 
 #include "gateway/clock_state.h"
-#include "gateway/store/adopt.h"
-#include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
-#include "gateway/store/carry.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
-#include "gateway/store/fetch.h"
-#include "gateway/store/forget.h"
-#include "gateway/store/gap.h"
 #include "gateway/store/gauge.h"
 #include "gateway/store/history.h"
-#include "gateway/store/hold.h"
-#include "gateway/store/identity.h"
-#include "gateway/store/lock.h"
-#include "gateway/store/manifest.h"
-#include "gateway/store/media.h"
 #include "gateway/store/postbox.h"
-#include "gateway/store/ranges.h"
-#include "gateway/store/receipt.h"
-#include "gateway/store/recover.h"
-#include "gateway/store/resend.h"
-#include "gateway/store/reserve.h"
-#include "gateway/store/rest.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/store.h"
-#include "gateway/store/suspect.h"
-#include "gateway/store/trim.h"
 
 /* An epoch of this store. Rows are keyed by its ordinal, which is small and grows with time. */
 struct epoch {

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/store/lock.h"
+
 enum { COMM_BYTES = 32 };
 
 /* The process that has the flock on this file; 0 when it is not told. */
@@ -70,7 +72,7 @@ enum lock_result lock_take(const char *path, int *fd, char *why, size_t why_size
         return LOCK_TAKEN;
     enum lock_result result = LOCK_FAILED;
     if (errno == EWOULDBLOCK)
-        result = tell_holder(*fd, path, why, why_size) ? LOCK_READ : LOCK_HELD;
+        result = tell_holder(*fd, path, why, why_size) ? LOCK_BY_READER : LOCK_BY_OTHER;
     else /* a disk, or a share, that cannot: nobody else is known to have it */
         snprintf(why, why_size, "cannot lock %s: %s", lock, strerror(errno));
     close(*fd);

@@ -6,8 +6,8 @@
 
 enum lock_result {
     LOCK_TAKEN,
-    LOCK_READ, /* a lifelinectl reads */
-    LOCK_HELD,
+    LOCK_BY_READER, /* a lifelinectl reads */
+    LOCK_BY_OTHER,
     LOCK_FAILED,
 };
 

@@ -10,6 +10,10 @@
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
 #include "proto/varint.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/database.h"
+#include "gateway/store/fetch.h"
+#include "gateway/store/manifest.h"
 
 enum {
     HEAD_MAX = 160,     /* header fields, generously */

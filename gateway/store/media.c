@@ -13,6 +13,19 @@
 
 #include "gateway/boot.h"
 #include "gateway/log.h"
+#include "gateway/store/announce.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/carry.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/forget.h"
+#include "gateway/store/identity.h"
+#include "gateway/store/lock.h"
+#include "gateway/store/media.h"
+#include "gateway/store/recover.h"
+#include "gateway/store/reserve.h"
+#include "gateway/store/salvage.h"
+#include "gateway/store/trim.h"
 
 enum {
     MEMORY_PAGES = 2048,    /* 8 MiB */
@@ -477,7 +490,7 @@ static enum lock_result take_lock(struct store *store, char *why, size_t why_siz
     mono_time until = clock_after_ms(clock_mono(), READER_MS);
     enum lock_result result;
     while ((result = lock_take(store->settings->store.path, &store->lock_fd, why, why_size)) ==
-               LOCK_READ &&
+               LOCK_BY_READER &&
            clock_ms_between(clock_mono(), until) > 0)
         nanosleep(&pause, NULL);
     return result;
@@ -489,12 +502,12 @@ bool media_open(struct store *store, char *why, size_t why_size)
     store->mode = STORE_MODE_OK;
     int rc = SQLITE_CANTOPEN;
     switch (take_lock(store, why, why_size)) {
-    case LOCK_HELD:
+    case LOCK_BY_OTHER:
         return false;
     case LOCK_TAKEN:
         rc = open_disk(store, why, why_size);
         break;
-    case LOCK_READ: /* who only reads must not keep the gateway from its work */
+    case LOCK_BY_READER: /* who only reads must not keep the gateway from its work */
     case LOCK_FAILED:
         break;
     }

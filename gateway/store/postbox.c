@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+#include "gateway/store/backlog.h"
+#include "gateway/store/fetch.h"
+#include "gateway/store/postbox.h"
+#include "gateway/store/receipt.h"
+#include "gateway/store/resend.h"
+
 /* ---- any thread ---- */
 
 void store_attach(struct store *store, size_t uplink, void (*wake)(void *), void *context)

@@ -5,6 +5,12 @@
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/database.h"
+#include "gateway/store/receipt.h"
+#include "gateway/store/resend.h"
+#include "gateway/store/rest.h"
+#include "gateway/store/suspect.h"
 
 enum { MISFIT_TIMES = 3 };
 

@@ -11,6 +11,13 @@
 #include <zlib.h>
 
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/carry.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/identity.h"
+#include "gateway/store/recover.h"
 
 enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
 

@@ -4,6 +4,13 @@
  * Never decides which: receipt.c and suspect.c do. */
 #include "gateway/store/internal.h"
 
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/gap.h"
+#include "gateway/store/receipt.h"
+#include "gateway/store/resend.h"
+
 enum { AGAIN_MS = 600000, AGAIN_MAX_MS = 6 * 3600000 };
 
 /* Adds to `to` what [first, last] and `of` have in common. */

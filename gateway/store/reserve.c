@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #include "gateway/log.h"
+#include "gateway/store/database.h"
+#include "gateway/store/reserve.h"
+#include "gateway/store/trim.h"
 
 enum {
     PAGE = 4096,

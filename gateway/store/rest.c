@@ -3,7 +3,7 @@
  * so one parcel is sent after a pause, and the pause doubles while that is refused too. Parcels
  * that were in flight with the refused one decide nothing. Never forgets a refusal by itself: a
  * fresh connection does (backlog_renew). */
-#include "gateway/store/internal.h"
+#include "gateway/store/rest.h"
 
 enum { PAUSE_MS = 10000, PAUSE_MAX_MS = 600000 };
 

@@ -12,6 +12,14 @@
 
 #include "gateway/boot.h"
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/carry.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/identity.h"
+#include "gateway/store/recover.h"
+#include "gateway/store/reserve.h"
+#include "gateway/store/salvage.h"
 
 enum {
     SLICE_MS = 20,

@@ -10,6 +10,17 @@
 #include "gateway/log.h"
 #include "gateway/thread.h"
 #include "gateway/watchdog.h"
+#include "gateway/store/adopt.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/identity.h"
+#include "gateway/store/media.h"
+#include "gateway/store/postbox.h"
+#include "gateway/store/reserve.h"
+#include "gateway/store/salvage.h"
+#include "gateway/store/trim.h"
 
 enum {
     MAIL_MAX = 4 << 20,           /* bytes of bodies that may wait for a stalled disk */

@@ -14,6 +14,12 @@
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/fetch.h"
+#include "gateway/store/receipt.h"
+#include "gateway/store/resend.h"
+#include "gateway/store/rest.h"
+#include "gateway/store/suspect.h"
 
 enum { TRIALS = 3 };
 

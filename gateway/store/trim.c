@@ -11,6 +11,13 @@
 #include "gateway/boot.h"
 #include "gateway/clock_state.h"
 #include "gateway/log.h"
+#include "gateway/store/backlog.h"
+#include "gateway/store/commit.h"
+#include "gateway/store/database.h"
+#include "gateway/store/forget.h"
+#include "gateway/store/gap.h"
+#include "gateway/store/hold.h"
+#include "gateway/store/trim.h"
 
 enum {
     PAGE = 4096,

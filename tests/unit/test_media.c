@@ -4,6 +4,8 @@
  * The store's thread does not run; files lie under /tmp. */
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/store/media.h"
+
 static void fall_from_disk(struct world *world)
 {
     assert_true(media_rescue(world->store, SQLITE_IOERR, 1));

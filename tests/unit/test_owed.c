@@ -4,6 +4,8 @@
  * The store's thread does not run; files lie under /tmp. */
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/store/trim.h"
+
 /* Rows that were acknowledged make way, and the process dies before the next commit. */
 static void what_was_delivered_is_no_gap_after_a_death(void **state)
 {

@@ -4,6 +4,8 @@
  * Drives the store by hand, a turn at a time (debtor_world.h): its thread does not run. */
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/store/trim.h"
+
 static void a_refused_sector_is_tried_with_one_parcel(void **state)
 {
     struct world *world = *state;

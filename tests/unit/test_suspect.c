@@ -4,6 +4,9 @@
  * Drives the store by hand, a turn at a time (debtor_world.h): its thread does not run. */
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/store/media.h"
+#include "gateway/store/trim.h"
+
 static void one_row_that_kills_is_set_aside(void **state)
 {
     struct world *world = *state;
