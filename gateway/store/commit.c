@@ -47,7 +47,7 @@ static bool put_chunk(struct store *store, const struct body *body, uint32_t chu
     return database_run(store, STATEMENT_OPEN_PUT);
 }
 
-static bool put_open(struct store *store, struct body *body)
+bool commit_put_open(struct store *store, struct body *body)
 {
     body->crc = database_crc(current(store)->number, body->sector, 0, body->bytes, body->length);
     bool ok = true;
@@ -172,7 +172,7 @@ static bool write_behind(struct store *store)
 bool commit_write(struct store *store)
 {
     for (struct body *b = store->queue; b != store->beyond; b = b->next) {
-        if (b->length && !(b->closed ? close_body(store, b) : put_open(store, b)))
+        if (b->length && !(b->closed ? close_body(store, b) : commit_put_open(store, b)))
             return false;
     }
     return write_behind(store) && write_losses(store) && backlog_write(store);

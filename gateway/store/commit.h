@@ -41,6 +41,8 @@ bool commit_all(struct store *store, bool clean);
  * what memory has to know. */
 bool commit_write(struct store *store);
 void commit_done(struct store *store);
+/* A body that is still open, as it stands, under the epoch in force. */
+bool commit_put_open(struct store *store, struct body *body);
 void commit_free_bodies(struct body *body);
 /* From when on samples of the sector were still to be written when the disk was written last; 0 = a
  * sync ended whole. */

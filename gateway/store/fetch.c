@@ -11,12 +11,14 @@
 #include "proto/batch.h"
 #include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
+#include "gateway/store/comb.h"
 #include "gateway/store/database.h"
 #include "gateway/store/fetch.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/hold.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/rest.h"
+#include "gateway/store/salvage.h"
 #include "gateway/store/suspect.h"
 
 /* Which rows into one parcel, and how many at most; at least one. */
@@ -81,24 +83,24 @@ static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind k
     return parcel->length > 0;
 }
 
-/* Numbers that should be there and are not, or that their CRC disowns: from now on a Gap. Where
- * that cannot be written they are met again, by the next parcel. */
-static void set_aside(struct store *store, size_t epoch, enum sector sector, uint64_t first,
-                      uint64_t last, uint64_t readings)
+/* A number that should be there and is not, or that its CRC disowns: from now on a Gap. Where that
+ * cannot be written it is met again, by the next parcel. */
+static void set_aside(struct store *store, size_t epoch, enum sector sector, uint64_t seq,
+                      uint64_t readings)
 {
     const struct gap gap = {.ordinal = store->epochs[epoch].ordinal,
                             .sector = sector,
-                            .first_seq = first,
-                            .last_seq = last,
+                            .first_seq = seq,
+                            .last_seq = seq,
                             .loss = {.readings = readings},
                             .reason = GAP_REASON_CORRUPT};
-    if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, first, last)) {
+    if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, seq, seq)) {
         gap_undo(store);
         return;
     }
-    log_error("store: %s %llu to %llu cannot be read back; a Gap says so", names_sector(sector),
-              (unsigned long long)first, (unsigned long long)last);
-    store->corrupt += last - first + 1;
+    log_error("store: %s %llu cannot be read back; a Gap says so", names_sector(sector),
+              (unsigned long long)seq);
+    store->corrupt++;
 }
 
 /* The disk or the memory, not the row: tried again with the next parcel. */
@@ -147,30 +149,28 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_READ);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, sector, wanted.first));
     sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector, wanted.last));
-    uint64_t expected = wanted.first;
-    bool corrupt = false;
+    uint64_t expected = wanted.first, found = 0;
+    bool corrupt = false;  /* the row itself, not what leads to it */
     uint64_t readings = 0; /* of the row that was read last */
     int rc = SQLITE_DONE;
     while (expected <= wanted.last && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        found = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
         readings = (uint64_t)sqlite3_column_int64(s, 3);
-        if (seq != expected || !append_row(order, s, parcel, seq, &corrupt))
+        if (found != expected || !append_row(order, s, parcel, found, &corrupt))
             break;
         expected++;
     }
-    uint64_t missing_to = wanted.last;
-    if (rc == SQLITE_ROW && !parcel->first_seq && !corrupt)
-        missing_to = ((uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff) - 1;
+    bool known = rc == SQLITE_ROW || rc == SQLITE_DONE || rc == SQLITE_CORRUPT;
+    bool unread = rc == SQLITE_ROW && found == expected && !corrupt; /* no memory for it */
+    bool lost = !corrupt || comb_key(store, s) != 0;
     sqlite3_reset(s);
-    note_reading(store, rc == SQLITE_ROW || rc == SQLITE_DONE || rc == SQLITE_CORRUPT);
+    note_reading(store, known);
     if (parcel->first_seq)
         return hold_hand_out(store, epoch, sector, parcel->first_seq, parcel->last_seq) &&
                ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
                              parcel->last_seq);
-    if (corrupt || rc == SQLITE_CORRUPT)
-        set_aside(store, epoch, sector, expected, expected, readings);
-    else if ((rc == SQLITE_DONE || rc == SQLITE_ROW) && missing_to >= expected)
-        set_aside(store, epoch, sector, expected, missing_to, 0);
+    if (known && !unread && expected <= wanted.last && !(lost && salvage_ask(store)))
+        set_aside(store, epoch, sector, expected, corrupt ? readings : 0);
     return false;
 }
 

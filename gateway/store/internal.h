@@ -63,6 +63,8 @@ struct store {
     struct connection wreck; /* a damaged file, while rows are saved out of it */
     int64_t wreck_stamp;     /* its name */
     bool salvaging;
+    bool damaged;         /* the file is to be replaced */
+    mono_time replace_at; /* not before */
     struct salvage_place salvage_at;
     uint64_t carried, carried_now; /* segments */
     uint64_t copied;               /* rows of one table, by carry.c */

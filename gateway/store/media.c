@@ -35,7 +35,8 @@ enum {
     FLAP_MS = 3600 * 1000, /* a shorter stay on the disk makes the next pause longer, up to this */
     EVICTIONS = 8,         /* before a commit that found no room gives up */
     START_ATTEMPTS = 3,
-    READER_MS = 2000, /* a command line that reads the store has that long to go */
+    REPLACE_PAUSE_MS = 600000, /* a board that damages every file is not to wear its card out */
+    READER_MS = 2000,          /* a command line that reads the store has that long to go */
 };
 
 static bool is_read_only(const struct store *store)
@@ -127,6 +128,7 @@ static bool fall(struct store *store, int rc, const char *why)
 {
     database_abandon(store);
     salvage_stop(store);
+    store->damaged = false;
     database_unlock(store);
     schedule_first_return(store);
     if (!enter_memory(store))
@@ -428,6 +430,19 @@ static bool reopen(struct store *store)
 {
     database_abandon(store);
     return database_open(store) == SQLITE_OK && database_checkpoint(store) == SQLITE_OK;
+}
+
+void media_replace(struct store *store)
+{
+    if (!store->damaged || store->failing || store->in_memory)
+        return;
+    log_error("store: a row that was written cannot be found, the file is replaced");
+    store->replace_at = clock_after_ms(clock_mono(), REPLACE_PAUSE_MS);
+    int rc = salvage_running(store);
+    if (rc == SQLITE_OK)
+        reserve_prepare(store);
+    else if (!fall(store, rc, sqlite3_errstr(rc)))
+        store->failing = true;
 }
 
 bool media_rescue(struct store *store, int rc, unsigned attempt)

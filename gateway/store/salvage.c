@@ -1,8 +1,9 @@
 /* What can be saved out of a damaged database. The file is set aside and a new one begun at once,
  * with a new epoch; epochs, debts, Gaps and ids go over as far as they can be read or are known;
  * the rows that somebody is owed follow in slices between other work, each only if its CRC vouches
- * for it. Until that is done the old epochs count as elsewhere; what is missing then becomes a Gap
- * when its turn comes to be sent (fetch.c). Store thread, and main() at the start. Owns
+ * for it: by search, and where that misses one, page by page (comb.c). Until that is done the old
+ * epochs count as elsewhere; what is missing then becomes a Gap. Store thread, and main() at the
+ * start. Owns
  * store->wreck, the connection to the damaged file, which it only reads, and believes nothing in
  * it: whatever it holds, the new file stands. */
 #include "gateway/store/internal.h"
@@ -14,8 +15,10 @@
 #include "gateway/log.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/carry.h"
+#include "gateway/store/comb.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/gap.h"
 #include "gateway/store/identity.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
@@ -24,7 +27,7 @@
 enum {
     SLICE_MS = 20,
     SLICE_BYTES = 512 << 10,
-    MISSES_MAX = 100000, /* in a row, before a stream is given up */
+    MISSES_MAX = 1000, /* in a row, before a stream is left to the comb */
 };
 
 #define SEQ_MAX ((UINT64_C(1) << 40) - 1)
@@ -126,17 +129,49 @@ void salvage_begin(struct store *store)
         store->epochs[e].elsewhere = store->salvaging;
 }
 
+/* What stands open in the damaged file, as it stands. The pipeline has it too, but writes it again
+ * only when it grows. */
+static struct body *read_open(struct store *store)
+{
+    struct connection fresh;
+    struct body *queue = store->queue;
+    struct loss losing[SECTOR_COUNT][GAP_REASON_DISK + 1];
+    struct traces traces = {0};
+    memcpy(losing, store->losing, sizeof losing);
+    database_detach(store, &fresh);
+    database_attach(store, &store->wreck);
+    store->queue = NULL;
+    recover_read_open(store, &traces);
+    struct body *open = store->queue;
+    store->queue = queue;
+    database_detach(store, &store->wreck);
+    database_attach(store, &fresh);
+    memcpy(store->losing, losing, sizeof losing); /* what is damaged there, is whole in memory */
+    return open;
+}
+
+static bool write_open(struct store *store, struct body *open)
+{
+    bool ok = true;
+    for (; ok && open; open = open->next)
+        ok = commit_put_open(store, open);
+    return ok;
+}
+
 /* While it runs: memory knows what is owed. */
 int salvage_running(struct store *store)
 {
+    store->damaged = false;
     commit_take_back(store);
     int rc = salvage_replace(store);
     if (rc != SQLITE_OK)
         return rc;
     size_t before = store->epoch_count;
+    struct body *open = store->wreck.db ? read_open(store) : NULL;
     bool ok = database_run(store, STATEMENT_BEGIN) && salvage_write(store, before) &&
               identity_repeat(store) && begin_epoch(store) && identity_repeat(store) &&
-              database_run(store, STATEMENT_COMMIT);
+              write_open(store, open) && database_run(store, STATEMENT_COMMIT);
+    commit_free_bodies(open);
     if (!ok) {
         rc = database_error(store);
         store->epoch_count = before;
@@ -240,18 +275,11 @@ static bool next_owed(struct store *store, struct salvage_place *at, struct rang
     return false;
 }
 
-static bool is_sound(const struct store *store, const struct salvage_place *at, sqlite3_stmt *row,
-                     uint64_t seq)
-{
-    return database_crc(store->epochs[at->epoch].number, (enum sector)at->sector, seq,
-                        sqlite3_column_blob(row, 5), (size_t)sqlite3_column_bytes(row, 5)) ==
-           (uint32_t)sqlite3_column_int64(row, 4);
-}
-
-static bool put_row(struct store *store, sqlite3_stmt *row)
+bool salvage_put(struct store *store, sqlite3_stmt *row, int64_t id)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_ADD);
-    for (int i = 0; i < 6; i++)
+    sqlite3_bind_int64(s, 1, id);
+    for (int i = 1; i < 6; i++)
         sqlite3_bind_value(s, i + 1, sqlite3_column_value(row, i));
     bool ok = database_run(store, STATEMENT_SEGMENT_ADD);
     sqlite3_clear_bindings(s);
@@ -277,22 +305,87 @@ static bool copy_range(struct store *store, struct salvage_place *at, struct ran
             rc = SQLITE_CORRUPT;
             break;
         }
+        bool sound = comb_key(store, s) == sqlite3_column_int64(s, 0);
+        at->missed |= seq > at->seq || !sound;
         at->misses = 0;
         at->seq = seq + 1;
         bytes += (size_t)sqlite3_column_bytes(s, 5);
-        if (!is_sound(store, at, s, seq))
+        if (!sound)
             continue;
-        ok = put_row(store, s);
+        ok = salvage_put(store, s, sqlite3_column_int64(s, 0));
         store->carried_now++;
     }
     sqlite3_reset(s);
     if (rc == SQLITE_DONE) {
+        at->missed |= at->seq <= wanted.last;
         at->seq = wanted.last + 1;
     } else if (rc != SQLITE_ROW && rc != SQLITE_OK) {
+        at->missed = true;
         at->seq++; /* around the broken page, number by number */
         at->misses++;
     }
     return ok;
+}
+
+/* The next pages of the damaged file. */
+static bool comb_pages(struct store *store, struct salvage_place *at, bool *more, mono_time until)
+{
+    sqlite3_stmt *s = store->wreck.statements[STATEMENT_PAGES];
+    int64_t pages = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    size_t bytes = 0;
+    bool ok = true;
+    sqlite3_reset(s);
+    while (ok && at->page < pages && bytes < SLICE_BYTES &&
+           clock_ms_between(clock_mono(), until) > 0)
+        ok = comb_page(store, ++at->page, &bytes);
+    *more = at->page < pages;
+    return ok;
+}
+
+/* The first numbers of the range that are not in the new file; false: all are there. */
+static bool find_missing(struct store *store, const struct salvage_place *at, struct range wanted,
+                         struct range *out)
+{
+    uint32_t ordinal = store->epochs[at->epoch].ordinal;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
+    sqlite3_bind_int64(s, 1, SEGMENT_ID(ordinal, at->sector, wanted.first));
+    sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, at->sector, wanted.last));
+    *out = wanted;
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & SEQ_MAX;
+        if (seq > out->first) {
+            out->last = seq - 1;
+            break;
+        }
+        out->first = seq + 1;
+    }
+    sqlite3_reset(s);
+    return (rc == SQLITE_ROW || rc == SQLITE_DONE) && out->first <= out->last;
+}
+
+/* What is owed and nowhere. False: that cannot be written; it is met when its turn comes. */
+static bool give_up(struct store *store, struct salvage_place *at, struct range wanted)
+{
+    struct range missing;
+    at->seq = wanted.last + 1;
+    if (!find_missing(store, at, wanted, &missing))
+        return true;
+    at->seq = missing.last + 1;
+    const struct gap gap = {.ordinal = store->epochs[at->epoch].ordinal,
+                            .sector = (enum sector)at->sector,
+                            .first_seq = missing.first,
+                            .last_seq = missing.last,
+                            .reason = GAP_REASON_CORRUPT};
+    if (!gap_of_all(store, &gap) ||
+        !gap_settle(store, at->epoch, gap.sector, missing.first, missing.last)) {
+        gap_undo(store);
+        return false;
+    }
+    log_error("store: %s %" PRIu64 " to %" PRIu64 " are nowhere in the damaged file; a Gap says so",
+              names_sector(gap.sector), missing.first, missing.last);
+    store->corrupt += missing.last - missing.first + 1;
+    return true;
 }
 
 static void finish(struct store *store)
@@ -308,6 +401,29 @@ static void finish(struct store *store)
     (void)database_meta_set(store, "salvage", 0);
 }
 
+/* *more: this stage is not over. */
+static bool run_stage(struct store *store, struct salvage_place *at, bool *more, mono_time until)
+{
+    struct range wanted = {0};
+    bool ok = true;
+    if (at->stage == SALVAGE_COMB)
+        return comb_pages(store, at, more, until);
+    while (ok && clock_ms_between(clock_mono(), until) > 0 &&
+           (*more = next_owed(store, at, &wanted)))
+        ok = at->stage == SALVAGE_SEARCH ? copy_range(store, at, wanted, until)
+                                         : give_up(store, at, wanted);
+    return ok;
+}
+
+/* False: there is none. */
+static bool next_stage(struct salvage_place *at)
+{
+    if (at->stage == SALVAGE_MISSING || !at->missed)
+        return false;
+    *at = (struct salvage_place){.stage = at->stage + 1, .missed = true, .page = 1};
+    return true;
+}
+
 bool salvage_run(struct store *store)
 {
     if (!store->salvaging || store->in_memory || store->failing)
@@ -315,12 +431,11 @@ bool salvage_run(struct store *store)
     mono_time until = clock_after_ms(clock_mono(), SLICE_MS);
     struct salvage_place at = store->salvage_at;
     uint64_t carried = store->carried_now;
-    struct range wanted;
-    bool ok = database_run(store, STATEMENT_BEGIN), more = true;
-    while (ok && clock_ms_between(clock_mono(), until) > 0 &&
-           (more = next_owed(store, &at, &wanted)))
-        ok = copy_range(store, &at, wanted, until);
-    ok = ok && database_run(store, STATEMENT_COMMIT);
+    /* Gaps are on disk before memory forgets what they are of: each by itself */
+    bool together = at.stage != SALVAGE_MISSING, more = true;
+    bool ok = (!together || database_run(store, STATEMENT_BEGIN)) &&
+              run_stage(store, &at, &more, until) &&
+              (!together || database_run(store, STATEMENT_COMMIT));
     if (!ok) {
         /* the next commit finds out what is wrong with the disk */
         if (store->db && !sqlite3_get_autocommit(store->db))
@@ -328,10 +443,20 @@ bool salvage_run(struct store *store)
         store->carried_now = carried;
         return false;
     }
+    more = more || next_stage(&at);
     store->salvage_at = at;
     if (!more)
         finish(store);
     return more;
+}
+
+bool salvage_ask(struct store *store)
+{
+    if (store->in_memory || (!store->salvaging && !store->damaged &&
+                             clock_ms_between(clock_mono(), store->replace_at) > 0))
+        return false;
+    store->damaged |= !store->salvaging;
+    return true;
 }
 
 void salvage_resume(struct store *store)

@@ -3,18 +3,28 @@
 #ifndef LIFELINE_SALVAGE_H
 #define LIFELINE_SALVAGE_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct store;
 
+enum salvage_stage {
+    SALVAGE_SEARCH, /* what is owed, number by number */
+    SALVAGE_COMB,   /* something of it was not found: page by page */
+    SALVAGE_MISSING /* and what is nowhere becomes a Gap */
+};
+
 /* How far rows were saved out of a damaged file. */
 struct salvage_place {
+    enum salvage_stage stage;
     size_t epoch;
     int sector;
     uint64_t seq;
     unsigned misses; /* in a row */
+    bool missed;     /* any */
+    int64_t page;    /* combed */
 };
 
 int salvage_starting(struct store *store);
@@ -27,6 +37,11 @@ bool salvage_load(struct store *store);
 bool salvage_write(struct store *store, size_t epochs);
 void salvage_begin(struct store *store);
 bool salvage_run(struct store *store); /* the next slice of rows; true when there are more */
+/* A row that must be there was not found. True: wait, it is looked for in the whole file, which is
+ * replaced. */
+bool salvage_ask(struct store *store);
+/* Into the new file, under that key: a row of STATEMENT_SEGMENT_READ. */
+bool salvage_put(struct store *store, sqlite3_stmt *row, int64_t id);
 /* Goes on with what a restart interrupted. */
 void salvage_resume(struct store *store);
 void salvage_stop(struct store *store);

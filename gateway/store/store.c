@@ -404,12 +404,16 @@ static void *run(void *argument)
             media_return(store);
         if (!stop && hold_run(store))
             come_back(store);
+        if (!stop)
+            media_replace(store);
         if (!stop && salvage_run(store))
             come_back(store);
         reserve_look(store);
         trim(store);
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
             postbox_serve(store, u);
+        if (store->damaged && !store->failing)
+            come_back(store);
         if (!stop)
             history_serve(store);
         publish_status(store);
