@@ -65,8 +65,6 @@ int fdatasync(int fd)
 
 #include "gateway/clock_state.c"
 
-#include <sqlite3.h>
-
 #include "tests/unit/store_world.h"
 
 enum { MANY = 200, ROWS_MAX = 1024, NEAR_MS = 3 };
@@ -204,20 +202,6 @@ static inline void assert_corrected(const struct arrived *arrived, const int64_t
         assert_int_equal(arrived->rows[i].clock, CLOCK_STATE_CORRECTED);
         assert_in_range(arrived->rows[i].base_ms - true_ms[seq] + NEAR_MS, 0, 2 * NEAR_MS);
     }
-}
-
-static inline int64_t ask_file(const struct world *world, const char *sql)
-{
-    sqlite3 *db;
-    sqlite3_stmt *s;
-    assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    int rc = sqlite3_step(s);
-    assert_true(rc == SQLITE_ROW || rc == SQLITE_DONE);
-    int64_t answer = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return answer;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "gateway/boot.h"
 #include "lifeline/v1/lifeline.pb-c.h"
@@ -165,6 +166,24 @@ static inline void end_of(struct world *world, enum sector sector, uint64_t last
         clock_mono().ns < until.ns);
     assert_int_equal(backlog.ends[sector].last_seq, last);
     assert_int_equal(backlog.ends[sector].settled_seq, settled);
+}
+
+/* By another connection, past the store: the answer of the last of these statements. */
+static inline int64_t ask_file(const struct world *world, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    int64_t answer = 0;
+    assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
+    while (*sql) {
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, &sql), SQLITE_OK);
+        int rc = sqlite3_step(s);
+        assert_true(rc == SQLITE_ROW || rc == SQLITE_DONE);
+        answer = sqlite3_column_int64(s, 0);
+        sqlite3_finalize(s);
+    }
+    sqlite3_close(db);
+    return answer;
 }
 
 #endif

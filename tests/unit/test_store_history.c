@@ -4,38 +4,36 @@
  * through the store thread as through the file; what is trimmed or damaged between two slices costs
  * just itself; a scan that is abandoned is nobody's any more. Each test has its own folder. */
 #include "gateway/api/history_line.h"
-#include "gateway/store/store.h"
+
+#include "tests/unit/store_world.h"
 
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
 #include <sqlite3.h>
+#include <sys/syscall.h>
 
-#include "drivers/clock.h"
-
-enum { POINTS = 2, WAIT_MS = 10000, READINGS_MAX = 100000 };
+enum { POINTS = 2, READINGS_MAX = 100000 };
 
 #define BASE INT64_C(1760000000000)
 
-struct world {
-    char folder[64], path[96];
-    struct profile_point points[POINTS];
-    struct settings_point point_settings[POINTS];
-    struct profile profile;
-    struct settings_device devices[2];
-    struct settings_line line;
-    struct settings_uplink uplink;
-    struct settings settings;
-    struct store *store;
-    uint64_t closed; /* so far, in this life */
-};
+static struct profile_point points[POINTS];
+static struct settings_point point_settings[POINTS];
+static struct profile profile;
+static struct settings_device devices[2];
+static uint64_t closed; /* readings so far, in this life */
+
+/* A board on which every look at the clock takes longer than a slice may last. */
+static atomic_bool is_slow;
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    static atomic_llong ahead_s;
+    ahead_s += is_slow;
+    int result = (int)syscall(SYS_clock_gettime, clock, out);
+    out->tv_sec += (time_t)ahead_s;
+    return result;
+}
 
 struct got {
     size_t count;
@@ -45,68 +43,34 @@ struct got {
     enum history_step step;
 };
 
-static int set_up(void **state)
+static int begin(void **state)
 {
-    struct world *world = calloc(1, sizeof *world);
-    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-history-XXXXXX");
-    if (!mkdtemp(world->folder))
+    if (set_up(state) != 0)
         return -1;
-    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
-    world->points[0] = (struct profile_point){
-        .name = (char *)"level", .quantity = (char *)"level", .unit = (char *)"m", .decimals = 2};
-    world->points[1] = (struct profile_point){
-        .name = (char *)"odd\"\\", .quantity = (char *)"flow", .unit = (char *)"m³/h"};
-    world->profile =
-        (struct profile){.name = (char *)"p", .points = world->points, .point_count = POINTS};
-    for (int d = 0; d < 2; d++)
-        world->devices[d] =
-            (struct settings_device){.name = (char *)(d ? "sump-2" : "well-1"),
-                                     .profile = &world->profile,
-                                     .points = world->point_settings,
-                                     .sector = d ? SECTOR_DRAINAGE : SECTOR_MANHOLE};
-    world->line.name = (char *)"line";
-    world->uplink.name = (char *)"city";
-    world->settings.gateway.id = (char *)"gw-1";
-    world->settings.gateway.region = (char *)"140502";
-    world->settings.store.path = world->path;
-    world->settings.store.max_size = 512 << 20;
-    world->settings.lines = &world->line;
-    world->settings.line_count = 1;
-    world->settings.devices = world->devices;
-    world->settings.device_count = 2;
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
     struct world *world = *state;
-    static const char *const names[] = {"store.db", "store.db-wal", "store.lock", "store.reserve"};
-    char path[200];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", world->folder, names[i]);
-        unlink(path);
-    }
-    rmdir(world->folder);
-    free(world);
+    points[0] = (struct profile_point){
+        .name = (char *)"level", .quantity = (char *)"level", .unit = (char *)"m", .decimals = 2};
+    points[1] = (struct profile_point){
+        .name = (char *)"odd\"\\", .quantity = (char *)"flow", .unit = (char *)"m³/h"};
+    profile = (struct profile){.name = (char *)"p", .points = points, .point_count = POINTS};
+    for (int d = 0; d < 2; d++)
+        devices[d] = (struct settings_device){.name = (char *)(d ? "sump-2" : "well-1"),
+                                              .profile = &profile,
+                                              .points = point_settings,
+                                              .sector = d ? SECTOR_DRAINAGE : SECTOR_MANHOLE};
+    static struct settings_line line = {.name = (char *)"line"};
+    world->settings.store.max_size = 512 << 20;
+    world->settings.lines = &line;
+    world->settings.line_count = 1;
+    world->settings.devices = devices;
+    world->settings.device_count = 2;
     return 0;
 }
 
-static void open_store(struct world *world)
+static void start(struct world *world)
 {
-    char why[200];
-    world->store = store_open(&world->settings, why, sizeof why);
-    if (!world->store)
-        fail_msg("%s", why);
-    assert_true(store_start(world->store));
-    world->closed = 0;
-}
-
-static void close_store(struct world *world)
-{
-    assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
-    store_free(world->store);
-    world->store = NULL;
+    open_store(world);
+    closed = 0;
 }
 
 static void wait_stored(struct world *world, uint64_t readings, uint64_t commits)
@@ -122,8 +86,8 @@ static void wait_stored(struct world *world, uint64_t readings, uint64_t commits
 }
 
 /* One segment of a device: a reading every period from BASE + from_ms on; steps are its time. */
-static void put(struct world *world, int d, uint32_t part, int64_t from_ms, int64_t period_ms,
-                int count, bool closed)
+static void put_rows(struct world *world, int d, uint32_t part, int64_t from_ms, int64_t period_ms,
+                     int count, bool is_closed)
 {
     const struct store_ids *ids = store_ids(world->store);
     const struct segment_column columns[POINTS] = {{ids->point[d][0], 2, false},
@@ -138,11 +102,11 @@ static void put(struct world *world, int d, uint32_t part, int64_t from_ms, int6
         assert_true(segment_add(segment, 0, BASE + from_ms + i * period_ms, values));
     }
     store_status(world->store, &before);
-    while (!store_put(world->store, part, world->devices[d].sector, segment, closed))
+    while (!store_put(world->store, part, devices[d].sector, segment, is_closed))
         usleep(1000);
     store_commit(world->store);
-    world->closed += closed ? (uint64_t)(count * POINTS) : 0;
-    if (!closed)
+    closed += is_closed ? (uint64_t)(count * POINTS) : 0;
+    if (!is_closed)
         wait_stored(world, 0, before.commits + 1);
     segment_free(segment);
 }
@@ -169,7 +133,7 @@ static void fetch(struct store *store, struct history *history, bool lend)
     assert_int_equal(atomic_load(&woken), 1);
 }
 
-static struct history *ask(const char *pattern, int64_t since_ms, int64_t until_ms)
+static struct history *search(const char *pattern, int64_t since_ms, int64_t until_ms)
 {
     struct history *history = history_new(&pattern, 1, since_ms, until_ms);
     assert_non_null(history);
@@ -197,7 +161,7 @@ static struct got *query(struct store *store, const char *pattern, int64_t since
                          int64_t until_ms, bool lend)
 {
     struct got *got = calloc(1, sizeof *got);
-    struct history *history = ask(pattern, BASE + since_ms, BASE + until_ms);
+    struct history *history = search(pattern, BASE + since_ms, BASE + until_ms);
     drain(store, history, lend, got);
     assert_int_equal(got->step, HISTORY_END);
     history_free(history);
@@ -215,18 +179,18 @@ static void fill(struct world *world)
 {
     for (int minute = 0; minute < 10; minute++) {
         for (int i = 0; i < 6; i++)
-            put(world, 0, 0, minute * 60000 + i * 10000, 100, 100, true);
-        put(world, 0, 1, minute * 60000 + 7, 1000, 60, true);
-        put(world, 1, 2, minute * 60000 + 30003, 500, 120, true);
+            put_rows(world, 0, 0, minute * 60000 + i * 10000, 100, 100, true);
+        put_rows(world, 0, 1, minute * 60000 + 7, 1000, 60, true);
+        put_rows(world, 1, 2, minute * 60000 + 30003, 500, 120, true);
     }
-    wait_stored(world, world->closed, 0);
-    put(world, 1, 2, 630003, 500, 11, false);
+    wait_stored(world, closed, 0);
+    put_rows(world, 1, 2, 630003, 500, 11, false);
 }
 
 static void all_in_the_order_of_time(void **state)
 {
     struct world *world = *state;
-    open_store(world);
+    start(world);
     fill(world);
     struct got *got = query(world->store, "*.level", 0, 10000000, true);
     assert_int_equal(got->count, 10 * (600 + 60 + 120) + 11);
@@ -256,7 +220,7 @@ static void the_file_says_the_same(void **state)
     char why[300] = "";
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_NO_STORE);
     assert_non_null(strstr(why, "no store"));
-    open_store(world);
+    start(world);
     fill(world);
     struct got *live = query(world->store, "*", 0, 10000000, true);
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_IN_USE);
@@ -269,7 +233,7 @@ static void the_file_says_the_same(void **state)
     assert_memory_equal(live->time_ms, dead->time_ms, live->count * sizeof *live->time_ms);
     free(live);
     free(dead);
-    open_store(world); /* its lock is free again */
+    start(world); /* its lock is free again */
     close_store(world);
 }
 
@@ -278,10 +242,10 @@ static void a_line_is_json(void **state)
     struct world *world = *state;
     char line[HISTORY_LINE_MAX];
     struct history_reading reading;
-    open_store(world);
-    put(world, 0, 0, 0, 1, 1, true);
-    wait_stored(world, world->closed, 0);
-    struct history *history = ask("well-1", BASE, BASE + 1000);
+    start(world);
+    put_rows(world, 0, 0, 0, 1, 1, true);
+    wait_stored(world, closed, 0);
+    struct history *history = search("well-1", BASE, BASE + 1000);
     while (history_next(history, &reading) == HISTORY_FETCH)
         fetch(world->store, history, true);
     reading.value.steps = -5;
@@ -304,9 +268,9 @@ static void a_line_is_json(void **state)
 static void readings_before_the_first_one_are_found(void **state)
 {
     struct world *world = *state;
-    open_store(world);
-    put(world, 0, 0, 10000, -100, 7, true);
-    put(world, 1, 1, 10000, -100, 7, false);
+    start(world);
+    put_rows(world, 0, 0, 10000, -100, 7, true);
+    put_rows(world, 1, 1, 10000, -100, 7, false);
     struct got *got = query(world->store, "*.level", 0, 10000, true);
     assert_int_equal(got->count, 2 * 6);
     free(got);
@@ -316,24 +280,15 @@ static void readings_before_the_first_one_are_found(void **state)
     close_store(world);
 }
 
-/* Another connection while the store rests: the rigs' hand, not ours. */
-static void edit(const struct world *world, const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static void damage_costs_its_row(void **state)
 {
     struct world *world = *state;
     struct store *file = NULL;
     char why[300];
-    open_store(world);
+    start(world);
     fill(world);
     close_store(world);
-    edit(world, "UPDATE segment SET row=zeroblob(50) WHERE (id & 255) IN (3, 5)");
+    ask_file(world, "UPDATE segment SET row=zeroblob(50) WHERE (id & 255) IN (3, 5)");
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     struct got *got = query(file, "*.level", 0, 10000000, false);
     assert_non_null(strstr(got->last, "\"damaged_rows\":4"));
@@ -350,33 +305,24 @@ static void damage_costs_its_row(void **state)
 static void fill_much(struct world *world)
 {
     for (int i = 0; i < 120; i++)
-        put(world, 0, 0, i * 200000, 311, 640, true);
-    wait_stored(world, world->closed, 0);
+        put_rows(world, 0, 0, i * 200000, 311, 640, true);
+    wait_stored(world, closed, 0);
 }
 
-/* The page with the newest rows: where the stream ends is known all the same. */
-static void damage_at_the_end_is_counted_once(void **state)
+/* Rows of a device, of which one leaf of the table is damaged; `where` chooses it. */
+static struct got *query_damaged(struct world *world, const char *where)
 {
-    struct world *world = *state;
     struct store *file = NULL;
-    char why[300];
-    sqlite3 *db;
-    sqlite3_stmt *s;
-    open_store(world);
+    char why[300], sql[300];
+    start(world);
     for (int i = 0; i < 400; i++)
-        put(world, 0, 0, i * 10000, 100, 20, true);
-    wait_stored(world, world->closed, 0);
+        put_rows(world, 0, 0, i * 10000, 100, 20, true);
+    wait_stored(world, closed, 0);
     close_store(world);
-    assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db,
-                                        "SELECT pageno FROM dbstat WHERE name='segment'"
-                                        " AND pagetype='leaf' ORDER BY path DESC LIMIT 1",
-                                        -1, &s, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    long page = (long)sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
+    snprintf(sql, sizeof sql,
+             "SELECT pageno FROM dbstat WHERE name='segment' AND pagetype='leaf' ORDER BY path %s",
+             where);
+    long page = (long)ask_file(world, sql);
     FILE *raw = fopen(world->path, "r+b");
     assert_non_null(raw);
     fseek(raw, (page - 1) * 4096, SEEK_SET);
@@ -384,10 +330,83 @@ static void damage_at_the_end_is_counted_once(void **state)
     fclose(raw);
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     struct got *got = query(file, "*.level", 0, 10000000, false);
-    assert_non_null(strstr(got->last, "\"damaged_rows\":1}"));
-    assert_true(got->count > 7000 && got->count < 8000);
-    free(got);
     history_close(file);
+    assert_non_null(strstr(got->last, "\"damaged_rows\":1}")); /* a page counts once */
+    assert_true(got->count > 6500 && got->count < 8000);
+    is_ordered(got);
+    return got;
+}
+
+/* Where the stream ends is known all the same. */
+static void damage_at_the_end_is_counted_once(void **state)
+{
+    struct got *got = query_damaged(*state, "DESC LIMIT 1");
+    assert_int_equal(got->time_ms[0], 0);
+    free(got);
+}
+
+static void what_lies_behind_damage_is_found(void **state)
+{
+    struct got *got = query_damaged(*state, "LIMIT 1 OFFSET 5");
+    assert_int_equal(got->time_ms[0], 0);
+    assert_int_equal(got->time_ms[got->count - 1], 399 * 10000 + 19 * 100);
+    free(got);
+}
+
+/* Not a slice is long enough for all names, nor for two rows. */
+static void a_slow_board_goes_on_where_it_stopped(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    char why[300];
+    start(world);
+    fill(world);
+    close_store(world);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct got *fast = query(file, "*", 0, 10000000, false);
+    struct got *slow = calloc(1, sizeof *slow);
+    struct history *history = search("*", BASE, BASE + 10000000);
+    struct history_reading reading;
+    int slices = 0;
+    is_slow = true;
+    while (history_end(history).points < 4 && slices++ < 10 &&
+           history_next(history, &reading) == HISTORY_FETCH)
+        history_fetch(file, history);
+    is_slow = false;
+    assert_int_equal(slices, 2); /* a device each */
+    is_slow = true;
+    drain(file, history, false, slow);
+    is_slow = false;
+    assert_int_equal(history_end(history).points, 4);
+    assert_int_equal(slow->count, fast->count);
+    assert_memory_equal(slow->time_ms, fast->time_ms, fast->count * sizeof *fast->time_ms);
+    history_free(history);
+    history_close(file);
+    free(fast);
+    free(slow);
+}
+
+/* One that waits behind another has its turn at once, not when the store has other work. */
+static void two_scans_need_no_other_work(void **state)
+{
+    struct world *world = *state;
+    atomic_int woken = 0;
+    start(world);
+    fill(world);
+    for (int i = 0; i < 5; i++) {
+        struct history *both[2] = {search("*", 0, INT64_MAX), search("*", 0, INT64_MAX)};
+        mono_time until = clock_after_ms(clock_mono(), 2000);
+        for (int k = 0; k < 2; k++)
+            history_lend(world->store, both[k], note_wake, &woken);
+        for (int k = 0; k < 2; k++) {
+            while (!history_back(world->store, both[k]) && clock_mono().ns < until.ns)
+                usleep(1000);
+            assert_true(history_back(world->store, both[k]));
+            history_free(both[k]);
+        }
+    }
+    assert_int_equal(atomic_load(&woken), 10);
+    close_store(world);
 }
 
 static void trimming_between_two_slices_does_no_harm(void **state)
@@ -399,15 +418,15 @@ static void trimming_between_two_slices_does_no_harm(void **state)
     int64_t last = -1;
     size_t count = 0;
     char why[300];
-    open_store(world);
+    start(world);
     fill_much(world);
     close_store(world);
-    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    struct history *history = search("well-1.level", 0, INT64_MAX);
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     while ((step = history_next(history, &reading)) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
-    edit(world, "DELETE FROM segment WHERE (id & 255) BETWEEN 1 AND 110");
+    ask_file(world, "DELETE FROM segment WHERE (id & 255) BETWEEN 1 AND 110");
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     for (; step <= HISTORY_FETCH; step = history_next(history, &reading)) {
         if (step == HISTORY_FETCH) {
@@ -432,21 +451,21 @@ static void an_old_epoch_may_go_under_the_scan(void **state)
     struct history_reading reading;
     char why[300];
     struct got *got = calloc(1, sizeof *got);
-    open_store(world);
+    start(world);
     fill_much(world);
     close_store(world);
-    edit(world, "UPDATE epoch SET machine=machine+1"); /* another board: a new epoch */
-    open_store(world);
-    put(world, 0, 0, 30000000, 100, 70, true);
-    wait_stored(world, world->closed, 0);
+    ask_file(world, "UPDATE epoch SET machine=machine+1"); /* another board: a new epoch */
+    start(world);
+    put_rows(world, 0, 0, 30000000, 100, 70, true);
+    wait_stored(world, closed, 0);
     close_store(world);
-    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    struct history *history = search("well-1.level", 0, INT64_MAX);
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     while (history_next(history, &reading) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
-    edit(world, "DELETE FROM epoch WHERE ordinal=1; DELETE FROM device WHERE ordinal=1;"
-                "DELETE FROM point WHERE ordinal=1; DELETE FROM segment WHERE id>>48=1");
+    ask_file(world, "DELETE FROM epoch WHERE ordinal=1; DELETE FROM device WHERE ordinal=1;"
+                    "DELETE FROM point WHERE ordinal=1; DELETE FROM segment WHERE id>>48=1");
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     drain(file, history, false, got);
     assert_int_equal(got->step, HISTORY_END);
@@ -464,15 +483,15 @@ static void another_store_is_not_mixed_in(void **state)
     struct history_reading reading;
     char why[300];
     struct got *got = calloc(1, sizeof *got);
-    open_store(world);
+    start(world);
     fill_much(world);
     close_store(world);
-    struct history *history = ask("*", 0, INT64_MAX);
+    struct history *history = search("*", 0, INT64_MAX);
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     while (history_next(history, &reading) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
-    edit(world, "UPDATE epoch SET number=number+1");
+    ask_file(world, "UPDATE epoch SET number=number+1");
     assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
     drain(file, history, false, got);
     assert_int_equal(got->step, HISTORY_FAILED);
@@ -487,15 +506,15 @@ static void what_closes_meanwhile_comes_once(void **state)
     struct world *world = *state;
     struct history_reading reading;
     struct got *got = calloc(1, sizeof *got);
-    open_store(world);
+    start(world);
     fill_much(world);
-    put(world, 0, 0, 120 * 200000, 100, 50, false);
-    struct history *history = ask("well-1.level", 0, INT64_MAX);
+    put_rows(world, 0, 0, 120 * 200000, 100, 50, false);
+    struct history *history = search("well-1.level", 0, INT64_MAX);
     assert_int_equal(history_next(history, &reading), HISTORY_FETCH);
     fetch(world->store, history, true);
-    put(world, 0, 0, 120 * 200000, 100, 60, true); /* ten more, and closed */
-    put(world, 0, 0, 121 * 200000, 100, 50, true);
-    wait_stored(world, world->closed, 0);
+    put_rows(world, 0, 0, 120 * 200000, 100, 60, true); /* ten more, and closed */
+    put_rows(world, 0, 0, 121 * 200000, 100, 50, true);
+    wait_stored(world, closed, 0);
     drain(world->store, history, true, got);
     assert_int_equal(got->step, HISTORY_END);
     assert_int_equal(got->count, 120 * 640 + 50);
@@ -509,10 +528,10 @@ static void an_abandoned_scan_is_nobodys(void **state)
 {
     struct world *world = *state;
     atomic_int woken = 0;
-    open_store(world);
+    start(world);
     fill_much(world);
     for (int i = 0; i < 200; i++) {
-        struct history *first = ask("*", 0, INT64_MAX), *second = ask("*", 0, INT64_MAX);
+        struct history *first = search("*", 0, INT64_MAX), *second = search("*", 0, INT64_MAX);
         history_lend(world->store, first, note_wake, &woken);
         history_lend(world->store, second, note_wake, &woken);
         usleep((useconds_t)(rand() % 3000));
@@ -527,7 +546,7 @@ static void an_abandoned_scan_is_nobodys(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(all_in_the_order_of_time),
         TEST(the_file_says_the_same),
@@ -535,6 +554,9 @@ int main(void)
         TEST(readings_before_the_first_one_are_found),
         TEST(damage_costs_its_row),
         TEST(damage_at_the_end_is_counted_once),
+        TEST(what_lies_behind_damage_is_found),
+        TEST(a_slow_board_goes_on_where_it_stopped),
+        TEST(two_scans_need_no_other_work),
         TEST(trimming_between_two_slices_does_no_harm),
         TEST(an_old_epoch_may_go_under_the_scan),
         TEST(another_store_is_not_mixed_in),
