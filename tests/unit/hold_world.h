@@ -36,8 +36,15 @@ static inline int64_t true_wall_ms(void)
     return true_wall_ns(true_ns(CLOCK_BOOTTIME)) / 1000000;
 }
 
+static atomic_llong stall_ns; /* before the next look at the wall clock, once */
+
 int clock_gettime(clockid_t clock, struct timespec *out)
 {
+    if (clock == CLOCK_REALTIME && stall_ns) {
+        uptime_ahead_ns += stall_ns;
+        wall_ahead_ns += stall_ns;
+        stall_ns = 0;
+    }
     int64_t ns = true_ns(clock == CLOCK_REALTIME ? CLOCK_BOOTTIME : clock);
     if (clock == CLOCK_REALTIME)
         ns = true_wall_ns(ns) + wall_ahead_ns;

@@ -42,6 +42,17 @@ static void a_leap_is_not_believed_for_a_day(void **state)
 #undef BELIEVED
 }
 
+/* Who stands still between two looks at two clocks looks again. */
+static void the_difference_of_two_clocks_is_exact(void **state)
+{
+    (void)state;
+    board(100 * CLOCK_HOLD_MS, 0, true);
+    const int64_t before_ms = clock_state_wall_minus_mono_ms();
+    stall_ns = 50000000;
+    assert_in_range(clock_state_wall_minus_mono_ms() - before_ms + NEAR_MS, 0, 2 * NEAR_MS);
+    assert_int_equal(stall_ns, 0);
+}
+
 /* The store trims once a minute; time is moved on. */
 static void pass(struct world *world, int64_t ns)
 {
@@ -169,6 +180,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leap_is_not_believed_for_a_day),
+        cmocka_unit_test(the_difference_of_two_clocks_is_exact),
         TEST(old_rows_go),
         TEST(what_is_owed_stays_however_old),
         TEST(rows_of_the_future_stop_nothing),

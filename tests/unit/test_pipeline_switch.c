@@ -2,16 +2,22 @@
  *
  * What was submitted before belongs to the old view, however much of it still waits; what comes
  * after to the new one; nothing is lost between them. The newest values and the deadband's memory
- * are carried over; samples of a line that the new view does not know are counted as lost. */
+ * are carried over; samples of a line that the new view does not know are counted as lost. And a
+ * sample that waits while the clock is set is none of a set clock. */
 #include "gateway/flow/pipeline.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "drivers/class.h"
 #include "drivers/plan_diff.h"
@@ -27,6 +33,30 @@ struct world {
     struct latest *latest[2];
     struct pipeline *pipeline;
 };
+
+/* The wall clock and the kernel's word on it. `sets_it`: between two looks of the pipeline. */
+static atomic_llong wall_ahead_ms;
+static atomic_bool synced, sets_it;
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, out);
+    if (clock == CLOCK_REALTIME)
+        out->tv_sec += (time_t)(wall_ahead_ms / 1000);
+    return result;
+}
+
+int adjtimex(struct timex *timex)
+{
+    char name[16] = "";
+    if (sets_it && pthread_getname_np(pthread_self(), name, sizeof name) == 0 &&
+        strcmp(name, "pipeline") == 0) {
+        wall_ahead_ms = 0;
+        synced = true;
+    }
+    timex->status = synced ? 0 : STA_UNSYNC;
+    return synced ? TIME_OK : TIME_ERROR;
+}
 
 static const uint16_t first[] = {0, 1}, second[] = {2, 1};
 
@@ -68,14 +98,22 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
+static void stop(struct world *world)
 {
-    struct world *world = *state;
-    char command[100];
+    if (!world->store)
+        return;
     pipeline_stop(world->pipeline);
     assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
     pipeline_free(world->pipeline);
     store_free(world->store);
+    world->store = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    char command[100];
+    stop(world);
     latest_free(world->latest[0]);
     latest_free(world->latest[1]);
     plan_free(world->plan);
@@ -174,11 +212,37 @@ static void what_is_known_is_carried_over(void **state)
     assert_int_equal(status.skipped, 1);
 }
 
+/* It was read in 1970, and nobody may call that SYNCED: then nothing would correct it any more. */
+static void a_sample_is_older_than_the_clock_that_was_set(void **state)
+{
+    struct world *world = *state;
+    char path[100];
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    const int64_t now_ms = clock_wall().ms;
+    wall_ahead_ms = -now_ms;
+    submit(world, 0, 1);
+    sets_it = true;
+    assert_true(pipeline_start(world->pipeline));
+    wait_samples(world, 1);
+    stop(world);
+    snprintf(path, sizeof path, "%s/store.db", world->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT base_ms FROM segment", -1, &s, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    assert_in_range(sqlite3_column_int64(s, 0), now_ms - WAIT_MS, now_ms + WAIT_MS);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_lost_between_two_views, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_known_is_carried_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_sample_is_older_than_the_clock_that_was_set, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
