@@ -172,6 +172,8 @@ static inline void receive_all(struct world *world, struct arrived *arrived)
     *arrived = (struct arrived){0};
     world->generation = store_renew(world->store, 0);
     for (struct parcel *p = receive(world, parcels, 500); p; p = collect(world, 500)) {
+        if (p->generation != world->generation)
+            continue; /* of a connection before */
         if (p->kind != PARCEL_EMPTY) {
             note(arrived, p);
             store_settle(world->store, 0, p);
