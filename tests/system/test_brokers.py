@@ -509,7 +509,8 @@ def several():
     rig.start_broker()
     rig.wait(lambda: connected(rig) and connected(rig, "wells"), 20, "and come back")
     time.sleep(6)
-    rig.wait(lambda: rig.uplink("asking").get("why"), 10, "a name that takes long is said")
+    rig.wait(lambda: all(rig.uplink(name).get("why") for name in dead), 20,
+             "also what takes long to fail is said")
     status = rig.api("/v1/status")
     rig.check("the line is polled as ever", status["lines"][0]["counts"]["timeout"] == 0, status)
     for name in dead:
