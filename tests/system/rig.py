@@ -25,6 +25,7 @@ import paho.mqtt.client as paho
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LIFELINE_BUILD", os.path.join(SOURCE, "build"))
+PAUSE_S = 75                            # a pause between two tries to connect lasts up to a minute
 SECTORS = ["", "gas", "water", "drainage", "heat", "manhole", "waterlogging", "sponge", "bridge",
            "tunnel", "corridor"]
 QUALITIES = {0: "good", 1: "uncertain", 2: "spike", 3: "warmup", 4: "calibrating",
@@ -191,6 +192,7 @@ class Rig:
         self.name = name
         self.seed = int(os.environ.get("LIFELINE_SEED", random.getrandbits(31)))
         random.seed(self.seed)
+        self.begun = time.monotonic()
         print("%s: seed %d (LIFELINE_SEED repeats it)" % (name, self.seed), flush=True)
         self.folder = tempfile.mkdtemp(prefix="lifeline-%s-" % name, dir="/tmp")
         self.wire = load_wire(self.folder)
@@ -310,24 +312,28 @@ lines:
         status = self.api("/v1/status") or {"uplinks": []}
         return next((u for u in status["uplinks"] if u["name"] == name), {})
 
+    def wait_connected(self, name="city"):
+        return self.wait(lambda: self.uplink(name).get("connected"), PAUSE_S,
+                         "uplink %s is connected" % name)
+
     def drain(self, seconds=15, quiet_s=5):
         """Ends the sensors and waits until all that was stored is acknowledged. Returns a moment
         before which every answer must have arrived. In quiet_s every device is asked once more and
-        the rows of these failed polls close too."""
+        the rows of these failed polls close too. The uplink may be in a pause."""
         until = now_ms() - 100
         self.end("sim")
         time.sleep(quiet_s)
-        self.wait(lambda: self.uplink().get("backlog", {}).get("readings") == 0, seconds,
-                  "all that is stored is acknowledged")
+        self.wait(lambda: self.uplink().get("backlog", {}).get("readings") == 0,
+                  PAUSE_S + seconds, "all that is stored is acknowledged")
         return until
 
     # ---- what arrived ----
 
-    def batches(self):
+    def batches(self, since_ms=0):
         """(topic kind, sector, DataBatch, payload, arrival) in order of arrival"""
         for topic, payload, arrival, _ in self.subscriber.all():
             kind = topic.split("/")[-2]
-            if kind in ("data", "history"):
+            if arrival >= since_ms and kind in ("data", "history"):
                 batch, payload = undo_compression(self.wire, payload)
                 yield kind, topic.split("/")[-1], batch, payload, arrival
 
@@ -410,12 +416,21 @@ lines:
                 self.check("%s ends" % name, False, "it hangs")
         if self.subscriber:
             self.subscriber.stop()
+        print("# %s: %.0f s" % (self.name, time.monotonic() - self.begun), flush=True)
         if self.failures:
             print("--- daemon log\n" + self.log("daemon") if
                   os.path.exists(self.path("daemon.log")) else "", flush=True)
             print("kept: " + self.folder, flush=True)
             sys.exit(1)
         shutil.rmtree(self.folder)
+
+
+def delivers(rig, what, seconds=20):
+    """Something sampled from now on arrives."""
+    start = now_ms()
+    if rig.wait(lambda: any(s.base_ms > start for _, _, b, _, _ in rig.batches(start)
+                            for s in b.segments), seconds, what):
+        rig.check(what, True)
 
 
 def block_times(rig):

@@ -233,7 +233,7 @@ def credentials():
     why("a certificate that the broker does not take", "TLS: the broker says: .*(certificate|unknown CA)")
     subprocess.run(["cp", rig.path("us.crt"), files["cert"]], check=True)
     subprocess.run(["cp", rig.path("us.key"), files["key"]], check=True)
-    rig.wait(lambda: connected(rig), 40, "with the right one it connects, without a restart")
+    rig.wait_connected()             # without a restart
     rig.check("nothing but TLS was ever spoken: no word of a password in the log",
               "word\n" not in rig.log("daemon"))
     check_all(rig)
@@ -507,7 +507,8 @@ def several():
     rig.end("mosquitto")
     time.sleep(4)
     rig.start_broker()
-    rig.wait(lambda: connected(rig) and connected(rig, "wells"), 20, "and come back")
+    rig.wait_connected()
+    rig.wait_connected("wells")
     time.sleep(6)
     rig.wait(lambda: all(rig.uplink(name).get("why") for name in dead), 20,
              "also what takes long to fail is said")

@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 
 from invariant import check_delivery
 from proxy import Proxy
-from rig import Rig, free_port, now_ms, run_scenarios, undo_compression
+from rig import PAUSE_S, Rig, free_port, now_ms, run_scenarios, undo_compression
 from stub_broker import CLOSE, NEVER, Stub
 from test_uplink import make_certificate, run_openssl
 
@@ -430,7 +430,7 @@ def platform():
     rig.end("mosquitto")
     seen = len(list(rig.states()))
     rig.start_broker()
-    rig.wait(lambda: len(list(rig.batches())) > times + 2, 20, "what was not confirmed comes again")
+    rig.wait(lambda: len(list(rig.batches())) > times + 2, PAUSE_S, "what was not confirmed comes again")
     again = {s.seq for _, _, b, _, _ in list(rig.batches())[times:] if b.sector == 2
              for s in b.segments}
     rig.check("and only that", not again & {1, 2, 3} and again & sent, sorted(again))

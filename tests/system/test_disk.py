@@ -11,8 +11,8 @@ import subprocess
 import time
 
 from invariant import check_delivery, match
-from rig import (BUILD, SECTORS, Rig, block_times, free_port, grid_deviations, now_ms, readings_of,
-                 run_scenarios)
+from rig import (BUILD, SECTORS, Rig, block_times, delivers, free_port, grid_deviations, now_ms,
+                 readings_of, run_scenarios)
 
 MODES = {"ok": 1, "memory": 2, "read-only": 3, "full": 4}
 CORRUPT = 5                                                  # GapReason
@@ -114,13 +114,6 @@ def wait_mode(rig, *wanted, seconds=20):
     name = mode(rig)
     rig.wait(lambda: any(s.store.mode == MODES.get(name) for s, _, _ in list(rig.states())[-3:]), 15,
              "and so does the state on the broker")
-
-
-def delivers(rig, what, seconds=15):
-    start = now_ms()
-    if rig.wait(lambda: any(s.base_ms > start for _, _, b, _, _ in rig.batches()
-                            for s in b.segments), seconds, what):
-        rig.check(what, True)
 
 
 def begin(rig, config, what="delivers at first"):

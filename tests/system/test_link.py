@@ -2,9 +2,8 @@
 """The way to the broker under every fault: half-open, one-way, cut anywhere, slow, late, and a broker
 that forgets. Rows S13, S14, S15 and S17 of the scorecard, in short.
 
-LIFELINE_TRIALS=N multiplies the trials of half_open, cuts and restarts (N=1: CI; LIFELINE_LONG=1 is
-N=20, best with the scenario's name on the command line: half_open_live,
-half_open_backlog, cuts_plain, cuts_tls, restarts, lossy_0 to lossy_9, half an hour each)."""
+LIFELINE_TRIALS=N multiplies the trials of half_open, cuts and restarts (N=1: CI). LIFELINE_LONG=1 is
+N=25, and ten lossy links for half an hour each, all of it side by side."""
 import os
 import random
 import re
@@ -15,11 +14,13 @@ import time
 
 from lossy import LossyLink, enter_namespace
 from proxy import Proxy
-from rig import Rig, free_port, now_ms, run_scenarios
+from rig import PAUSE_S, Rig, free_port, now_ms, run_scenarios
 from test_uplink import (check_all, check_stop, delivers, lines_and_devices, make_certificate,
                          run_openssl)
 
-TRIALS = int(os.environ.get("LIFELINE_TRIALS", "20" if os.environ.get("LIFELINE_LONG") else "1"))
+LONG = bool(os.environ.get("LIFELINE_LONG"))
+TRIALS = int(os.environ.get("LIFELINE_TRIALS", "25" if LONG else "1"))
+LOSSY_LINKS, LOSSY_S = (10, 1800) if LONG else (1, 40)
 KEEPALIVE_S = 5
 
 
@@ -92,7 +93,7 @@ def half_open(name, limit_s, ways, uplink="keepalive: %ds" % KEEPALIVE_S, busy=N
         rig.check("%s lost in silence: seen within 1.5 keepalives (%s s), why: %s"
                   % (" and ".join(way), took and round(took, 1), why),
                   took and took <= limit_s, (took, rig.uplink()))
-        if not rig.wait(lambda: connected(rig), 60, "and found again"):
+        if not rig.wait_connected():
             break
     rig.trials = len(times)
     rig.check("S13: %d trials, seen after %.1f to %.1f s" % (len(times), min(times, default=0),
@@ -257,7 +258,7 @@ def lossy():
     rig.start_sim(config)
     link.loss, link.delay_s, link.rate = 0.2, 1, 8000
     daemon = rig.start_daemon(config)
-    begun, seconds = time.monotonic(), 1800 if os.environ.get("LIFELINE_LONG") else 40
+    begun, seconds = time.monotonic(), LOSSY_S
     took = seconds_until(lambda: connected(rig), 60)
     before = 0
     while time.monotonic() < begun + seconds:
@@ -293,7 +294,7 @@ def restarts():
         begun = now_ms()
         rig.start_broker()
         rig.wait(lambda: any(arrival > begun and state.online
-                             for state, arrival, _ in rig.states()), 40, "S17: back again")
+                             for state, arrival, _ in rig.states()), PAUSE_S, "S17: back again")
         rig.wait(lambda: any(arrival > begun + 500 and batch.segments
                              for _, _, batch, _, arrival in rig.batches()), 20, "with data")
     rig.trials = 3 * TRIALS
@@ -438,12 +439,11 @@ def late_tls():
 
 if __name__ == "__main__":
     os.umask(0o077)
-    lossy_ones = ["lossy"] if not os.environ.get("LIFELINE_LONG") else [
-        "lossy_%d" % i for i in range(10)]
-    run_scenarios({f.__name__: f for f in (half_open_live, half_open_idle, half_open_backlog,
-                                           cuts_plain, cuts_tls, slow, restarts, herd,
-                                           herd_fails_over, herd_returns, late_tls)}
-                  | {name: lossy for name in lossy_ones},
+    scenarios = {f.__name__: f for f in (half_open_live, half_open_idle, half_open_backlog,
+                                         cuts_plain, cuts_tls, slow, restarts, herd,
+                                         herd_fails_over, herd_returns, late_tls)}
+    lossy_links = {"lossy_%d" % i: lossy for i in range(1, LOSSY_LINKS + 1)}
+    run_scenarios({**scenarios, **lossy_links},
                   {"half_open_live": "S13", "half_open_idle": "S13", "half_open_backlog": "S13",
                    "cuts_plain": "S14", "cuts_tls": "S14", "slow": "S15", "restarts": "S17",
-                   "late_tls": "S14"} | {name: "S15" for name in lossy_ones})
+                   "late_tls": "S14", **{name: "S15" for name in lossy_links}})

@@ -4,11 +4,10 @@ broker away for 15 s and three kill -9 at random moments. First three TCP device
 the same beside an RTU device at 9600 on a pty and one with RTU frames over TCP."""
 import random
 import signal
-import sys
 import time
 
 from invariant import check_delivery, check_missing, check_open_rows, match
-from rig import Rig, free_port, now_ms
+from rig import Rig, free_port, now_ms, run_scenarios
 
 SYNC_MS = 1000
 
@@ -78,10 +77,7 @@ def run(name, serial):
     time.sleep(5)
     kill_and_restart(rig, config, kills)
     time.sleep(22)                     # enough for 20 segments a sector
-    until = now_ms() - 100
-    rig.end("sim")                     # from here on only failed polls
-    time.sleep(8)                      # the last good segment closes and is acknowledged
-
+    until = rig.drain()
     first, gaps = check_delivery(rig)
     counts = closed_per_sector(first)
     rig.check("20 segments a sector", counts and min(counts.values()) >= 20, counts)
@@ -100,8 +96,5 @@ def run(name, serial):
 
 
 if __name__ == "__main__":
-    which = sys.argv[1:] or ["tcp", "serial"]
-    if "tcp" in which:
-        run("main-job-tcp", False)
-    if "serial" in which:
-        run("main-job-serial", True)
+    run_scenarios({"tcp": lambda: run("main-job-tcp", False),
+                   "serial": lambda: run("main-job-serial", True)})

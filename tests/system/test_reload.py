@@ -357,7 +357,7 @@ def storm():
     rig.check("20 reloads, none refused", rig.counts() == (20, 0), rig.counts())
     rig.check("the line that was not touched kept its connection",
               rig.relays["keep"].accepted == 1, rig.relays["keep"].accepted)
-    rig.wait(lambda: rig.uplink().get("connected"), 20, "the uplink is back")
+    rig.wait_connected()
     until = rig.deliver(300 * SLOW)
     if SLOW == 1:
         check_grid(rig, "steady", 100, until)

@@ -8,7 +8,7 @@ import sqlite3
 import time
 
 from invariant import check_delivery, match
-from rig import SECTORS, Rig, free_port, now_ms, run_scenarios
+from rig import SECTORS, Rig, delivers, free_port, now_ms, run_scenarios
 
 QUOTA = 2                              # GapReason
 DIP = "profile: rs-dip-n01, every: 300ms"
@@ -16,13 +16,6 @@ DIP = "profile: rs-dip-n01, every: 300ms"
 
 def tcp_line(name):
     return "name: %s, transport: tcp, host: 127.0.0.1, port: %d" % (name, free_port())
-
-
-def delivers(rig, what, seconds=15):
-    start = now_ms()
-    if rig.wait(lambda: any(s.base_ms > start for _, _, b, _, _ in rig.batches()
-                            for s in b.segments), seconds, what):
-        rig.check(what, True)
 
 
 def newest_manifest(rig, sector):
@@ -214,7 +207,7 @@ def quota():
     rig.expect_subscriber()
     rig.start_sim(config)
     rig.start_daemon(config)
-    rig.wait(lambda: "above max_size" in rig.log("daemon"), 55, "it trims")
+    rig.wait(lambda: "above max_size" in rig.log("daemon"), 120, "it trims")
     largest = 0
     for _ in range(30):
         largest = max(largest, rig.api("/v1/status")["store"]["bytes"])
@@ -222,7 +215,7 @@ def quota():
     rig.check("the quota holds (%d bytes)" % largest, largest < 4.2 * 2 ** 20)
     rig.end("sim")
     rig.start_broker()
-    rig.wait(lambda: rig.uplink().get("connected"), 75, "connects")
+    rig.wait_connected()
     rig.drain(30)
     dropped, readings = {}, 0
     for _, _, batch, _, _ in rig.batches():

@@ -14,7 +14,7 @@ import time
 import paho.mqtt.client as paho
 
 from invariant import check_delivery, match
-from rig import Rig, free_port, now_ms, run_scenarios
+from rig import PAUSE_S, Rig, delivers, free_port, now_ms, run_scenarios
 
 WATER, MANHOLE = 2, 5
 
@@ -32,14 +32,6 @@ def simple_rig(name, **options):
     config = rig.configure(lines, devices, store="segment: 1s", **options)
     rig.start_sim(config)
     return rig, config
-
-
-def delivers(rig, what, seconds=15):
-    """Something sampled from now on arrives."""
-    start = now_ms()
-    if rig.wait(lambda: any(s.base_ms > start for _, _, b, _, _ in rig.batches()
-                            for s in b.segments), seconds, what):
-        rig.check(what, True)
 
 
 def check_all(rig, tolerance_ms=60):
@@ -186,7 +178,7 @@ def passwords():
     rig.check("and in the status", "uthori" in rig.uplink().get("why", ""), rig.uplink())
     rig.check("nothing got in", not rig.subscriber.all())
     rig.write("secret", "right\n")
-    delivers(rig, "with the right password it delivers", 40)
+    delivers(rig, "with the right password it delivers", PAUSE_S)
     rig.check("by MQTT 5", rig.uplink().get("mqtt") == "5", rig.uplink())
     rig.check("nobody wrote the password down",
               not re.search("wrong|right", rig.log("daemon")), rig.log("daemon"))
@@ -259,7 +251,7 @@ def tls():
         rig.end("broker-" + kind)
         start(kind)
     for kind in ("wrong-ca", "wrong-name", "expired"):
-        rig.wait(lambda: rig.uplink(kind).get("readings", 0) > 0, 40,
+        rig.wait(lambda: rig.uplink(kind).get("readings", 0) > 0, PAUSE_S,
                  "%s: recovers with a right certificate" % kind)
         rig.check("%s: by MQTT 5" % kind, rig.uplink(kind).get("mqtt") == "5",
                   rig.uplink(kind).get("mqtt"))
@@ -292,7 +284,7 @@ def permissions():
               rig.log("daemon"))
     rig.end("mosquitto")
     rig.start_broker()
-    rig.wait(lambda: rig.uplink().get("backlog", {}).get("refused") == [], 15,
+    rig.wait(lambda: rig.uplink().get("backlog", {}).get("refused") == [], PAUSE_S,
              "nothing is refused any more")
     first = check_all(rig)
     rig.check("water came, from its first number on",
@@ -316,7 +308,7 @@ def freeze(name, keepalive, frozen_s):
               % (keepalive, "given up" if keepalive < frozen_s else "still there", frozen_s),
               connected == (keepalive > frozen_s), rig.uplink())
     broker.send_signal(signal.SIGCONT)
-    delivers(rig, "delivers afterwards", 30)
+    delivers(rig, "delivers afterwards", PAUSE_S)
     rig.check("by MQTT 5 as before", rig.uplink().get("mqtt") == "5", rig.uplink().get("mqtt"))
     check_all(rig)
     rig.start_sim(config)              # and now SIGTERM with the broker frozen in mid-flight
@@ -426,7 +418,7 @@ def garbage():
     rig.start_broker()
     rig.subscribe()
     rig.processes["daemon"].send_signal(signal.SIGCONT)
-    delivers(rig, "delivers when the broker has its port", 30)
+    delivers(rig, "delivers when the broker has its port", PAUSE_S)
     rig.check("by MQTT 5", rig.uplink().get("mqtt") == "5", rig.uplink().get("mqtt"))
     check_all(rig)
     rig.finish()
