@@ -127,6 +127,7 @@ static bool read_unacked(struct store *store, struct debtor *debtor)
 static void sum_readings(struct store *store, struct debtor *debtor)
 {
     debtor->readings = 0;
+    debtor->uncounted = false;
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             const struct ranges *unacked = &debtor->owed[e][sector].unacked;
@@ -206,6 +207,34 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
         sum_readings(store, debtor);
     backlog_renew(store, debtor);
     return true;
+}
+
+void backlog_count_unknown(struct store *store)
+{
+    for (size_t u = 0; u < store->debtor_count; u++) {
+        if (store->debtors[u].uncounted)
+            sum_readings(store, &store->debtors[u]);
+    }
+}
+
+static bool owes_any(const struct store *store, const struct debtor *debtor)
+{
+    for (size_t e = 0; e < store->epoch_count; e++) {
+        for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+            if (debtor->owed[e][sector].unacked.count)
+                return true;
+        }
+    }
+    return false;
+}
+
+void backlog_less(const struct store *store, struct debtor *debtor, uint64_t readings)
+{
+    debtor->readings -= readings < debtor->readings ? readings : debtor->readings;
+    if (debtor->uncounted && !owes_any(store, debtor)) {
+        debtor->readings = 0;
+        debtor->uncounted = false;
+    }
 }
 
 void backlog_count(struct store *store)
@@ -440,6 +469,7 @@ void backlog_renew(struct store *store, struct debtor *debtor)
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             struct owed *owed = &debtor->owed[e][sector];
+            owed->unread_seq = 0;
             if (ranges_copy(&owed->unsent, &owed->unacked))
                 owed->waiting.count = 0;
         }

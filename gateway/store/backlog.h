@@ -27,6 +27,8 @@ struct owed {
     bool unfit;            /* or is larger than the broker takes: nothing goes without it */
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
     int64_t oldest_ms;
+    uint64_t unread_seq; /* that the disk does not give back, since */
+    mono_time unread_at;
 };
 
 struct gap_cursor {
@@ -42,6 +44,7 @@ struct debtor {
     struct owed (*owed)[SECTOR_COUNT]; /* [epoch index][sector] */
     struct gap_cursor gaps[SECTOR_COUNT];
     uint64_t readings; /* unsettled */
+    bool uncounted;    /* more than are owed: some went that could not be counted */
     uint64_t losing;   /* of these, in Gaps that gap_settle() has not ended yet */
     unsigned turn;     /* the sector whose history went last */
     struct announcement announcing;
@@ -78,8 +81,11 @@ bool backlog_add_epoch(struct store *store);
 void backlog_salvage(struct store *store);
 /* Gaps have other row numbers now. */
 void backlog_moved(struct store *store);
-/* Counts the unsettled readings anew. */
+/* Counts the unsettled readings anew; only where they are not known: */
 void backlog_count(struct store *store);
+void backlog_count_unknown(struct store *store);
+/* So many readings are not owed any more. */
+void backlog_less(const struct store *store, struct debtor *debtor, uint64_t readings);
 /* Everything that is owed is to be written at the next commit. */
 void backlog_mark(struct store *store);
 /* The uplinks in another database, which numbers their rows itself. */

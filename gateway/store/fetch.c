@@ -21,6 +21,8 @@
 #include "gateway/store/salvage.h"
 #include "gateway/store/suspect.h"
 
+enum { UNREAD_MS = 10000 };
+
 /* Which rows into one parcel, and how many at most; at least one. */
 struct order {
     enum parcel_kind kind;
@@ -111,6 +113,17 @@ static void note_reading(struct store *store, bool ok)
     store->unreadable = !ok;
 }
 
+/* The disk has not given a number back for so long, while it took Gaps: as lost as a damaged row,
+ * and so is the next one, if that is not to be had at once. */
+static bool is_past_hope(struct owed *owed, uint64_t seq)
+{
+    if (owed->unread_seq != seq) {
+        owed->unread_seq = seq;
+        owed->unread_at = clock_mono();
+    }
+    return clock_ms_between(owed->unread_at, clock_mono()) >= UNREAD_MS;
+}
+
 /* Appends the row the statement stands on. False: it does not fit any more. */
 static bool append_row(const struct order *order, sqlite3_stmt *s, struct parcel *parcel,
                        uint64_t seq, bool *corrupt)
@@ -143,6 +156,7 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     const size_t epoch = order->epoch;
     const enum sector sector = order->sector;
     const struct range wanted = order->wanted;
+    struct owed *owed = &debtor->owed[epoch][sector];
     uint32_t ordinal = store->epochs[epoch].ordinal;
     if (!begin(store, parcel, order->kind, epoch, sector))
         return false;
@@ -165,10 +179,15 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     bool lost = !corrupt || comb_key(store, s) != 0;
     sqlite3_reset(s);
     note_reading(store, known);
-    if (parcel->first_seq)
+    if (parcel->first_seq) {
+        owed->unread_seq = 0;
         return hold_hand_out(store, epoch, sector, parcel->first_seq, parcel->last_seq) &&
-               ranges_remove(&debtor->owed[epoch][sector].unsent, parcel->first_seq,
-                             parcel->last_seq);
+               ranges_remove(&owed->unsent, parcel->first_seq, parcel->last_seq);
+    }
+    if (rc == SQLITE_IOERR && is_past_hope(owed, expected)) {
+        set_aside(store, epoch, sector, expected, 0);
+        owed->unread_seq = expected + 1;
+    }
     if (known && !unread && expected <= wanted.last && !(lost && salvage_ask(store)))
         set_aside(store, epoch, sector, expected, corrupt ? readings : 0);
     return false;
@@ -373,7 +392,7 @@ bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parce
     parcel->first_gap = parcel->last_gap = 0;
     parcel->alone = false;
     uint64_t corrupt;
-    do { /* what was set aside makes way for the next */
+    do { /* what was set aside makes way for the next; one that cannot be read may take seconds */
         corrupt = store->corrupt;
         if (take_any(store, debtor, parcel, live_only, idle)) {
             if (parcel->kind != PARCEL_MANIFEST)
@@ -382,7 +401,7 @@ bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parce
                 debtor->room -= (int64_t)parcel->length;
             return true;
         }
-    } while (store->corrupt != corrupt);
+    } while (store->corrupt != corrupt && !store->unreadable);
     parcel->kind = PARCEL_EMPTY;
     return false;
 }

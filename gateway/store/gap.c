@@ -62,6 +62,7 @@ static bool gap_of_owed(struct store *store, struct debtor *debtor, const struct
         if (!gap_of_one(store, debtor, &own))
             return false;
         debtor->losing += own.loss.readings;
+        debtor->uncounted |= !own.loss.readings;
     }
     return true;
 }
@@ -96,7 +97,7 @@ bool gap_settle(struct store *store, size_t epoch, enum sector sector, uint64_t 
             !ranges_remove(&owed->waiting, first_seq, last_seq))
             return false;
         owed->dirty = true;
-        debtor->readings -= debtor->losing < debtor->readings ? debtor->losing : debtor->readings;
+        backlog_less(store, debtor, debtor->losing);
         debtor->losing = 0;
     }
     store->gaps++;

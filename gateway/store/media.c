@@ -365,6 +365,7 @@ static void arrive(struct store *store)
     for (size_t e = 0; e < store->epoch_count; e++)
         store->epochs[e].elsewhere = false;
     backlog_moved(store);
+    backlog_count_unknown(store);
     if (store->wreck.db)
         salvage_begin(store);
     else

@@ -37,7 +37,7 @@ static void settle(struct store *store, struct debtor *debtor, const struct rece
         !ranges_remove(&owed->waiting, receipt->first_seq, receipt->last_seq))
         return; /* no memory: it is sent twice */
     owed->dirty = true;
-    debtor->readings -= receipt->readings < debtor->readings ? receipt->readings : debtor->readings;
+    backlog_less(store, debtor, receipt->readings);
 }
 
 /* The broker has it. */
@@ -97,6 +97,7 @@ static void confirm(struct store *store, struct debtor *debtor, const struct rec
     if (known.last_seq > epoch->last_seq[receipt->sector])
         known.last_seq = epoch->last_seq[receipt->sector];
     known.readings = count_owed(store, epoch, &debtor->owed[e][receipt->sector].unacked, &known);
+    debtor->uncounted |= epoch->elsewhere; /* what is out of reach has no readings */
     settle(store, debtor, &known);
     debtor->again_ms = 0; /* somebody listens: the next pause is the shortest */
 }

@@ -84,5 +84,5 @@ void resend_never(struct store *store, struct debtor *debtor, size_t epoch, enum
     owed->dirty = true;
     debtor->set_aside++;
     store->gaps++;
-    debtor->readings -= gap.loss.readings < debtor->readings ? gap.loss.readings : debtor->readings;
+    backlog_less(store, debtor, gap.loss.readings);
 }

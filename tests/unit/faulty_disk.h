@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ static struct {
     atomic_int times;                   /* that many failures, then none; below 0 = for ever */
     atomic_llong room;                  /* bytes by which files may still grow */
     atomic_int failures;                /* so far */
+    atomic_llong bad_from, bad_to;      /* a sector of the database that gives nothing back */
     const char *reserve;                /* a file whose room counts once it is gone */
     long long reserve_bytes;
 } disk;
@@ -24,6 +26,7 @@ static struct {
 struct faulty_file {
     sqlite3_file base;
     sqlite3_file *real;
+    bool is_database; /* not its log */
 };
 
 static inline void disk_heal(void)
@@ -33,6 +36,7 @@ static inline void disk_heal(void)
     disk.spared = 0;
     disk.room = LLONG_MAX;
     disk.failures = 0;
+    disk.bad_from = disk.bad_to = 0;
     disk.reserve = NULL;
 }
 
@@ -67,6 +71,8 @@ static inline int disk_close(sqlite3_file *file)
 static inline int disk_read(sqlite3_file *file, void *to, int count, sqlite3_int64 at)
 {
     int rc = disk_fault(&disk.read);
+    if (((struct faulty_file *)file)->is_database && at < disk.bad_to && at + count > disk.bad_from)
+        rc = SQLITE_IOERR_READ;
     return rc ? rc : real_file(file)->pMethods->xRead(real_file(file), to, count, at);
 }
 
@@ -173,6 +179,7 @@ static inline int disk_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *fi
     int rc = disk_fault(&disk.open);
     if (rc)
         return rc;
+    it->is_database = flags & SQLITE_OPEN_MAIN_DB;
     it->real = sqlite3_malloc(real->szOsFile);
     if (!it->real)
         return SQLITE_NOMEM;
