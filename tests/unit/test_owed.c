@@ -2,6 +2,7 @@
  * that cannot be read, by a platform's word. Whatever dies in between, no row that was delivered
  * becomes a Gap, and none that was not is forgotten.
  * The store's thread does not run; files lie under /tmp. */
+#include "gateway/store/media.h"
 #include "tests/unit/debtor_world.h"
 #include "tests/unit/faulty_disk.h"
 
