@@ -32,7 +32,8 @@ static void wait_mode(const struct world *world, enum store_mode mode)
     struct store_status status;
     mono_time until = clock_after_ms(clock_mono(), PATIENCE_MS);
     do {
-        usleep(5000);
+        store_commit(world->store); /* a turn */
+        usleep(20000);
         store_status(world->store, &status);
     } while (status.mode != mode && clock_mono().ns < until.ns);
     assert_int_equal(status.mode, mode);
