@@ -194,7 +194,7 @@ def poison(tls=False):
     stub = Stub(rig.broker_port, bad, shuffle=lambda stub, due: [stub.puback(*d) for d in due],
                 tls=(rig.path("broker.crt"), rig.path("broker.key")) if tls else None)
     rig.subscriber = Taken(stub)
-    rig.wait(lambda: "is set aside" in rig.log("daemon"), 40, "the row is set aside")
+    rig.wait(lambda: "is set aside" in rig.log("daemon"), 2 * PAUSE_S, "the row is set aside")
     took = time.monotonic() - deaths_of(stub)[1].at
     deaths = deaths_of(stub)
     batch, _ = undo_compression(rig.wire, deaths[0].payload)
