@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "gateway/boot.h"
+#include "gateway/log.h"
 #include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/debts.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/suspect.h"
 
@@ -50,26 +52,6 @@ static int64_t wanted_sectors(const struct debtor *debtor)
     return bits;
 }
 
-/* Of a sector that the uplink was not kept for so far it owes all that is there: better twice than
- * not at all. */
-static bool owe_everything(struct store *store, struct debtor *debtor, int sector)
-{
-    for (size_t e = 0; e < store->epoch_count; e++) {
-        const struct epoch *epoch = &store->epochs[e];
-        struct owed *owed = &debtor->owed[e][sector];
-        sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
-        sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
-        sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
-        bool any = sqlite3_step(s) == SQLITE_ROW;
-        uint64_t first = any ? (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff : 0;
-        if (sqlite3_reset(s) != SQLITE_OK ||
-            (any && !ranges_add(&owed->unacked, first, epoch->last_seq[sector])))
-            return false;
-        owed->dirty = true;
-    }
-    return true;
-}
-
 /* What an uplink owed that the configuration no longer names is forgotten: named again, it is new.
  */
 bool backlog_forget(struct store *store)
@@ -99,29 +81,6 @@ static bool forget_gaps(struct store *store, int64_t row, int sector)
     sqlite3_bind_int64(s, 1, row);
     sqlite3_bind_int64(s, 2, sector);
     return database_run(store, STATEMENT_GAP_UNWANTED);
-}
-
-static bool read_unacked(struct store *store, struct debtor *debtor)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_UNACKED_LIST);
-    sqlite3_bind_int64(s, 1, debtor->row);
-    bool ok = true;
-    while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 0);
-        int64_t sector = sqlite3_column_int64(s, 1);
-        for (size_t e = 0; e < store->epoch_count; e++) {
-            if (store->epochs[e].ordinal != ordinal || sector <= 0 || sector >= SECTOR_COUNT)
-                continue;
-            struct owed *owed = &debtor->owed[e][sector];
-            owed->dirty = !debtor->wanted[sector]; /* not read: wiped by the next write */
-            uint64_t first = (uint64_t)sqlite3_column_int64(s, 2);
-            uint64_t last = (uint64_t)sqlite3_column_int64(s, 3);
-            if (last > store->epochs[e].last_seq[sector]) /* numbers that never were */
-                last = store->epochs[e].last_seq[sector];
-            ok = owed->dirty || !first || first > last || ranges_add(&owed->unacked, first, last);
-        }
-    }
-    return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
 static void sum_readings(struct store *store, struct debtor *debtor)
@@ -184,11 +143,15 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
     debtor->max_payload = settings->max_payload;
     for (int sector = 1; sector < SECTOR_COUNT; sector++)
         debtor->wanted[sector] = settings->sectors[sector];
-    if (find_uplink(store, settings->name, &debtor->row, &known) && !read_unacked(store, debtor))
+    bool doubt = false;
+    if (find_uplink(store, settings->name, &debtor->row, &known) &&
+        !debts_read(store, debtor, &doubt))
         return false;
+    if (doubt)
+        log_error("store: what is owed to %s cannot be believed; all that is there is sent again",
+                  settings->name);
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        if (debtor->wanted[sector] && !(known >> sector & 1) &&
-            !owe_everything(store, debtor, sector))
+        if (debtor->wanted[sector] && !(known >> sector & 1) && !debts_owe(store, debtor, sector))
             return false;
         if (!debtor->wanted[sector] && (known >> sector & 1) &&
             !forget_gaps(store, debtor->row, sector))
@@ -199,7 +162,7 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
     sqlite3_bind_int64(s, 2, wanted_sectors(debtor));
     if (known != wanted_sectors(debtor) && !database_run(store, STATEMENT_UPLINK_PUT))
         return false;
-    bool same = known == wanted_sectors(debtor);
+    bool same = known == wanted_sectors(debtor) && !doubt;
     find_uplink(store, settings->name, &debtor->row, &known);
     if (same)
         read_count(store, debtor);
@@ -250,11 +213,11 @@ static void salvage_debtor(struct store *store, struct debtor *debtor)
     debtor->max_payload = debtor->own->max_payload;
     for (int sector = 1; sector < SECTOR_COUNT; sector++)
         debtor->wanted[sector] = debtor->own->sectors[sector];
-    bool ok =
-        find_uplink(store, debtor->own->name, &debtor->row, &known) && read_unacked(store, debtor);
+    bool doubt = false, ok = find_uplink(store, debtor->own->name, &debtor->row, &known) &&
+                             debts_read(store, debtor, &doubt);
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->wanted[sector] && (!ok || !(known >> sector & 1)))
-            (void)owe_everything(store, debtor, sector);
+            (void)debts_owe(store, debtor, sector);
         for (size_t e = 0; e < store->epoch_count; e++) {
             struct ranges *unacked = &debtor->owed[e][sector].unacked;
             /* a list with numbers that never were costs a Gap too many, nothing else */
@@ -374,26 +337,6 @@ void backlog_committed(struct store *store, const struct body *body)
     }
 }
 
-static bool write_owed(struct store *store, const struct debtor *debtor, uint32_t ordinal,
-                       int sector, const struct ranges *unacked)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_UNACKED_CLEAR);
-    sqlite3_bind_int64(s, 1, debtor->row);
-    sqlite3_bind_int64(s, 2, ordinal);
-    sqlite3_bind_int64(s, 3, sector);
-    bool ok = database_run(store, STATEMENT_UNACKED_CLEAR);
-    for (size_t i = 0; ok && i < unacked->count; i++) {
-        s = database_statement(store, STATEMENT_UNACKED_ADD);
-        sqlite3_bind_int64(s, 1, debtor->row);
-        sqlite3_bind_int64(s, 2, ordinal);
-        sqlite3_bind_int64(s, 3, sector);
-        sqlite3_bind_int64(s, 4, (int64_t)unacked->items[i].first);
-        sqlite3_bind_int64(s, 5, (int64_t)unacked->items[i].last);
-        ok = database_run(store, STATEMENT_UNACKED_ADD);
-    }
-    return ok;
-}
-
 bool backlog_write_without(struct store *store, size_t epoch, enum sector sector,
                            uint64_t first_seq, uint64_t last_seq)
 {
@@ -408,7 +351,7 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
             (!ranges_next(&owed->unacked, first_seq, &part) || part.first > last_seq))
             continue; /* the disk knows it */
         ok = ranges_copy(&rest, &owed->unacked) && ranges_remove(&rest, first_seq, last_seq) &&
-             write_owed(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest) &&
+             debts_write(store, debtor, store->epochs[epoch].ordinal, (int)sector, &rest) &&
              /* until the next commit writes it again: a cut in between has it added up anew */
              database_meta_set(store, count_key(debtor, key, sizeof key), COUNT_UNKNOWN);
     }
@@ -424,7 +367,7 @@ static bool write_debtor(struct store *store, const struct debtor *debtor)
             const struct owed *owed = &debtor->owed[e][sector];
             dirty |= owed->dirty;
             if (owed->dirty &&
-                !write_owed(store, debtor, store->epochs[e].ordinal, sector, &owed->unacked))
+                !debts_write(store, debtor, store->epochs[e].ordinal, sector, &owed->unacked))
                 return false;
         }
     }

@@ -29,6 +29,7 @@ struct owed {
     int64_t oldest_ms;
     uint64_t unread_seq; /* that the disk does not give back, since */
     mono_time unread_at;
+    uint64_t check, said; /* while it is read: of the ranges, and what the disk says */
 };
 
 struct gap_cursor {

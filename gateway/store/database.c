@@ -36,6 +36,7 @@ static const char schema[] =
     " last_ms INTEGER, PRIMARY KEY(ordinal, sector)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS uplink(id INTEGER PRIMARY KEY, name TEXT UNIQUE,"
     " sectors INTEGER);"
+    /* ranges, and with first_seq 0 a check over them */
     "CREATE TABLE IF NOT EXISTS unacked(uplink INTEGER, ordinal INTEGER, sector INTEGER,"
     " first_seq INTEGER, last_seq INTEGER, PRIMARY KEY(uplink, ordinal, sector, first_seq))"
     " WITHOUT ROWID;"
@@ -91,7 +92,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_UNACKED_CLEAR] = "DELETE FROM unacked WHERE uplink=?1 AND ordinal=?2 AND sector=?3",
     [STATEMENT_UNACKED_ADD] = "INSERT INTO unacked VALUES(?1,?2,?3,?4,?5)",
     [STATEMENT_UNACKED_LIST] =
-        "SELECT ordinal,sector,first_seq,last_seq FROM unacked WHERE uplink=?1",
+        "SELECT ordinal,sector,first_seq,last_seq FROM unacked WHERE uplink=?1"
+        " ORDER BY ordinal,sector,first_seq",
     [STATEMENT_GAP_ADD] =
         "INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,from_ms,to_ms,"
         "readings,reason) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",

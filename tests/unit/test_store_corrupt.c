@@ -460,6 +460,35 @@ static void numbers_that_stand_in_rows_are_not_given_again(void **state)
     close_store(world);
 }
 
+/* A list of what is owed that shrank, lost a range, or all that it had. */
+static void what_is_owed_is_not_believed_when_it_shrank(void **state)
+{
+    static const char *const damages[] = {
+        "UPDATE unacked SET last_seq=2 WHERE first_seq=1",
+        "UPDATE unacked SET first_seq=9 WHERE first_seq=1",
+        "UPDATE unacked SET sector=sector+4 WHERE first_seq=1",
+        "UPDATE unacked SET uplink=uplink+4",
+        "DELETE FROM unacked WHERE first_seq=1",
+        "DELETE FROM unacked",
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        memset(got.times, 0, sizeof got.times);
+        make_store(world, 100);
+        change(world, damages[i]);
+        start(world);
+        receive_all(world, 300);
+        arrived(0, 100);
+        assert_int_equal(got.gaps, 0);
+        close_store(world);
+        start(world); /* what is settled now, stays so */
+        receive_all(world, 200);
+        arrived(0, 100);
+        close_store(world);
+        remove_store(world);
+    }
+}
+
 /* What the file brings along is not run, and the file is replaced. */
 static void a_trigger_and_a_view_do_nothing(void **state)
 {
@@ -547,6 +576,7 @@ int main(void)
         TEST(saving_goes_on_after_a_crash),
         TEST(a_death_while_the_file_is_replaced_costs_nothing),
         TEST(numbers_that_stand_in_rows_are_not_given_again),
+        TEST(what_is_owed_is_not_believed_when_it_shrank),
         TEST(a_trigger_and_a_view_do_nothing),
         TEST(the_file_just_set_aside_stays),
         TEST(no_damage_stops_it),
