@@ -1,12 +1,10 @@
 """Invariant I: what was stored arrived, once, in order, with the right value at the right time, and
 what is missing is said. Compares the simulator's journal, the daemon's stored journal and what the
-subscriber decoded; none of the three knows the others. LIFELINE_TOLERANCE_MS: how far the simulator's
-time and ours may lie apart at least, on a machine that is kept busy."""
-import os
+subscriber decoded; none of the three knows the others."""
 import struct
 from collections import defaultdict
 
-from rig import SECTORS, row_crc, segment_rows
+from rig import BUSY_MS, SECTORS, row_crc, segment_rows
 
 
 # Faults of the simulator that let the sensor's own answer through, in its time.
@@ -84,7 +82,7 @@ def as_sent(value):
 def match(rig, tolerance_ms, until_ms):
     """Every good reading is the simulator's next answer of that point; returns the answers without a
     reading, per sector, and the largest time error."""
-    tolerance_ms = max(tolerance_ms, int(os.environ.get("LIFELINE_TOLERANCE_MS", 0)))
+    tolerance_ms = max(tolerance_ms, BUSY_MS)
     emitted = defaultdict(list)
     for device, point, t, value, fault in rig.emitted():
         if t <= until_ms + tolerance_ms and fault in WHOLE:
