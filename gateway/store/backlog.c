@@ -423,7 +423,11 @@ void backlog_renew(struct store *store, struct debtor *debtor)
             continue;
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        debtor->rests[sector] = debtor->unheard[sector] = (struct rest){0};
+        if (suspect_is_whole(debtor, (enum sector)sector))
+            rest_unsent(&debtor->rests[sector]);
+        else
+            debtor->rests[sector] = (struct rest){0};
+        debtor->unheard[sector] = (struct rest){0};
         debtor->gaps[sector] = (struct gap_cursor){.pending = true};
     }
     debtor->turn = 0;

@@ -52,6 +52,8 @@ struct debtor {
     struct rest rests[SECTOR_COUNT];   /* of data */
     struct rest unheard[SECTOR_COUNT]; /* of its Manifest */
     struct suspect suspects[SUSPECTS];
+    bool taken[SECTOR_COUNT];   /* something was acknowledged since connections end */
+    bool failing[SECTOR_COUNT]; /* a row failed a trial, and none was acknowledged since */
     struct misfit misfits[MISFITS];
     uint64_t carried; /* bytes delivered on this connection */
     bool tried;       /* a row had one of its trials on it */

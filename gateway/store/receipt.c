@@ -48,7 +48,7 @@ static void deliver(struct store *store, struct debtor *debtor, const struct rec
         log_notice("uplink %s: %s is accepted again", debtor->own->name,
                    names_sector(receipt->sector));
     if (receipt->first_seq)
-        suspect_clear(debtor, receipt);
+        suspect_clear(store, debtor, receipt);
     if (receipt->last_gap)
         delete_gaps(store, debtor, receipt);
     if (receipt->kind == RECEIPT_SETTLED)
@@ -61,7 +61,7 @@ static void refuse(struct store *store, struct debtor *debtor, const struct rece
 {
     rest_refused(&debtor->rests[receipt->sector], clock_mono());
     if (receipt->first_seq)
-        suspect_clear(debtor, receipt); /* it survived it */
+        suspect_clear(store, debtor, receipt); /* it survived it */
     resend_part(store, debtor, receipt, true);
     if (receipt->last_gap)
         debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};

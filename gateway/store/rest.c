@@ -2,7 +2,7 @@
  * Pure; store thread. An access list is often mended, and a quota passes, without a new connection:
  * so one parcel is sent after a pause, and the pause doubles while that is refused too. Parcels
  * that were in flight with the refused one decide nothing. Never forgets a refusal by itself: a
- * fresh connection does (backlog_renew). */
+ * fresh connection does (backlog_renew), unless refusals end connections. */
 #include "gateway/store/rest.h"
 
 enum { PAUSE_MS = 10000, PAUSE_MAX_MS = 600000 };

@@ -18,9 +18,10 @@ struct suspect {
     enum sector sector;
     uint64_t first_seq, last_seq; /* last 0 = nobody */
     bool convicted;               /* ended a connection all alone: it is one of these */
-    bool is_out;                  /* some of it is in flight now, with nothing else */
-    unsigned trials;              /* of a single row */
-    uint64_t reach; /* bytes that a connection carried up to its end with it; the least */
+    bool whole;      /* no row is at fault, the sector is refused; first_seq is tried next */
+    bool is_out;     /* some of it is in flight now, with nothing else */
+    unsigned trials; /* of a single row */
+    uint64_t reach;  /* bytes that a connection carried up to its end with it; the least */
 };
 
 /* A parcel of a suspect that is to go alone. */
@@ -37,7 +38,9 @@ enum { SUSPECTS = STORE_WINDOW + 4 };
 
 void suspect_blame(struct store *store, struct debtor *debtor, const struct receipt *receipt);
 /* The broker lived through it. */
-void suspect_clear(struct debtor *debtor, const struct receipt *receipt);
+void suspect_clear(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+/* The broker ends the connection on anything of the sector. */
+bool suspect_is_whole(const struct debtor *debtor, enum sector sector);
 /* A fresh connection; after backlog_renew(). */
 void suspect_renew(struct store *store, struct debtor *debtor);
 /* What is to be sent now, alone; owed, and of an epoch within reach. False: nothing. */

@@ -224,6 +224,44 @@ def poison_tls():
     poison(tls=True)
 
 
+def forbidden():
+    """A broker that ends the connection on the topics of one sector: the sector is refused, not its
+    rows; the other goes on, and what was kept arrives when the topics are allowed."""
+    allowed = {"water": False}
+
+    def judge(publish):
+        mine = publish.kind in ("data", "history") and publish.sector == "water"
+        return CLOSE if mine and not allowed["water"] else 0
+    rig, stub = stub_rig("forbidden", judge)
+
+    def refused():
+        return [s for s, _, _ in rig.states()][-1].uplinks[0].refused
+    rig.wait(lambda: "counts as refused" in rig.log("daemon"), 60, "the sector is refused")
+    deaths = len(deaths_of(stub))
+    rig.check("it took few connections (%d)" % deaths, deaths <= 14)
+    rig.wait(lambda: list(refused()) == [2], 15, "the state says so")
+    begun = time.monotonic()
+    rig.wait(lambda: time.monotonic() - begun > 28, 40, "time passes")
+    tried = len(deaths_of(stub)) - deaths
+    rig.check("it is tried after 10 s and 20 s more (%d)" % tried, 1 <= tried <= 2)
+    connects = len([at for at in stub.connections if at > begun])
+    rig.check("with a connect for each (%d)" % connects, connects <= 3)
+    others = [p.at for p in stub.all() if p.sector == "manhole" and p.answer == 0 and p.at > begun]
+    still = longest_pause([begun, *others, time.monotonic()])
+    rig.check("the other sector goes on (%.1f s)" % still, still < 6)
+    rig.check("one row at a time", all(
+        len(undo_compression(rig.wire, p.payload)[0].segments) == 1
+        for p in deaths_of(stub)[deaths:]))
+    allowed["water"] = True
+    rig.wait(lambda: "is accepted again" in rig.log("daemon"), 60, "it is tried again")
+    _, gaps = check_all(rig)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.check("nothing is set aside", rig.uplink()["backlog"]["set_aside"] == 0, rig.uplink())
+    rig.check("the state says that too", not refused(), refused())
+    rig.score("S16", 1, ["see above"] * rig.failures)
+    rig.finish()
+
+
 def cut_link():
     """Every connection ends after some bytes: nothing is set aside for that."""
     sizes = {}
@@ -477,7 +515,7 @@ def compressed():
 
 
 SCENARIOS = {f.__name__: f for f in (refusals, silence, passed_over, disorder, poison, poison_tls,
-                                     cut_link, limits, narrow, outage, outage_64k, subscriber,
+                                     forbidden, cut_link, limits, narrow, outage, outage_64k, subscriber,
                                      platform, compressed)}
 
 if __name__ == "__main__":

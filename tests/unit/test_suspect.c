@@ -36,6 +36,14 @@ static void one_row_that_kills_is_set_aside(void **state)
     sqlite3_reset(s);
 }
 
+/* The pause of a sector that rests is over. */
+static bool rest_ends(struct world *world, enum sector sector)
+{
+    struct rest *rest = &world->debtor->rests[sector];
+    rest->until = clock_mono();
+    return rest->on;
+}
+
 static void a_link_that_cuts_sets_nothing_aside(void **state)
 {
     struct world *world = *state;
@@ -47,13 +55,16 @@ static void a_link_that_cuts_sets_nothing_aside(void **state)
     row = world->in_flight[0]->length / ROWS;
     for (size_t budget = 10; budget < 20 * row; budget += row / 3 + 1) {
         for (int i = 0; i < 25; i++) {
+            rest_ends(world, SECTOR_GAS);
             connect(world, LENT);
             if (deliver(world, 0, budget))
                 put(world, SECTOR_GAS);
         }
     }
+    rest_ends(world, SECTOR_GAS);
     connect(world, LENT);
     assert_true(deliver(world, 0, SIZE_MAX));
+    assert_int_equal(world->debtor->readings, 0);
     assert_int_equal(world->gaps, 0);
     assert_int_equal(world->debtor->set_aside, 0);
 }
@@ -299,6 +310,155 @@ static void a_suspect_of_an_unknown_epoch_is_forgotten(void **state)
     no_suspect_is_left(world);
 }
 
+/* The broker ends the connection on each of these rows of gas; false when it did. */
+static bool deliver_but(struct world *world, uint64_t deadly)
+{
+    for (collect(world); world->count; turn(world), collect(world)) {
+        struct parcel *parcel = world->in_flight[0];
+        for (uint64_t seq = 1; seq < 64; seq++) {
+            if (deadly >> seq & 1 && holds(parcel, seq)) {
+                end_connection(world);
+                return false;
+            }
+        }
+        note(world, parcel);
+        store_settle(world->store, 0, parcel);
+        memmove(world->in_flight, world->in_flight + 1, --world->count * sizeof *world->in_flight);
+        lend_again(world, parcel);
+    }
+    return true;
+}
+
+/* Connections until one lasts; the others' number. Other sectors have something on each. */
+static int ends_until_calm(struct world *world, uint64_t deadly)
+{
+    int ends = 0;
+    for (connect(world, LENT); !deliver_but(world, deadly); connect(world, LENT)) {
+        assert_true(ends++ < 40);
+        put(world, SECTOR_HEAT);
+    }
+    return ends;
+}
+
+static bool is_refused(const struct world *world, enum sector sector)
+{
+    struct store_backlog backlog;
+    backlog_report(world->store, 0, &backlog);
+    return backlog.refused[sector];
+}
+
+/* A topic that is not allowed: no row is at fault. */
+static void a_sector_that_kills_is_refused(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 12; i++)
+        put(world, i % 2 ? SECTOR_GAS : SECTOR_HEAT);
+    assert_in_range(ends_until_calm(world, UINT64_MAX), 4, 10);
+    assert_true(is_refused(world, SECTOR_GAS));
+    assert_false(is_refused(world, SECTOR_HEAT));
+    assert_int_equal(world->debtor->readings, 6);
+    uint64_t tried[5];
+    for (int i = 0; i < 5; i++) {
+        put(world, SECTOR_GAS);
+        put(world, SECTOR_HEAT);
+        connect(world, LENT); /* a new connection is no reason to try */
+        assert_true(deliver_but(world, UINT64_MAX));
+        assert_true(rest_ends(world, SECTOR_GAS));
+        turn(world);
+        collect(world);
+        assert_int_equal(world->count, 1);
+        assert_true(world->in_flight[0]->alone);
+        assert_int_equal(world->in_flight[0]->rows, 1);
+        tried[i] = world->in_flight[0]->first_seq;
+        assert_true(i == 0 || tried[i] != tried[i - 1]);
+        end_connection(world);
+        assert_int_equal(ends_until_calm(world, UINT64_MAX), 0);
+        assert_int_equal(world->debtor->rests[SECTOR_GAS].pause_ms, 20000 << i);
+        assert_true(is_refused(world, SECTOR_GAS));
+    }
+    assert_int_equal(world->debtor->readings, 11);
+    rest_ends(world, SECTOR_GAS);
+    turn(world);
+    assert_true(deliver_but(world, 0)); /* on the same connection */
+    assert_false(is_refused(world, SECTOR_GAS));
+    connect(world, LENT);
+    assert_true(deliver_but(world, 0));
+    assert_int_equal(world->debtor->readings, 0);
+    assert_int_equal(world->delivered, 0xffe);
+    assert_int_equal(world->debtor->set_aside, 0);
+    assert_int_equal(world->gaps, 0);
+    nobody_is_suspected(world);
+}
+
+/* The probe's fate is not known: the link went, not the broker. */
+static void a_lost_probe_is_sent_again(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    ends_until_calm(world, UINT64_MAX);
+    for (int i = 0; i < 3; i++) {
+        rest_ends(world, SECTOR_GAS);
+        connect(world, LENT);
+        collect(world);
+        assert_int_equal(world->count, 1);
+    }
+    assert_int_equal(world->debtor->rests[SECTOR_GAS].pause_ms, 10000);
+    assert_true(deliver_but(world, 0));
+    ends_until_calm(world, 0);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+/* Nobody knows whether it is the row or the sector until there is another row. */
+static void a_lonely_row_waits_for_another(void **state)
+{
+    struct world *world = *state;
+    put(world, SECTOR_GAS);
+    put(world, SECTOR_HEAT);
+    assert_in_range(ends_until_calm(world, 2), 4, 6);
+    for (int i = 0; i < 4; i++) {
+        assert_true(rest_ends(world, SECTOR_GAS));
+        turn(world);
+        assert_int_equal(ends_until_calm(world, 2), 1);
+    }
+    assert_int_equal(world->debtor->set_aside, 0);
+    put(world, SECTOR_GAS);
+    for (int i = 0; i < 2; i++) { /* in its turn */
+        rest_ends(world, SECTOR_GAS);
+        assert_in_range(ends_until_calm(world, 2), 0, 4);
+    }
+    assert_false(is_refused(world, SECTOR_GAS));
+    assert_int_equal(world->debtor->set_aside, 1);
+    assert_int_equal(world->gap_first, 1);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+/* Neighbours, as of one device: the sector rests until a third row is acknowledged. */
+static void neighbours_that_kill_are_set_aside(void **state)
+{
+    for (uint64_t deadly = 0x6; deadly <= 0x78; deadly += 0x72) {
+        struct world *world = *state;
+        for (int i = 0; i < 8; i++)
+            put(world, SECTOR_GAS);
+        int ends = 0, rests = 0;
+        for (; world->debtor->readings; rests++) {
+            assert_true(rests < 8);
+            rest_ends(world, SECTOR_GAS);
+            ends += ends_until_calm(world, deadly);
+            put(world, SECTOR_GAS);
+            ends += ends_until_calm(world, deadly);
+        }
+        print_message("%d connections ended, %d rests\n", ends, rests);
+        assert_in_range(ends, 8, 40);
+        uint64_t last = world->store->epochs[0].last_seq[SECTOR_GAS];
+        assert_int_equal(world->delivered, ((UINT64_C(2) << last) - 2) & ~deadly);
+        assert_int_equal(world->debtor->set_aside, __builtin_popcountll(deadly));
+        assert_false(is_refused(world, SECTOR_GAS));
+        (void)tear_down(state);
+        (void)set_up(state);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -315,6 +475,10 @@ int main(void)
         TEST(a_damaged_suspect_becomes_one_gap),
         TEST(a_suspect_out_of_reach_stops_nothing),
         TEST(a_suspect_of_an_unknown_epoch_is_forgotten),
+        TEST(a_sector_that_kills_is_refused),
+        TEST(a_lost_probe_is_sent_again),
+        TEST(a_lonely_row_waits_for_another),
+        TEST(neighbours_that_kill_are_set_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
