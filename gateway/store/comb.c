@@ -55,9 +55,10 @@ static bool turn_to(struct store *store, int64_t page)
 {
     char sql[240];
     snprintf(sql, sizeof sql,
-             "PRAGMA query_only=OFF; PRAGMA writable_schema=ON; BEGIN;"
+             "PRAGMA query_only=OFF; BEGIN;"
              "DELETE FROM sqlite_schema WHERE name<>'segment';"
-             "UPDATE sqlite_schema SET rootpage=%lld; PRAGMA writable_schema=RESET",
+             "UPDATE sqlite_schema SET rootpage=%lld; PRAGMA writable_schema=RESET;"
+             "PRAGMA writable_schema=ON",
              (long long)page);
     return sqlite3_exec(store->wreck.db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }

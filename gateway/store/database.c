@@ -185,9 +185,12 @@ bool database_run(struct store *store, enum statement statement)
 {
     sqlite3_stmt *s = store->statements[statement];
     int rc = sqlite3_step(s);
+    bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW;
     sqlite3_reset(s);
+    if (!ok || statement == STATEMENT_BEGIN)
+        store->error = ok ? SQLITE_OK : sqlite3_errcode(store->db) & 0xff;
     watchdog_beat(); /* many statements may make up one turn; each of them alone must end */
-    return rc == SQLITE_DONE || rc == SQLITE_ROW;
+    return ok;
 }
 
 int64_t database_meta(struct store *store, const char *key, int64_t otherwise)
@@ -433,8 +436,10 @@ void database_open_wreck(const struct store *store, int64_t stamp, struct connec
     }
     sqlite3_db_config(out->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     disarm(out->db);
-    /* each says of itself whether it can read */
+    /* each says of itself whether it can read; a file that is shorter than it says can be read
+       only with a schema that may be written */
     (void)sqlite3_exec(out->db,
+                       "PRAGMA writable_schema=ON;"
                        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
                        "PRAGMA query_only=ON",
                        NULL, NULL, NULL);
@@ -452,7 +457,9 @@ bool database_number_gaps(struct store *store)
 int database_error(const struct store *store)
 {
     int rc = sqlite3_errcode(store->db) & 0xff;
-    return rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_NOMEM : rc;
+    if (rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE)
+        rc = store->error; /* another statement came after */
+    return rc ? rc : SQLITE_NOMEM;
 }
 
 /* A write-ahead log that a crash has left. */

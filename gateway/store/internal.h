@@ -51,6 +51,7 @@ struct store {
     uint8_t *row;              /* scratch for one row */
     size_t row_capacity;
     bool failing;
+    int error; /* of the last statement that failed since BEGIN */
     enum store_mode mode;
     bool in_memory; /* the database is the bounded one in memory */
     bool known;     /* the epochs of the disk are in the list, and what is owed of them */
