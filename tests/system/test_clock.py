@@ -64,11 +64,11 @@ class Clock:
         self.slew = (time.time() * 1000, ppm)
 
     def ahead_at(self, true_ms):
-        """What it was ahead then; near a step both may be."""
+        """What it was ahead then; near a step all may be that it was before and after."""
         times = [at for at, _ in self.steps]
-        found = set()
-        for t in (true_ms - NEAR_MS, true_ms + NEAR_MS):
-            found.add(self.steps[max(bisect.bisect_right(times, t) - 1, 0)][1])
+        first = max(bisect.bisect_right(times, true_ms - NEAR_MS) - 1, 0)
+        last = max(bisect.bisect_right(times, true_ms + NEAR_MS) - 1, 0)
+        found = {ahead for _, ahead in self.steps[first:last + 1]}
         crept = max(true_ms - self.slew[0], 0) * self.slew[1] / 1e6
         return [ms + crept for ms in found]
 
