@@ -97,13 +97,14 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_GAP_ADD] =
         "INSERT OR REPLACE INTO gap(uplink,ordinal,sector,first_seq,last_seq,from_ms,to_ms,"
         "readings,reason) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
-    /* one that was not handed out yet: the numbers that follow it, or a loss that goes on */
+    /* One that was not handed out yet: the numbers that follow it, or a loss that goes on. It keeps
+       its begin, by which receivers know it: what was sampled before that is another Gap. */
     [STATEMENT_GAP_GROW] =
         "UPDATE gap SET last_seq=?5,to_ms=max(to_ms,?7),readings=CASE WHEN readings=0 OR ?8=0 THEN "
         "0"
-        " ELSE readings+?8 END WHERE uplink=?1 AND"
-        " ordinal=?2 AND sector=?3 AND reason=?9 AND id>?10 AND CASE WHEN ?4=0 THEN first_seq=0"
-        " AND from_ms<=?6 AND to_ms>=?6-10000 ELSE first_seq>0 AND last_seq=?4-1 END",
+        " ELSE readings+?8 END WHERE uplink=?1 AND ordinal=?2 AND sector=?3 AND reason=?9 AND"
+        " id>?10 AND from_ms<=?6 AND CASE WHEN ?4=0 THEN first_seq=0 AND to_ms>=?6-10000"
+        " ELSE first_seq>0 AND last_seq=?4-1 END",
     [STATEMENT_GAP_CORRECT] =
         "UPDATE OR IGNORE gap SET"
         " from_ms=CASE WHEN from_ms BETWEEN ?3 AND ?4 THEN from_ms+?5 ELSE from_ms END,"

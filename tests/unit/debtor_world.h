@@ -114,15 +114,15 @@ static inline void open_with_device(struct world *world, size_t title_length)
 }
 
 /* A row of one reading, in the table and owed; as the commit would do it. */
-static inline void put(struct world *world, enum sector sector)
+static inline void put_at(struct world *world, enum sector sector, int64_t t_ms)
 {
     static const struct segment_column column = {.point = 1};
     static const struct segment_block block = {1, 1, &column};
     struct segment *segment = segment_new(&block, 1);
-    const struct segment_start start = {.base_ms = 1000, .clock = CLOCK_STATE_SYNCED};
+    const struct segment_start start = {.base_ms = t_ms, .clock = CLOCK_STATE_SYNCED};
     const struct value value = {.steps = 5};
     segment_reset(segment, &start);
-    assert_true(segment_add(segment, 0, 1000, &value));
+    assert_true(segment_add(segment, 0, t_ms, &value));
     assert_true(store_put(world->store, 0, sector, segment, true));
     segment_free(segment);
     struct store *store = world->store;
@@ -132,6 +132,11 @@ static inline void put(struct world *world, enum sector sector)
     assert_true(commit_all(store, false));
     commit_free_bodies(store->queue);
     store->queue = NULL;
+}
+
+static inline void put(struct world *world, enum sector sector)
+{
+    put_at(world, sector, 1000);
 }
 
 static inline void turn(struct world *world)

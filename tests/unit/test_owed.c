@@ -7,6 +7,7 @@
 #include "tests/unit/faulty_disk.h"
 
 #include "gateway/store/trim.h"
+#include "proto/batch.h"
 
 /* Rows that were acknowledged make way, and the process dies before the next commit. */
 static void what_was_delivered_is_no_gap_after_a_death(void **state)
@@ -25,6 +26,56 @@ static void what_was_delivered_is_no_gap_after_a_death(void **state)
     accept_all(world);
     assert_int_equal(world->store->corrupt, 0);
     assert_int_equal(world->debtor->readings, 0);
+}
+
+/* The Gaps that the uplink is sent, as they come. */
+static size_t receive_gaps(struct world *world, struct batch_gap *gaps, size_t most)
+{
+    size_t count = 0;
+    connect(world, LENT);
+    for (collect(world); world->count; world->count--) {
+        const struct parcel *parcel = world->in_flight[world->count - 1];
+        ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor,
+                                                   parcel->bytes, parcel->length, parcel->length);
+        assert_non_null(message);
+        const Lifeline__V1__DataBatch *batch = (Lifeline__V1__DataBatch *)message;
+        for (size_t i = 0; i < batch->n_gaps && count < most; i++) {
+            const Lifeline__V1__Gap *gap = batch->gaps[i];
+            gaps[count++] = (struct batch_gap){.first_seq = gap->first_seq,
+                                               .last_seq = gap->last_seq,
+                                               .from_ms = gap->from_ms,
+                                               .to_ms = gap->to_ms,
+                                               .readings = gap->readings};
+        }
+        message_free(message);
+    }
+    return count;
+}
+
+/* Devices of a sector take turns: who closes its segment later may have begun it earlier. The Gap
+ * that is there keeps its begin, by which a receiver knows it, so that it is another one. */
+static void what_begins_before_a_gap_is_not_left_out_of_it(void **state)
+{
+    struct world *world = *state;
+    const struct batch_gap expected[] = {
+        {.first_seq = 1, .last_seq = 2, .from_ms = 3000, .to_ms = 4000, .readings = 2},
+        {.first_seq = 3, .last_seq = 5, .from_ms = 1000, .to_ms = 5000, .readings = 3},
+    };
+    static const int64_t begin_ms[] = {3000, 4000, 1000, 5000, 2000};
+    struct batch_gap gaps[LENT];
+    for (size_t i = 0; i < sizeof begin_ms / sizeof *begin_ms; i++)
+        put_at(world, SECTOR_GAS, begin_ms[i]);
+    world->store->quota = 1;
+    while (trim_run(world->store))
+        ;
+    assert_int_equal(receive_gaps(world, gaps, LENT), 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(gaps[i].first_seq, expected[i].first_seq);
+        assert_int_equal(gaps[i].last_seq, expected[i].last_seq);
+        assert_int_equal(gaps[i].from_ms, expected[i].from_ms);
+        assert_int_equal(gaps[i].to_ms, expected[i].to_ms);
+        assert_int_equal(gaps[i].readings, expected[i].readings);
+    }
 }
 
 /* A leaf in the middle of the rows becomes unreadable. */
@@ -129,6 +180,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_was_delivered_is_no_gap_after_a_death),
+        TEST(what_begins_before_a_gap_is_not_left_out_of_it),
         TEST(an_unreadable_page_is_gone_around),
         TEST(a_disk_that_stumbles_loses_nothing),
         TEST(what_is_confirmed_out_of_reach_is_counted_later),
