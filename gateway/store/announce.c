@@ -1,13 +1,15 @@
 /* Which Manifest goes out when: those of the epoch in force before anything else, that of another
  * epoch before its first row, and then the one in force again, because the broker retains the last.
  * Store thread. What was announced is remembered per connection; the parts of a Manifest follow
- * each other without anything in between. Rows whose Manifest the broker cannot take do not go.
+ * each other without anything in between. Rows whose Manifest the broker cannot take do not go, nor
+ * those of one that is in doubt.
  * Never packs a Manifest (manifest.c does), never looks at rows. */
 #include "gateway/store/internal.h"
 
 #include "gateway/log.h"
 #include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
+#include "gateway/store/doubt.h"
 #include "gateway/store/manifest.h"
 #include "gateway/store/rest.h"
 
@@ -47,7 +49,7 @@ static bool next_part(struct store *store, struct debtor *debtor, struct parcel 
 bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
                     enum sector sector)
 {
-    if (debtor->owed[epoch][sector].announced)
+    if (debtor->owed[epoch][sector].announced || debtor->owed[epoch][sector].doubt.on)
         return false;
     debtor->announcing = (struct announcement){.epoch = epoch, .sector = sector, .part = 1};
     return next_part(store, debtor, parcel);
@@ -55,6 +57,9 @@ bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *p
 
 bool announce_current(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
+    const struct announcement *at = &debtor->announcing;
+    if (at->part && debtor->owed[at->epoch][at->sector].doubt.on)
+        return false; /* its other parts come first, alone */
     if (next_part(store, debtor, parcel))
         return true;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
@@ -70,10 +75,20 @@ bool announce_current(struct store *store, struct debtor *debtor, struct parcel 
     return false;
 }
 
+bool announce_doubtful(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                       const struct doubtful *doubtful)
+{
+    struct announcement *at = &debtor->announcing;
+    if (!at->part || at->epoch != doubtful->epoch || at->sector != doubtful->sector)
+        *at = (struct announcement){doubtful->epoch, doubtful->sector, 1};
+    return next_part(store, debtor, parcel);
+}
+
 void announce_again(struct store *store, struct debtor *debtor, enum sector sector)
 {
     size_t now = store->epoch_count - 1;
     debtor->owed[now][sector].announced = false;
+    rest_unsent(&debtor->owed[now][sector].doubt.rest);
     if (debtor->announcing.epoch == now && debtor->announcing.sector == sector)
         debtor->announcing.part = 0;
 }

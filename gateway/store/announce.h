@@ -9,6 +9,7 @@
 #include "proto/names.h"
 
 struct debtor;
+struct doubtful;
 struct parcel;
 struct store;
 
@@ -23,6 +24,9 @@ struct announcement {
 bool announce_current(struct store *store, struct debtor *debtor, struct parcel *parcel);
 bool announce_epoch(struct store *store, struct debtor *debtor, struct parcel *parcel, size_t epoch,
                     enum sector sector);
+/* One that is in doubt, which the two above leave out; nothing else is in flight. */
+bool announce_doubtful(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                       const struct doubtful *doubtful);
 /* The Manifest in force is not what it was. */
 void announce_again(struct store *store, struct debtor *debtor, enum sector sector);
 /* A fresh connection was told nothing. */

@@ -432,7 +432,9 @@ void backlog_renew(struct store *store, struct debtor *debtor)
     }
     debtor->turn = 0;
     debtor->again_at.ns = debtor->again_ms = 0;
+    debtor->alone = false;
     announce_renew(store, debtor);
+    doubt_renew(store, debtor);
     suspect_renew(store, debtor);
 }
 
@@ -473,11 +475,12 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
             int64_t oldest_ms = oldest_of(store, e, sector, &debtor->owed[e][sector]);
             if (oldest_ms && (!out->oldest_ms || oldest_ms < out->oldest_ms))
                 out->oldest_ms = oldest_ms;
-            out->refused[sector] |= debtor->owed[e][sector].unfit && oldest_ms;
+            const struct owed *owed = &debtor->owed[e][sector];
+            out->refused[sector] |= (owed->unfit || owed->doubt.rest.on) && oldest_ms;
         }
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        out->refused[sector] |= debtor->rests[sector].on;
+        out->refused[sector] |= debtor->rests[sector].on || debtor->gap_doubts[sector].rest.on;
         if (!debtor->wanted[sector])
             continue;
         out->ends[sector] = end_of(&store->epochs[now], &debtor->owed[now][sector], sector);

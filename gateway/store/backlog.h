@@ -9,6 +9,7 @@
 
 #include "drivers/clock.h"
 #include "gateway/store/announce.h"
+#include "gateway/store/doubt.h"
 #include "gateway/store/ranges.h"
 #include "gateway/store/receipt.h"
 #include "gateway/store/rest.h"
@@ -25,6 +26,7 @@ struct owed {
     bool dirty;            /* unacked differs from what is on disk */
     bool announced;        /* its Manifest was handed out on this connection */
     bool unfit;            /* or is larger than the broker takes: nothing goes without it */
+    struct doubt doubt;    /* of its Manifest: likewise */
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
     int64_t oldest_ms;
     uint64_t unread_seq; /* that the disk does not give back, since */
@@ -52,6 +54,8 @@ struct debtor {
     struct rest rests[SECTOR_COUNT];   /* of data */
     struct rest unheard[SECTOR_COUNT]; /* of its Manifest */
     struct suspect suspects[SUSPECTS];
+    struct doubt gap_doubts[SECTOR_COUNT];
+    bool alone;                 /* nothing else is to be sent before the word on it */
     bool taken[SECTOR_COUNT];   /* something was acknowledged since connections end */
     bool failing[SECTOR_COUNT]; /* a row failed a trial, and none was acknowledged since */
     struct misfit misfits[MISFITS];

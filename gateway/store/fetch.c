@@ -13,6 +13,7 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/comb.h"
 #include "gateway/store/database.h"
+#include "gateway/store/doubt.h"
 #include "gateway/store/fetch.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/hold.h"
@@ -198,6 +199,13 @@ static bool is_resting(const struct debtor *debtor, int sector)
     return !rest_is_over(&debtor->rests[sector], clock_mono());
 }
 
+/* Its rows wait for a Manifest that the broker may not take. */
+static bool is_mute(const struct debtor *debtor, size_t epoch, int sector)
+{
+    const struct owed *owed = &debtor->owed[epoch][sector];
+    return owed->unfit || owed->doubt.on;
+}
+
 static bool take_live(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
     size_t now = store->epoch_count - 1;
@@ -205,7 +213,7 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
         struct order order = {PARCEL_LIVE,         now,       (enum sector)sector, {0},
                               fetch_limit(debtor), UINT32_MAX};
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
-        if (is_resting(debtor, sector) || debtor->owed[now][sector].unfit ||
+        if (is_resting(debtor, sector) || is_mute(debtor, now, sector) ||
             !ranges_next(&debtor->owed[now][sector].unsent, floor, &order.wanted) ||
             !hold_limit(store, now, order.sector, &order.wanted) ||
             !suspect_spare(debtor, store->epochs[now].number, order.sector, &order.wanted))
@@ -259,7 +267,7 @@ static bool take_history(struct store *store, struct debtor *debtor, struct parc
                 continue;
             if (announce_epoch(store, debtor, parcel, e, order.sector))
                 return true;
-            if (!debtor->owed[e][sector].unfit && take(store, debtor, parcel, &order)) {
+            if (!is_mute(debtor, e, sector) && take(store, debtor, parcel, &order)) {
                 debtor->turn = (unsigned)sector - 1;
                 return true;
             }
@@ -296,9 +304,9 @@ static bool take_suspect(struct store *store, struct debtor *debtor, struct parc
                           trial->wanted, fetch_limit(debtor), trial->rows};
     if (announce_epoch(store, debtor, parcel, order.epoch, order.sector))
         return true;
-    if (debtor->owed[order.epoch][order.sector].unfit || !take(store, debtor, parcel, &order))
+    if (is_mute(debtor, order.epoch, (int)order.sector) || !take(store, debtor, parcel, &order))
         return false;
-    parcel->alone = suspect->is_out = true;
+    parcel->alone = debtor->alone = true;
     debtor->tried |= suspect->trials > 0;
     return true;
 }
@@ -358,7 +366,8 @@ static bool take_gaps_of(struct store *store, struct debtor *debtor, struct parc
 static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel *parcel)
 {
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        if (debtor->gaps[sector].pending && debtor->wanted[sector] && !is_resting(debtor, sector) &&
+        if (debtor->gaps[sector].pending && debtor->wanted[sector] &&
+            !debtor->gap_doubts[sector].on && !is_resting(debtor, sector) &&
             !hold_gaps(store, (enum sector)sector) &&
             take_gaps_of(store, debtor, parcel, (enum sector)sector))
             return true;
@@ -366,19 +375,37 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
     return false;
 }
 
+/* What there is none of any more is not in doubt. */
+static bool take_doubtful(struct store *store, struct debtor *debtor, struct parcel *parcel,
+                          const struct doubtful *doubtful)
+{
+    bool filled = doubtful->gaps ? take_gaps_of(store, debtor, parcel, doubtful->sector)
+                                 : announce_doubtful(store, debtor, parcel, doubtful);
+    if (!filled) {
+        *doubtful->doubt = (struct doubt){0};
+        return false;
+    }
+    rest_sent(&doubtful->doubt->rest);
+    parcel->alone = debtor->alone = true;
+    return true;
+}
+
 static bool take_any(struct store *store, struct debtor *debtor, struct parcel *parcel,
                      bool live_only, bool idle)
 {
-    if (suspect_is_out(debtor))
+    if (debtor->alone)
         return false;
     if (announce_current(store, debtor, parcel))
         return true;
     struct trial trial;
-    bool due = suspect_due(store, debtor, &trial);
-    if (due && !idle)
+    struct doubtful doubtful;
+    bool unsure = doubt_due(store, debtor, &doubtful);
+    bool due = !unsure && suspect_due(store, debtor, &trial);
+    if ((unsure || due) && !idle)
         return false;
     /* one that cannot be read now holds nobody else up */
-    return (due && take_suspect(store, debtor, parcel, &trial)) ||
+    return (unsure && take_doubtful(store, debtor, parcel, &doubtful)) ||
+           (due && take_suspect(store, debtor, parcel, &trial)) ||
            take_live(store, debtor, parcel) ||
            (!live_only && (debtor->room > 0 || !debtor->terms.window) &&
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));

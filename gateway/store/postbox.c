@@ -132,7 +132,7 @@ static void tell(struct store *store, size_t uplink, const struct parcel *parcel
 
 void store_settle(struct store *store, size_t uplink, const struct parcel *parcel)
 {
-    tell(store, uplink, parcel, RECEIPT_SETTLED);
+    tell(store, uplink, parcel, parcel->kind == PARCEL_MANIFEST ? RECEIPT_HEARD : RECEIPT_SETTLED);
 }
 
 void store_sent(struct store *store, size_t uplink, const struct parcel *parcel)

@@ -7,6 +7,7 @@
 #include "gateway/log.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/database.h"
+#include "gateway/store/doubt.h"
 #include "gateway/store/receipt.h"
 #include "gateway/store/resend.h"
 #include "gateway/store/rest.h"
@@ -49,6 +50,7 @@ static void deliver(struct store *store, struct debtor *debtor, const struct rec
                    names_sector(receipt->sector));
     if (receipt->first_seq)
         suspect_clear(store, debtor, receipt);
+    doubt_clear(store, debtor, receipt);
     if (receipt->last_gap)
         delete_gaps(store, debtor, receipt);
     if (receipt->kind == RECEIPT_SETTLED)
@@ -62,6 +64,7 @@ static void refuse(struct store *store, struct debtor *debtor, const struct rece
     rest_refused(&debtor->rests[receipt->sector], clock_mono());
     if (receipt->first_seq)
         suspect_clear(store, debtor, receipt); /* it survived it */
+    doubt_clear(store, debtor, receipt);
     resend_part(store, debtor, receipt, true);
     if (receipt->last_gap)
         debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};
@@ -140,8 +143,7 @@ static void too_large(struct store *store, struct debtor *debtor, const struct r
 
 void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
-    for (size_t i = 0; i < SUSPECTS && receipt->alone; i++)
-        debtor->suspects[i].is_out = false;
+    debtor->alone = debtor->alone && !receipt->alone;
     switch (receipt->kind) {
     case RECEIPT_SETTLED:
     case RECEIPT_SENT:
@@ -153,7 +155,11 @@ void receipt_read(struct store *store, struct debtor *debtor, const struct recei
     case RECEIPT_REFUSED:
         refuse(store, debtor, receipt);
         break;
+    case RECEIPT_HEARD:
+        doubt_clear(store, debtor, receipt);
+        break;
     case RECEIPT_UNHEARD:
+        doubt_clear(store, debtor, receipt);
         rest_refused(&debtor->unheard[receipt->sector], clock_mono());
         break;
     case RECEIPT_TOO_LARGE:
@@ -162,6 +168,8 @@ void receipt_read(struct store *store, struct debtor *debtor, const struct recei
     case RECEIPT_BLAMED:
         if (receipt->first_seq)
             suspect_blame(store, debtor, receipt);
+        else
+            doubt_blame(store, debtor, receipt);
         break;
     }
 }

@@ -16,7 +16,8 @@ enum receipt_kind {
     RECEIPT_SENT,
     RECEIPT_CONFIRMED,
     RECEIPT_REFUSED,
-    RECEIPT_UNHEARD, /* a Manifest was refused */
+    RECEIPT_HEARD,   /* a Manifest was acknowledged */
+    RECEIPT_UNHEARD, /* or refused */
     RECEIPT_TOO_LARGE,
     RECEIPT_BLAMED,
 };

@@ -17,6 +17,7 @@
 
 #include "gateway/log.h"
 #include "gateway/store/backlog.h"
+#include "gateway/store/doubt.h"
 #include "gateway/store/fetch.h"
 #include "gateway/store/hold.h"
 #include "gateway/store/receipt.h"
@@ -80,9 +81,9 @@ static void suspect(struct debtor *debtor, const struct receipt *receipt)
     }
 }
 
-/* A parcel was alone when the connection ended: nobody else was at fault. */
-static void acquit_others(struct debtor *debtor)
+void suspect_acquit(const struct store *store, struct debtor *debtor)
 {
+    doubt_acquit(store, debtor);
     for (size_t i = 0; i < SUSPECTS; i++) {
         if (!debtor->suspects[i].convicted)
             debtor->suspects[i] = (struct suspect){0};
@@ -147,7 +148,7 @@ void suspect_blame(struct store *store, struct debtor *debtor, const struct rece
     if (!s || !receipt->alone)
         return;
     s->convicted = true;
-    acquit_others(debtor);
+    suspect_acquit(store, debtor);
     if (s->whole || (!s->trials && debtor->failing[s->sector])) {
         rest_sector(debtor, s, receipt);
         return;
@@ -217,8 +218,6 @@ void suspect_renew(struct store *store, struct debtor *debtor)
     debtor->carried = 0;
     debtor->tried = false;
     forget_those_over(store, debtor);
-    for (size_t i = 0; i < SUSPECTS; i++)
-        debtor->suspects[i].is_out = false;
     pass_over(store, debtor);
 }
 
@@ -252,7 +251,8 @@ bool suspect_due(const struct store *store, struct debtor *debtor, struct trial 
         struct suspect *s = &debtor->suspects[i];
         size_t epoch = s->last_seq ? backlog_epoch(store, s->epoch) : 0;
         if (!s->last_seq || !rest_is_over(&debtor->rests[s->sector], now) ||
-            store->epochs[epoch].elsewhere || s->whole != suspect_is_whole(debtor, s->sector))
+            store->epochs[epoch].elsewhere || debtor->owed[epoch][s->sector].doubt.on ||
+            s->whole != suspect_is_whole(debtor, s->sector))
             continue;
         struct trial trial = {s, PARCEL_HISTORY, epoch, {s->first_seq, s->last_seq}, UINT32_MAX};
         if (s->convicted)
@@ -266,15 +266,6 @@ bool suspect_due(const struct store *store, struct debtor *debtor, struct trial 
             *out = trial;
     }
     return out->suspect;
-}
-
-bool suspect_is_out(const struct debtor *debtor)
-{
-    for (size_t i = 0; i < SUSPECTS; i++) {
-        if (debtor->suspects[i].is_out)
-            return true;
-    }
-    return false;
 }
 
 bool suspect_spare(const struct debtor *debtor, uint64_t epoch, enum sector sector,

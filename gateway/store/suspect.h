@@ -19,7 +19,6 @@ struct suspect {
     uint64_t first_seq, last_seq; /* last 0 = nobody */
     bool convicted;               /* ended a connection all alone: it is one of these */
     bool whole;      /* no row is at fault, the sector is refused; first_seq is tried next */
-    bool is_out;     /* some of it is in flight now, with nothing else */
     unsigned trials; /* of a single row */
     uint64_t reach;  /* bytes that a connection carried up to its end with it; the least */
 };
@@ -37,6 +36,8 @@ struct trial {
 enum { SUSPECTS = STORE_WINDOW + 4 };
 
 void suspect_blame(struct store *store, struct debtor *debtor, const struct receipt *receipt);
+/* A parcel was alone when the connection ended: no other one was at fault. */
+void suspect_acquit(const struct store *store, struct debtor *debtor);
 /* The broker lived through it. */
 void suspect_clear(struct store *store, struct debtor *debtor, const struct receipt *receipt);
 /* The broker ends the connection on anything of the sector. */
@@ -45,7 +46,6 @@ bool suspect_is_whole(const struct debtor *debtor, enum sector sector);
 void suspect_renew(struct store *store, struct debtor *debtor);
 /* What is to be sent now, alone; owed, and of an epoch within reach. False: nothing. */
 bool suspect_due(const struct store *store, struct debtor *debtor, struct trial *out);
-bool suspect_is_out(const struct debtor *debtor); /* nothing else is to be sent */
 /* Ends the range in front of the next suspect. False: it begins with one. */
 bool suspect_spare(const struct debtor *debtor, uint64_t epoch, enum sector sector,
                    struct range *range);

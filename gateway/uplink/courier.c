@@ -332,9 +332,10 @@ static void settle(struct courier *courier, struct parcel *parcel, int reason)
     count(courier, parcel, reason);
     if (is_refusal(courier, parcel, reason)) {
         refuse(courier, parcel, reason);
-    } else if (parcel->kind != PARCEL_MANIFEST) {
-        courier->refused[parcel->sector] = false;
-        if (courier->post->own->confirm == CONFIRM_PLATFORM)
+    } else {
+        bool data = parcel->kind != PARCEL_MANIFEST;
+        courier->refused[parcel->sector] &= !data;
+        if (data && courier->post->own->confirm == CONFIRM_PLATFORM)
             store_sent(courier->store, courier->place, parcel);
         else
             store_settle(courier->store, courier->place, parcel);

@@ -228,15 +228,18 @@ def poison_tls():
     poison(tls=True)
 
 
-def forbidden():
+def forbidden(kinds=("data", "history")):
     """A broker that ends the connection on the topics of one sector: the sector is refused, not its
     rows; the other goes on, and what was kept arrives when the topics are allowed."""
     allowed = {"water": False}
 
     def judge(publish):
-        mine = publish.kind in ("data", "history") and publish.sector == "water"
+        mine = publish.kind in kinds and "/water" in publish.topic
         return CLOSE if mine and not allowed["water"] else 0
-    rig, stub = stub_rig("forbidden", judge)
+
+    def deaths_of(of):
+        return [p for p in of.all(kinds) if p.answer is CLOSE]
+    rig, stub = stub_rig("forbidden" + "-manifest" * ("manifest" in kinds), judge)
 
     def refused():
         return [s for s, _, _ in rig.states()][-1].uplinks[0].refused
@@ -254,7 +257,7 @@ def forbidden():
     still = longest_pause([begun, *others, time.monotonic()])
     rig.check("the other sector goes on (%.1f s)" % still, still < 6)
     rig.check("one row at a time", all(
-        len(undo_compression(rig.wire, p.payload)[0].segments) == 1
+        p.kind == "manifest" or len(undo_compression(rig.wire, p.payload)[0].segments) == 1
         for p in deaths_of(stub)[deaths:]))
     allowed["water"] = True
     rig.wait(lambda: "is accepted again" in rig.log("daemon"), 60, "it is tried again")
@@ -264,6 +267,11 @@ def forbidden():
     rig.check("the state says that too", not refused(), refused())
     rig.score("S16", 1, ["see above"] * rig.failures)
     rig.finish()
+
+
+def forbidden_manifest():
+    """Of its Manifest too, which goes before everything else."""
+    forbidden(("manifest", "data", "history"))
 
 
 def cut_link():
@@ -519,7 +527,7 @@ def compressed():
 
 
 SCENARIOS = {f.__name__: f for f in (refusals, silence, passed_over, disorder, poison, poison_tls,
-                                     forbidden, cut_link, limits, narrow, outage, outage_64k, subscriber,
+                                     forbidden, forbidden_manifest, cut_link, limits, narrow, outage, outage_64k, subscriber,
                                      platform, compressed)}
 
 if __name__ == "__main__":
