@@ -12,7 +12,11 @@
 #include "gateway/store/recover.h"
 #include "gateway/store/salvage.h"
 
-enum { ROWS_MAX = 400 }; /* more do not fit a page; what leads to others stops here */
+enum {
+    ROWS_MAX = 400, /* more do not fit a page */
+    PAGE_BYTES = 4096,
+    LOCAL_MIN = 440, /* bytes of a row that overflows its page, and yet stand in it */
+};
 
 #define SEQ_MAX ((UINT64_C(1) << 40) - 1)
 
@@ -51,7 +55,7 @@ int64_t comb_key(const struct store *store, sqlite3_stmt *row)
 }
 
 /* Inside a transaction that is undone again the table begins at this page. */
-static bool turn_to(struct store *store, int64_t page)
+static int turn_to(struct store *store, int64_t page)
 {
     char sql[240];
     snprintf(sql, sizeof sql,
@@ -60,7 +64,7 @@ static bool turn_to(struct store *store, int64_t page)
              "UPDATE sqlite_schema SET rootpage=%lld; PRAGMA writable_schema=RESET;"
              "PRAGMA writable_schema=ON",
              (long long)page);
-    return sqlite3_exec(store->wreck.db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    return sqlite3_exec(store->wreck.db, sql, NULL, NULL, NULL);
 }
 
 static bool is_there(struct store *store, int64_t id)
@@ -73,26 +77,36 @@ static bool is_there(struct store *store, int64_t id)
     return there;
 }
 
-static bool put_missing(struct store *store, sqlite3_stmt *row, size_t *bytes)
+static bool put_missing(struct store *store, sqlite3_stmt *row)
 {
     int64_t id = comb_key(store, row);
     size_t epoch = recover_epoch_index(store, (uint32_t)(id >> 48));
     if (!id || !is_owed(store, epoch, (int)(id >> 40 & 0xff), (uint64_t)id & SEQ_MAX) ||
         is_there(store, id))
         return true;
-    *bytes += (size_t)sqlite3_column_bytes(row, 5);
     store->carried_now++;
     return salvage_put(store, row, id);
 }
 
-bool comb_page(struct store *store, int64_t page, size_t *bytes)
+/* A page that leads to others would give all of theirs, which are read when it is their turn: it
+ * ends where it has given more than a page can hold. */
+bool comb_page(struct store *store, int64_t page, size_t *bytes, int *rc)
 {
     sqlite3_stmt *s = store->wreck.statements[STATEMENT_SEGMENT_READ];
-    bool ok = true, there = turn_to(store, page);
+    bool ok = true;
+    size_t local = 0;
+    *rc = turn_to(store, page);
+    bool there = *rc == SQLITE_OK;
     sqlite3_bind_int64(s, 1, INT64_MIN);
     sqlite3_bind_int64(s, 2, INT64_MAX);
-    for (int i = 0; ok && there && i < ROWS_MAX && sqlite3_step(s) == SQLITE_ROW; i++)
-        ok = put_missing(store, s, bytes);
+    for (int i = 0; ok && there && i < ROWS_MAX && (*rc = sqlite3_step(s)) == SQLITE_ROW; i++) {
+        size_t length = (size_t)sqlite3_column_bytes(s, 5);
+        *bytes += length;
+        local += length < LOCAL_MIN ? length : LOCAL_MIN;
+        if (local > PAGE_BYTES)
+            break;
+        ok = put_missing(store, s);
+    }
     sqlite3_reset(s);
     (void)sqlite3_exec(store->wreck.db, "ROLLBACK", NULL, NULL, NULL);
     return ok;

@@ -222,6 +222,27 @@ static void tell(struct store *store, bool ok)
         log_error("store: cannot write (%s); readings wait in memory", sqlite3_errmsg(store->db));
 }
 
+/* By its CRC; without memory for that nothing is believed. */
+void commit_note_open(struct store *store, const struct body *body)
+{
+    if (body->part >= store->open_parts && !body->closed) {
+        size_t parts = (size_t)body->part + 1;
+        uint32_t *crc = realloc(store->open_crc, parts * sizeof *crc);
+        if (!crc)
+            return;
+        memset(crc + store->open_parts, 0, (parts - store->open_parts) * sizeof *crc);
+        store->open_crc = crc;
+        store->open_parts = parts;
+    }
+    if (body->part < store->open_parts)
+        store->open_crc[body->part] = body->closed ? 0 : body->crc;
+}
+
+bool commit_is_newest(const struct store *store, const struct body *body)
+{
+    return body->part < store->open_parts && store->open_crc[body->part] == body->crc;
+}
+
 void commit_done(struct store *store)
 {
     write_journal(store);
@@ -231,6 +252,8 @@ void commit_done(struct store *store)
     backlog_written(store);
     reserve_committed(store);
     for (const struct body *b = store->queue; b != store->beyond; b = b->next) {
+        if (b->length)
+            commit_note_open(store, b);
         if (b->closed && b->length)
             backlog_committed(store, b);
     }

@@ -43,6 +43,9 @@ bool commit_write(struct store *store);
 void commit_done(struct store *store);
 /* A body that is still open, as it stands, under the epoch in force. */
 bool commit_put_open(struct store *store, struct body *body);
+/* What stands open on the disk from now on; is it this, as it was read there? */
+void commit_note_open(struct store *store, const struct body *body);
+bool commit_is_newest(const struct store *store, const struct body *body);
 void commit_free_bodies(struct body *body);
 /* From when on samples of the sector were still to be written when the disk was written last; 0 = a
  * sync ended whole. */

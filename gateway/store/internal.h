@@ -50,6 +50,8 @@ struct store {
     struct body *beyond;       /* the first that is not part of this transaction */
     uint8_t *row;              /* scratch for one row */
     size_t row_capacity;
+    uint32_t *open_crc; /* of what stands open on the disk; one a part */
+    size_t open_parts;
     bool failing;
     int error; /* of the last statement that failed since BEGIN */
     enum store_mode mode;

@@ -437,7 +437,8 @@ void media_replace(struct store *store)
 {
     if (!store->damaged || store->failing || store->in_memory)
         return;
-    log_error("store: a row that was written cannot be found, the file is replaced");
+    log_error("store: a row that was written cannot be found, the file is replaced; what was"
+              " delivered stays in the damaged one");
     store->replace_at = clock_after_ms(clock_mono(), REPLACE_PAUSE_MS);
     int rc = salvage_running(store);
     if (rc == SQLITE_OK)

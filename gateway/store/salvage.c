@@ -2,10 +2,10 @@
  * with a new epoch; epochs, debts, Gaps and ids go over as far as they can be read or are known;
  * the rows that somebody is owed follow in slices between other work, each only if its CRC vouches
  * for it: by search, and where that misses one, page by page (comb.c). Until that is done the old
- * epochs count as elsewhere; what is missing then becomes a Gap. Store thread, and main() at the
- * start. Owns
- * store->wreck, the connection to the damaged file, which it only reads, and believes nothing in
- * it: whatever it holds, the new file stands. */
+ * epochs count as elsewhere; what is missing then becomes a Gap. What nobody is owed any more stays
+ * behind. Store thread, and main() at the start. Owns store->wreck, the connection to the damaged
+ * file, which keeps what it holds, and believes nothing in it: whatever that is, the new file
+ * stands. */
 #include "gateway/store/internal.h"
 
 #include <inttypes.h>
@@ -28,6 +28,8 @@ enum {
     SLICE_MS = 20,
     SLICE_BYTES = 512 << 10,
     MISSES_MAX = 1000, /* in a row, before a stream is left to the comb */
+    AGAIN_MS = 1000,
+    UNREAD_MS = 10000, /* a disk that gives nothing back for so long has lost it */
 };
 
 #define SEQ_MAX ((UINT64_C(1) << 40) - 1)
@@ -129,6 +131,23 @@ void salvage_begin(struct store *store)
         store->epochs[e].elsewhere = store->salvaging;
 }
 
+/* Where the log is what is damaged, the file is as it was once: what was open then may be closed
+ * now, and delivered. */
+static void keep_newest(struct store *store, struct body **at)
+{
+    while (*at) {
+        struct body *body = *at;
+        if (commit_is_newest(store, body)) {
+            body->closed = false; /* here nothing is closed */
+            at = &body->next;
+            continue;
+        }
+        *at = body->next;
+        body->next = NULL;
+        commit_free_bodies(body);
+    }
+}
+
 /* What stands open in the damaged file, as it stands. The pipeline has it too, but writes it again
  * only when it grows. */
 static struct body *read_open(struct store *store)
@@ -147,6 +166,7 @@ static struct body *read_open(struct store *store)
     database_detach(store, &store->wreck);
     database_attach(store, &fresh);
     memcpy(store->losing, losing, sizeof losing); /* what is damaged there, is whole in memory */
+    keep_newest(store, &open);
     return open;
 }
 
@@ -171,6 +191,8 @@ int salvage_running(struct store *store)
     bool ok = database_run(store, STATEMENT_BEGIN) && salvage_write(store, before) &&
               identity_repeat(store) && begin_epoch(store) && identity_repeat(store) &&
               write_open(store, open) && database_run(store, STATEMENT_COMMIT);
+    for (const struct body *b = open; ok && b; b = b->next)
+        commit_note_open(store, b);
     commit_free_bodies(open);
     if (!ok) {
         rc = database_error(store);
@@ -286,6 +308,29 @@ bool salvage_put(struct store *store, sqlite3_stmt *row, int64_t id)
     return ok;
 }
 
+/* What the damaged file answered is no word on what it holds: the disk or the memory refused, and
+ * is asked again at this place. */
+static bool is_refusal(struct salvage_place *at, int rc)
+{
+    mono_time now = clock_mono();
+    if (rc != SQLITE_NOMEM && rc != SQLITE_IOERR && rc != SQLITE_CANTOPEN) {
+        at->refused = false;
+        return false;
+    }
+    if (!at->refused)
+        at->refused_at = now;
+    at->refused = true;
+    if (rc != SQLITE_NOMEM && clock_ms_between(at->refused_at, now) >= UNREAD_MS)
+        return false;
+    at->again_at = clock_after_ms(now, AGAIN_MS);
+    return true;
+}
+
+static bool is_waiting(const struct salvage_place *at)
+{
+    return clock_ms_between(clock_mono(), at->again_at) > 0;
+}
+
 /* Rows of one range, as far as time, size and the damage allow. False: the new file refuses. */
 static bool copy_range(struct store *store, struct salvage_place *at, struct range wanted,
                        mono_time until)
@@ -316,6 +361,8 @@ static bool copy_range(struct store *store, struct salvage_place *at, struct ran
         store->carried_now++;
     }
     sqlite3_reset(s);
+    if (is_refusal(at, rc))
+        return ok;
     if (rc == SQLITE_DONE) {
         at->missed |= at->seq <= wanted.last;
         at->seq = wanted.last + 1;
@@ -331,14 +378,20 @@ static bool copy_range(struct store *store, struct salvage_place *at, struct ran
 static bool comb_pages(struct store *store, struct salvage_place *at, bool *more, mono_time until)
 {
     sqlite3_stmt *s = store->wreck.statements[STATEMENT_PAGES];
-    int64_t pages = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    int rc = sqlite3_step(s);
+    int64_t pages = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
     size_t bytes = 0;
     bool ok = true;
     sqlite3_reset(s);
+    *more = is_refusal(at, rc);
     while (ok && at->page < pages && bytes < SLICE_BYTES &&
-           clock_ms_between(clock_mono(), until) > 0)
-        ok = comb_page(store, ++at->page, &bytes);
-    *more = at->page < pages;
+           clock_ms_between(clock_mono(), until) > 0) {
+        ok = comb_page(store, at->page + 1, &bytes, &rc);
+        if (is_refusal(at, rc))
+            break;
+        at->page++;
+    }
+    *more |= at->page < pages;
     return ok;
 }
 
@@ -395,7 +448,8 @@ static void finish(struct store *store)
         store->epochs[e].elsewhere = false;
     backlog_count(store);
     store->carried += store->carried_now;
-    log_notice("store: %" PRIu64 " segments that were owed are saved from the damaged file",
+    log_notice("store: %" PRIu64 " segments that were owed are saved from the damaged file,"
+               " which is kept; delivered ones are in there only",
                store->carried_now);
     /* otherwise the next start does it once more, and finds nothing new */
     (void)database_meta_set(store, "salvage", 0);
@@ -408,7 +462,7 @@ static bool run_stage(struct store *store, struct salvage_place *at, bool *more,
     bool ok = true;
     if (at->stage == SALVAGE_COMB)
         return comb_pages(store, at, more, until);
-    while (ok && clock_ms_between(clock_mono(), until) > 0 &&
+    while (ok && !is_waiting(at) && clock_ms_between(clock_mono(), until) > 0 &&
            (*more = next_owed(store, at, &wanted)))
         ok = at->stage == SALVAGE_SEARCH ? copy_range(store, at, wanted, until)
                                          : give_up(store, at, wanted);
@@ -426,7 +480,7 @@ static bool next_stage(struct salvage_place *at)
 
 bool salvage_run(struct store *store)
 {
-    if (!store->salvaging || store->in_memory || store->failing)
+    if (!store->salvaging || store->in_memory || store->failing || is_waiting(&store->salvage_at))
         return false;
     mono_time until = clock_after_ms(clock_mono(), SLICE_MS);
     struct salvage_place at = store->salvage_at;
@@ -452,10 +506,9 @@ bool salvage_run(struct store *store)
 
 bool salvage_ask(struct store *store)
 {
-    if (store->in_memory || (!store->salvaging && !store->damaged &&
-                             clock_ms_between(clock_mono(), store->replace_at) > 0))
+    if (store->in_memory)
         return false;
-    store->damaged |= !store->salvaging;
+    store->damaged |= !store->salvaging && clock_ms_between(clock_mono(), store->replace_at) <= 0;
     return true;
 }
 

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drivers/clock.h"
+
 struct store;
 
 enum salvage_stage {
@@ -25,6 +27,8 @@ struct salvage_place {
     unsigned misses; /* in a row */
     bool missed;     /* any */
     int64_t page;    /* combed */
+    bool refused;    /* by the disk or the memory, without a word on what is there, */
+    mono_time refused_at, again_at; /* since then; not before */
 };
 
 int salvage_starting(struct store *store);
@@ -38,7 +42,7 @@ bool salvage_write(struct store *store, size_t epochs);
 void salvage_begin(struct store *store);
 bool salvage_run(struct store *store); /* the next slice of rows; true when there are more */
 /* A row that must be there was not found. True: wait, it is looked for in the whole file, which is
- * replaced. */
+ * replaced, though not sooner than some minutes after the last time. */
 bool salvage_ask(struct store *store);
 /* Into the new file, under that key: a row of STATEMENT_SEGMENT_READ. */
 bool salvage_put(struct store *store, sqlite3_stmt *row, int64_t id);

@@ -96,6 +96,7 @@ void store_free(struct store *store)
     free(store->postboxes);
     free(store->backlogs);
     free(store->row);
+    free(store->open_crc);
     free(store);
 }
 

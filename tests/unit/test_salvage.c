@@ -1,0 +1,215 @@
+/* A damaged file by hand: when it is replaced, and what is believed of it. The store's thread does
+ * not run; files lie under /tmp. With the thread: test_store_comb.c. */
+#include "tests/unit/debtor_world.h"
+#include "tests/unit/faulty_disk.h"
+
+#include "gateway/store/comb.h"
+#include "gateway/store/media.h"
+
+static const char hide[] =
+    "UPDATE segment SET id=id|536870912 WHERE id=(SELECT max(id)-3 FROM segment)";
+
+static int64_t ask(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return value;
+}
+
+static void work(struct world *world)
+{
+    for (int i = 0; i < 10; i++) {
+        turn(world);
+        media_replace(world->store);
+        while (salvage_run(world->store))
+            ;
+    }
+    accept_all(world);
+}
+
+static void rows_with_one_hidden(struct world *world)
+{
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    assert_true(database_execute(world->store, hide));
+}
+
+/* The second time the file is not replaced before some minutes are over; the row waits for that. */
+static void a_row_waits_for_the_next_replacement(void **state)
+{
+    struct world *world = *state;
+    struct store *store = world->store;
+    rows_with_one_hidden(world);
+    connect(world, LENT);
+    work(world);
+    assert_int_equal(world->debtor->readings, 0);
+    size_t epochs = store->epoch_count;
+    rows_with_one_hidden(world);
+    connect(world, LENT);
+    work(world);
+    assert_int_equal(store->epoch_count, epochs);
+    assert_int_equal(store->corrupt, 0);
+    assert_false(store->damaged); /* nobody turns round and round for it */
+    assert_in_range(world->debtor->readings, 1, ROWS);
+    store->replace_at = clock_mono();
+    connect(world, LENT);
+    work(world);
+    assert_int_equal(store->epoch_count, epochs + 1);
+    assert_int_equal(store->corrupt, 0);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+static void begin_salvage(struct world *world)
+{
+    rows_with_one_hidden(world);
+    assert_int_equal(salvage_running(world->store), SQLITE_OK);
+    assert_true(world->store->salvaging);
+}
+
+/* At every stage: the disk or the memory refuses once, or for some seconds. */
+static void a_refusal_is_no_damage(void **state)
+{
+    static const int codes[] = {SQLITE_IOERR_READ, SQLITE_NOMEM};
+    struct world *world = *state;
+    struct store *store = world->store;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        bool met[SALVAGE_MISSING + 1] = {false};
+        begin_salvage(world);
+        for (int turns = 0; store->salvaging; turns++) {
+            assert_in_range(turns, 0, 1000);
+            struct salvage_place before = store->salvage_at;
+            disk.read = codes[i];
+            disk.times = -1;
+            (void)salvage_run(store);
+            disk_heal();
+            if (!store->salvaging)
+                break;
+            assert_int_equal(store->corrupt, 0);
+            if (store->salvage_at.refused) {
+                assert_int_equal(store->salvage_at.stage, before.stage);
+                met[before.stage] = true;
+                assert_false(salvage_run(store)); /* not at once */
+                store->salvage_at.again_at = clock_mono();
+            }
+            (void)salvage_run(store);
+        }
+        assert_true(met[SALVAGE_SEARCH] && met[SALVAGE_COMB]);
+        connect(world, LENT);
+        work(world);
+        assert_int_equal(store->corrupt, 0);
+        assert_int_equal(world->debtor->readings, 0);
+        store->replace_at = clock_mono();
+    }
+}
+
+/* As it is with a sector of the card that is gone. */
+static void a_disk_that_refuses_for_long_has_lost_it(void **state)
+{
+    struct world *world = *state;
+    struct store *store = world->store;
+    begin_salvage(world);
+    disk.read = SQLITE_IOERR_READ;
+    (void)salvage_run(store);
+    assert_true(store->salvage_at.refused);
+    for (int turns = 0; store->salvage_at.stage == SALVAGE_SEARCH; turns++) {
+        assert_in_range(turns, 0, 100);
+        store->salvage_at.refused_at.ns -= INT64_C(10) * 1000000000;
+        store->salvage_at.again_at = clock_mono();
+        (void)salvage_run(store);
+    }
+    disk_heal();
+}
+
+/* What leads to other pages is not combed: their turn comes. */
+static void a_page_is_a_small_piece_of_work(void **state)
+{
+    enum { BIG = 30000, MANY = 60 };
+    static uint8_t row[BIG];
+    struct world *world = *state;
+    struct store *store = world->store;
+    for (int i = 0; i < MANY; i++)
+        put(world, SECTOR_GAS);
+    for (uint64_t seq = 1; seq <= MANY; seq++)
+        assert_true(database_execute(
+            store, "UPDATE segment SET row=zeroblob(%d),crc=%u WHERE (id&1048575)=%d", BIG,
+            database_crc(store->epochs[0].number, SECTOR_GAS, seq, row, BIG), (int)seq));
+    assert_int_equal(salvage_running(store), SQLITE_OK);
+    int64_t root = ask(store->wreck.db, "SELECT rootpage FROM sqlite_schema WHERE name='segment'");
+    int64_t pages = ask(store->wreck.db, "PRAGMA page_count");
+    size_t most = 0;
+    for (int64_t page = 2; page <= pages; page++) {
+        size_t bytes = 0;
+        int rc;
+        assert_true(comb_page(store, page, &bytes, &rc));
+        most = bytes > most ? bytes : most;
+        if (page == root)
+            assert_in_range(ask(store->db, "SELECT count(*) FROM segment"), 0, 30);
+    }
+    assert_in_range(most, 1, 11 * BIG);
+    assert_int_equal(ask(store->db, "SELECT count(*) FROM segment"), MANY);
+}
+
+static void put_open(struct world *world, int readings)
+{
+    static const struct segment_column column = {.point = 1};
+    static const struct segment_block block = {1, 1, &column};
+    struct segment *segment = segment_new(&block, 1);
+    const struct segment_start start = {.base_ms = 9000, .clock = CLOCK_STATE_SYNCED};
+    const struct value value = {.steps = 7};
+    segment_reset(segment, &start);
+    for (int i = 0; i < readings; i++)
+        assert_true(segment_add(segment, 0, 9000 + 1000 * i, &value));
+    assert_true(store_put(world->store, 3, SECTOR_GAS, segment, false));
+    segment_free(segment);
+    struct store *store = world->store;
+    store->queue = store->mail;
+    store->mail = NULL;
+    store->mail_tail = &store->mail;
+    assert_true(commit_all(store, false));
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
+}
+
+/* Without its log the file is as it was once. */
+static void what_is_open_in_an_old_state_is_not_believed(void **state)
+{
+    struct world *world = *state;
+    struct store *store = world->store;
+    char log[120];
+    snprintf(log, sizeof log, "%s-wal", world->path);
+    put_open(world, 1);
+    assert_int_equal(salvage_running(store), SQLITE_OK);
+    assert_int_equal(ask(store->db, "SELECT readings FROM open"), 1);
+    while (salvage_run(store))
+        ;
+    assert_int_equal(salvage_running(store), SQLITE_OK); /* noted by the replacement too */
+    assert_int_equal(ask(store->db, "SELECT readings FROM open"), 1);
+    while (salvage_run(store))
+        ;
+    assert_int_equal(database_checkpoint(store), SQLITE_OK);
+    put_open(world, 2);
+    assert_int_equal(truncate(log, 0), 0);
+    assert_int_equal(salvage_running(store), SQLITE_OK);
+    assert_int_equal(ask(store->db, "SELECT count(*) FROM open"), 0);
+}
+
+static int begin(void **state)
+{
+    disk_heal();
+    return set_up(state);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_row_waits_for_the_next_replacement),         TEST(a_refusal_is_no_damage),
+        TEST(a_disk_that_refuses_for_long_has_lost_it),     TEST(a_page_is_a_small_piece_of_work),
+        TEST(what_is_open_in_an_old_state_is_not_believed),
+    };
+    disk_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
