@@ -1,5 +1,7 @@
-/* A damaged file by hand: when it is replaced, and what is believed of it. The store's thread does
- * not run; files lie under /tmp. With the thread: test_store_comb.c. */
+/* A damaged file by hand: when it is replaced, what counts as not there, how much of it is looked
+ * at in one go, and what is believed of what stands open in it. The store's thread does not run,
+ * the pauses are moved, and the disk refuses on demand; files lie under /tmp. With the thread, and
+ * the damage at places in the file: test_store_comb.c. */
 #include "tests/unit/debtor_world.h"
 #include "tests/unit/faulty_disk.h"
 
