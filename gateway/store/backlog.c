@@ -145,7 +145,7 @@ bool backlog_load_debtor(struct store *store, struct debtor *debtor)
         debtor->wanted[sector] = settings->sectors[sector];
     bool doubt = false;
     if (find_uplink(store, settings->name, &debtor->row, &known) &&
-        !debts_read(store, debtor, &doubt))
+        !debts_read(store, debtor, known, &doubt))
         return false;
     if (doubt)
         log_error("store: what is owed to %s cannot be believed; all that is there is sent again",
@@ -214,7 +214,7 @@ static void salvage_debtor(struct store *store, struct debtor *debtor)
     for (int sector = 1; sector < SECTOR_COUNT; sector++)
         debtor->wanted[sector] = debtor->own->sectors[sector];
     bool doubt = false, ok = find_uplink(store, debtor->own->name, &debtor->row, &known) &&
-                             debts_read(store, debtor, &doubt);
+                             debts_read(store, debtor, known, &doubt);
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->wanted[sector] && (!ok || !(known >> sector & 1)))
             (void)debts_owe(store, debtor, sector);

@@ -30,7 +30,7 @@ struct owed {
     uint64_t oldest_seq;   /* whose sample time is oldest_ms */
     int64_t oldest_ms;
     uint64_t unread_seq; /* that the disk does not give back, since */
-    mono_time unread_at;
+    mono_time unread_at, asked_at;
     uint64_t check, said; /* while it is read: of the ranges, and what the disk says */
 };
 

@@ -10,7 +10,9 @@
 #include "gateway/store/ranges.h"
 #include "gateway/store/recover.h"
 
-/* All that is there of a stream: better twice than not at all. */
+/* All that is there of a stream: better twice than not at all. A number without a row is damage in
+ * the epoch in force, and owed too; in an older one it may be what was delivered before the file
+ * was replaced. Behind a row that cannot be read nobody knows. */
 static bool owe_stream(struct store *store, struct debtor *debtor, size_t e, int sector)
 {
     const struct epoch *epoch = &store->epochs[e];
@@ -18,13 +20,25 @@ static bool owe_stream(struct store *store, struct debtor *debtor, size_t e, int
     sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_LOOK);
     sqlite3_bind_int64(s, 1, SEGMENT_ID(epoch->ordinal, sector, 0));
     sqlite3_bind_int64(s, 2, SEGMENT_ID(epoch->ordinal, sector + 1, 0) - 1);
-    bool any = sqlite3_step(s) == SQLITE_ROW;
-    uint64_t first = any ? (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff : 0;
-    if (sqlite3_reset(s) != SQLITE_OK ||
-        (any && !ranges_add(&owed->unacked, first, epoch->last_seq[sector])))
-        return false;
-    owed->dirty = true;
-    return true;
+    const bool whole = e + 1 == store->epoch_count;
+    struct range run = {1, 0};
+    bool ok = true;
+    int rc = SQLITE_DONE;
+    while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0) & 0xffffffffff;
+        if (seq != run.last + 1) {
+            ok = ranges_add(&owed->unacked, run.first, run.last);
+            run.first = seq;
+        }
+        run.last = seq;
+        if (whole)
+            break;
+    }
+    if (run.last && rc != SQLITE_DONE && run.last < epoch->last_seq[sector])
+        run.last = epoch->last_seq[sector];
+    ok = ok && ranges_add(&owed->unacked, run.first, run.last);
+    owed->dirty |= ok;
+    return (sqlite3_reset(s) == SQLITE_OK || run.last) && ok;
 }
 
 bool debts_owe(struct store *store, struct debtor *debtor, int sector)
@@ -67,13 +81,13 @@ static bool read_range(const struct epoch *epoch, int sector, struct owed *owed,
 }
 
 /* *doubt: what is owed of a stream was damaged, and is all of it now. */
-static bool judge_unacked(struct store *store, struct debtor *debtor, bool *doubt)
+static bool judge_unacked(struct store *store, struct debtor *debtor, int64_t known, bool *doubt)
 {
     bool ok = true;
     for (size_t e = 0; ok && e < store->epoch_count; e++) {
         for (int sector = 1; ok && sector < SECTOR_COUNT; sector++) {
             const struct owed *owed = &debtor->owed[e][sector];
-            if (!debtor->wanted[sector] || owed->said == owed->check ||
+            if (!debtor->wanted[sector] || !(known >> sector & 1) || owed->said == owed->check ||
                 (!store->epochs[e].last_seq[sector] && !owed->said))
                 continue;
             *doubt = true;
@@ -83,7 +97,7 @@ static bool judge_unacked(struct store *store, struct debtor *debtor, bool *doub
     return ok;
 }
 
-bool debts_read(struct store *store, struct debtor *debtor, bool *doubt)
+bool debts_read(struct store *store, struct debtor *debtor, int64_t known, bool *doubt)
 {
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++)
@@ -103,7 +117,7 @@ bool debts_read(struct store *store, struct debtor *debtor, bool *doubt)
         else
             owed->dirty = true; /* not read: wiped by the next write */
     }
-    return sqlite3_reset(s) == SQLITE_OK && ok && judge_unacked(store, debtor, doubt);
+    return sqlite3_reset(s) == SQLITE_OK && ok && judge_unacked(store, debtor, known, doubt);
 }
 
 static bool add_range(struct store *store, const struct debtor *debtor, uint32_t ordinal,

@@ -9,9 +9,10 @@ struct debtor;
 struct ranges;
 struct store;
 
-/* Of all streams of an uplink that was kept. *doubt becomes true where a list was damaged, and the
- * whole of its stream is owed. */
-bool debts_read(struct store *store, struct debtor *debtor, bool *doubt)
+/* Of all streams of an uplink that was kept, for the sectors whose bits are in `known`: of another
+ * there is no list. *doubt becomes true where one was damaged, and the whole of its stream is owed.
+ * Every list has a check: no version without was ever out. */
+bool debts_read(struct store *store, struct debtor *debtor, int64_t known, bool *doubt)
     __attribute__((warn_unused_result));
 /* Of one stream, in place of what stands there. */
 bool debts_write(struct store *store, const struct debtor *debtor, uint32_t ordinal, int sector,

@@ -22,7 +22,10 @@
 #include "gateway/store/salvage.h"
 #include "gateway/store/suspect.h"
 
-enum { UNREAD_MS = 10000 };
+enum {
+    UNREAD_MS = 10000,
+    UNASKED_MS = 60000, /* nobody asked for so long: nothing is known of that time */
+};
 
 /* Which rows into one parcel, and how many at most; at least one. */
 struct order {
@@ -86,24 +89,24 @@ static bool begin(struct store *store, struct parcel *parcel, enum parcel_kind k
     return parcel->length > 0;
 }
 
-/* A number that should be there and is not, or that its CRC disowns: from now on a Gap. Where that
- * cannot be written it is met again, by the next parcel. */
-static void set_aside(struct store *store, size_t epoch, enum sector sector, uint64_t seq,
+/* Numbers that should be there and are not, or one that its CRC disowns: from now on a Gap. Where
+ * that cannot be written they are met again, by the next parcel. */
+static void set_aside(struct store *store, size_t epoch, enum sector sector, struct range gone,
                       uint64_t readings)
 {
     const struct gap gap = {.ordinal = store->epochs[epoch].ordinal,
                             .sector = sector,
-                            .first_seq = seq,
-                            .last_seq = seq,
+                            .first_seq = gone.first,
+                            .last_seq = gone.last,
                             .loss = {.readings = readings},
                             .reason = GAP_REASON_CORRUPT};
-    if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, seq, seq)) {
+    if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, gone.first, gone.last)) {
         gap_undo(store);
         return;
     }
-    log_error("store: %s %llu cannot be read back; a Gap says so", names_sector(sector),
-              (unsigned long long)seq);
-    store->corrupt++;
+    log_error("store: %s %llu to %llu cannot be read back; a Gap says so", names_sector(sector),
+              (unsigned long long)gone.first, (unsigned long long)gone.last);
+    store->corrupt += gone.last - gone.first + 1;
 }
 
 /* The disk or the memory, not the row: tried again with the next parcel. */
@@ -118,11 +121,13 @@ static void note_reading(struct store *store, bool ok)
  * and so is the next one, if that is not to be had at once. */
 static bool is_past_hope(struct owed *owed, uint64_t seq)
 {
-    if (owed->unread_seq != seq) {
+    mono_time now = clock_mono();
+    if (owed->unread_seq != seq || clock_ms_between(owed->asked_at, now) >= UNASKED_MS) {
         owed->unread_seq = seq;
-        owed->unread_at = clock_mono();
+        owed->unread_at = now;
     }
-    return clock_ms_between(owed->unread_at, clock_mono()) >= UNREAD_MS;
+    owed->asked_at = now;
+    return clock_ms_between(owed->unread_at, now) >= UNREAD_MS;
 }
 
 /* Appends the row the statement stands on. False: it does not fit any more. */
@@ -179,18 +184,24 @@ static bool take(struct store *store, struct debtor *debtor, struct parcel *parc
     bool unread = rc == SQLITE_ROW && found == expected && !corrupt; /* no memory for it */
     bool lost = !corrupt || comb_key(store, s) != 0;
     sqlite3_reset(s);
+    struct range gone = {expected, expected};
+    if (rc == SQLITE_ROW && found > expected)
+        gone.last = found - 1;
+    else if (rc == SQLITE_DONE)
+        gone.last = wanted.last;
     note_reading(store, known);
     if (parcel->first_seq) {
-        owed->unread_seq = 0;
+        if (parcel->first_seq <= owed->unread_seq && owed->unread_seq <= parcel->last_seq)
+            owed->unread_seq = 0;
         return hold_hand_out(store, epoch, sector, parcel->first_seq, parcel->last_seq) &&
                ranges_remove(&owed->unsent, parcel->first_seq, parcel->last_seq);
     }
     if (rc == SQLITE_IOERR && is_past_hope(owed, expected)) {
-        set_aside(store, epoch, sector, expected, 0);
+        set_aside(store, epoch, sector, (struct range){expected, expected}, 0);
         owed->unread_seq = expected + 1;
     }
     if (known && !unread && expected <= wanted.last && !(lost && salvage_ask(store)))
-        set_aside(store, epoch, sector, expected, corrupt ? readings : 0);
+        set_aside(store, epoch, sector, gone, corrupt ? readings : 0);
     return false;
 }
 

@@ -193,10 +193,11 @@ static bool cut(struct store *store, const struct oldest *at, struct limit limit
         ok = delete_row(store, at, s, seq, &gap);
         last = seq;
     }
-    /* what is owed without these numbers: on disk with the rows' end, in memory after it; the disk
-       may not even know yet that they were delivered */
+    /* what is owed without what the Gaps tell of: on disk with the rows' end, in memory after it;
+       the disk may not even know yet that the rest was delivered. A number that is owed and was
+       not found stays: nothing tells of it */
     ok = sqlite3_reset(s) == SQLITE_OK && ok &&
-         backlog_write_without(store, at->epoch, gap.sector, at->seq, last) &&
+         backlog_write_without(store, at->epoch, gap.sector, gap.first_seq, gap.last_seq) &&
          database_run(store, STATEMENT_COMMIT);
     if (!ok) {
         database_run(store, STATEMENT_ROLLBACK);

@@ -2,7 +2,9 @@
  * that cannot be read, by a platform's word. Whatever dies in between, no row that was delivered
  * becomes a Gap, and none that was not is forgotten.
  * The store's thread does not run; files lie under /tmp. */
+#include "gateway/store/debts.h"
 #include "gateway/store/media.h"
+#include "gateway/store/salvage.h"
 #include "tests/unit/debtor_world.h"
 #include "tests/unit/faulty_disk.h"
 
@@ -153,6 +155,146 @@ static void a_disk_that_stumbles_loses_nothing(void **state)
     assert_int_equal(world->store->corrupt, 0);
 }
 
+/* A live row every five seconds, as while an alarm is up, does not keep an unreadable one. */
+static void live_rows_do_not_keep_an_unreadable_one(void **state)
+{
+    enum { MANY = 400 };
+    struct world *world = *state;
+    for (int i = 0; i < MANY; i++)
+        put(world, SECTOR_GAS);
+    spoil_a_page(world);
+    connect(world, LENT);
+    accept_all(world);
+    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    struct recent *recent = &world->store->recent[SECTOR_GAS];
+    for (int i = 0; i < MANY && gas->unacked.count; i++) {
+        put(world, SECTOR_GAS);
+        recent->seq[recent->count % RECENT] = world->store->epochs[0].last_seq[SECTOR_GAS];
+        recent->closed[recent->count++ % RECENT] = clock_mono();
+        for (uint32_t k = 0; k < RECENT; k++)
+            recent->closed[k].ns -= INT64_C(5) * 1000000000;
+        gas->unread_at.ns -= INT64_C(5) * 1000000000;
+        turn(world);
+        accept_all(world);
+    }
+    assert_in_range(world->store->corrupt, 20, 200);
+    assert_int_equal(gas->unacked.count, 0);
+}
+
+/* Two failures ten minutes apart, and nobody asked in between. */
+static void time_in_which_nobody_asks_is_no_failure(void **state)
+{
+    enum { MANY = 400 };
+    struct world *world = *state;
+    for (int i = 0; i < MANY; i++)
+        put(world, SECTOR_GAS);
+    spoil_a_page(world);
+    connect(world, LENT);
+    accept_all(world);
+    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    assert_true(gas->unread_seq > 1);
+    gas->unread_at.ns -= INT64_C(600) * 1000000000;
+    gas->asked_at.ns -= INT64_C(600) * 1000000000;
+    turn(world);
+    accept_all(world);
+    assert_int_equal(world->store->corrupt, 0);
+}
+
+/* A number that is owed and whose row was not found, between rows that go and were delivered. */
+static void the_quota_forgets_no_number_that_is_missing(void **state)
+{
+    struct world *world = *state;
+    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    for (int i = 0; i < 4; i++)
+        put(world, SECTOR_GAS);
+    assert_true(ranges_remove(&gas->unacked, 1, 1));
+    assert_true(ranges_remove(&gas->unacked, 3, 4));
+    gas->dirty = true;
+    assert_true(commit_all(world->store, false));
+    assert_true(database_execute(world->store, "DELETE FROM segment WHERE (id&1048575)=2"));
+    world->store->quota = 1;
+    while (trim_run(world->store))
+        ;
+    assert_int_equal(world->store->gaps, 0);
+    die(world);
+    gas = &world->debtor->owed[0][SECTOR_GAS];
+    assert_true(ranges_contains(&gas->unacked, 2));
+    assert_false(ranges_contains(&gas->unacked, 1) || ranges_contains(&gas->unacked, 3));
+}
+
+/* Of a sector that the uplink was not kept for there is no list, and none is damaged. */
+static void a_new_sector_is_no_damage(void **state)
+{
+    struct world *world = *state;
+    const int64_t kept = 1 << SECTOR_GAS | 1 << SECTOR_HEAT;
+    bool doubt = false;
+    put(world, SECTOR_GAS);
+    put(world, SECTOR_WATER);
+    world->debtor->wanted[SECTOR_WATER] = true;
+    assert_true(debts_read(world->store, world->debtor, kept, &doubt));
+    assert_false(doubt);
+    assert_true(debts_read(world->store, world->debtor, kept | 1 << SECTOR_WATER, &doubt));
+    assert_true(doubt);
+}
+
+static void save_all(struct world *world)
+{
+    for (int i = 0; i < ROWS; i++) {
+        turn(world);
+        media_replace(world->store);
+        while (salvage_run(world->store))
+            ;
+    }
+}
+
+/* What was delivered before the file was replaced is not in the new one, and no damage of it. */
+static void a_new_uplink_after_a_replacement_is_owed_what_is_there(void **state)
+{
+    struct world *world = *state;
+    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    for (int i = 0; i < 9; i++)
+        put(world, SECTOR_GAS);
+    assert_true(ranges_remove(&gas->unacked, 1, 4));
+    assert_true(ranges_remove(&gas->unacked, 6, 8));
+    gas->dirty = true;
+    assert_true(commit_all(world->store, false));
+    assert_true(
+        database_execute(world->store, "UPDATE segment SET id=id|536870912 WHERE (id&1048575)=9"));
+    connect(world, LENT);
+    save_all(world);
+    assert_int_equal(world->store->epoch_count, 2);
+    assert_true(commit_all(world->store, false));
+    world->uplink.name = (char *)"second";
+    die(world);
+    gas = &world->debtor->owed[0][SECTOR_GAS];
+    assert_int_equal(gas->unacked.count, 2);
+    assert_int_equal(world->debtor->readings, 2);
+    connect(world, LENT);
+    save_all(world);
+    accept_all(world);
+    assert_int_equal(world->store->corrupt, 0);
+    assert_int_equal(world->store->epoch_count, 2);
+    assert_int_equal(gas->unacked.count, 0);
+}
+
+/* Neighbours that are missing are one Gap. */
+static void a_hole_is_one_gap(void **state)
+{
+    struct world *world = *state;
+    struct store *store = world->store;
+    for (int i = 0; i < 50; i++)
+        put(world, SECTOR_GAS);
+    assert_true(database_execute(store, "DELETE FROM segment WHERE (id&1048575) BETWEEN 11 AND 30"
+                                        " OR (id&1048575)>45"));
+    store->in_memory = true; /* where no other place is there to look */
+    connect(world, LENT);
+    accept_all(world);
+    store->in_memory = false;
+    assert_int_equal(store->corrupt, 25);
+    assert_int_equal(store->gaps, 2);
+    assert_int_equal(world->debtor->owed[0][SECTOR_GAS].unacked.count, 0);
+}
+
 /* A platform's word on rows that are out of reach. */
 static void what_is_confirmed_out_of_reach_is_counted_later(void **state)
 {
@@ -183,6 +325,12 @@ int main(void)
         TEST(what_begins_before_a_gap_is_not_left_out_of_it),
         TEST(an_unreadable_page_is_gone_around),
         TEST(a_disk_that_stumbles_loses_nothing),
+        TEST(live_rows_do_not_keep_an_unreadable_one),
+        TEST(time_in_which_nobody_asks_is_no_failure),
+        TEST(the_quota_forgets_no_number_that_is_missing),
+        TEST(a_new_sector_is_no_damage),
+        TEST(a_new_uplink_after_a_replacement_is_owed_what_is_there),
+        TEST(a_hole_is_one_gap),
         TEST(what_is_confirmed_out_of_reach_is_counted_later),
     };
     disk_install();
