@@ -4,7 +4,7 @@
  * Never reads a clock or a random source. */
 #include "gateway/uplink/backoff.h"
 
-enum { DOUBLINGS = 6, DOUBLED_MAX_MS = BACKOFF_MAX_MS * 2 / 3 };
+enum { DOUBLINGS = 6, DOUBLED_MAX_MS = BACKOFF_MAX_MS * 2 / 3, HURRY_SHARE = 2 };
 
 /* from + [0, width), by 32 random bits */
 static uint32_t draw(uint32_t from, uint32_t width, uint32_t random)
@@ -47,9 +47,14 @@ uint32_t backoff_next(struct backoff *backoff, enum backoff_cause cause, uint32_
     return own_ms;
 }
 
-bool backoff_may_hurry(struct backoff *backoff)
+uint32_t backoff_hurry(struct backoff *backoff, uint32_t spread_ms, uint64_t random)
 {
-    return backoff->hurries < BACKOFF_HURRIES && ++backoff->hurries;
+    uint32_t share_ms = spread_ms / HURRY_SHARE;
+    if (backoff->hurries == BACKOFF_HURRIES)
+        return 0;
+    backoff->hurries++;
+    return draw(BACKOFF_MIN_MS, share_ms > BACKOFF_MIN_MS ? share_ms : BACKOFF_MIN_MS / 2,
+                (uint32_t)random);
 }
 
 uint32_t backoff_step(uint64_t random)

@@ -7,7 +7,6 @@
 #ifndef LIFELINE_BACKOFF_H
 #define LIFELINE_BACKOFF_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -38,11 +37,11 @@ struct backoff {
 uint32_t backoff_next(struct backoff *backoff, enum backoff_cause cause, uint32_t spread_ms,
                       uint64_t random);
 
-/* Whether the next attempt may follow after one step, because the last connection ended for a
- * reason that the next one avoids: BACKOFF_HURRIES times in a row, enough to find one row among
- * thousands by halves. Such a pause is not drawn from `spread`: a broker that ends everybody's
- * connection must not be answered so. */
-bool backoff_may_hurry(struct backoff *backoff);
+/* The pause where the last connection ended for a reason that the next one avoids: from 1 s on over
+ * half of `spread`, and neither doubled nor more than BACKOFF_HURRIES times in a row, enough to
+ * find one row among thousands by halves; then 0. Not at once: a broker that dies while it
+ * acknowledges slowly gives a whole city such a reason. */
+uint32_t backoff_hurry(struct backoff *backoff, uint32_t spread_ms, uint64_t random);
 
 /* The pause between two attempts that belong together: 1 to 1.5 s. */
 uint32_t backoff_step(uint64_t random);

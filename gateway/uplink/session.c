@@ -283,7 +283,7 @@ static void end(struct session *session, const struct mqtt_end *how)
 {
     bool was_5 = session->protocol.is_5, was_up = session->phase == PHASE_UP;
     bool again = knows_better(session);
-    uint32_t pause_ms;
+    uint32_t pause_ms = 0;
     char why[160];
     bool narrowing = close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
     explain(session, how, narrowing, why, sizeof why);
@@ -294,9 +294,12 @@ static void end(struct session *session, const struct mqtt_end *how)
     protocol_ended(&session->protocol, protocol_end_of(session, how->hung_up));
     session->phase = PHASE_PAUSE;
     note(session, false, why);
-    if ((again && was_5) || (narrowing && backoff_may_hurry(&session->backoff)))
+    if (again && was_5)
         pause_ms = backoff_step(random_bits(session));
-    else /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
+    else if (narrowing)
+        pause_ms = backoff_hurry(&session->backoff, session->own->spread_ms, random_bits(session));
+    if (pause_ms ==
+        0) /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
         pause_ms = move_on(
             session, was_5 != session->protocol.is_5 && (was_5 || session->reason == 0), was_up);
     session->next = clock_after_ms(clock_mono(), pause_ms);

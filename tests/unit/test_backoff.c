@@ -88,10 +88,19 @@ static void hurrying_ends(void **state)
     (void)state;
     struct backoff backoff = {0};
     for (int i = 0; i < BACKOFF_HURRIES; i++)
-        assert_true(backoff_may_hurry(&backoff));
-    assert_false(backoff_may_hurry(&backoff));
+        assert_in_range(backoff_hurry(&backoff, SPREAD_MS, random_bits(&seed)), 1000,
+                        1000 + SPREAD_MS / 2);
+    assert_int_equal(backoff_hurry(&backoff, SPREAD_MS, 0), 0);
     assert_int_equal(backoff_next(&backoff, BACKOFF_LINK, SPREAD_MS, 0), BACKOFF_MIN_MS);
-    assert_false(backoff_may_hurry(&backoff));
+    assert_int_equal(backoff_hurry(&backoff, SPREAD_MS, 0), 0);
+}
+
+static void a_small_fleet_hurries_by_steps(void **state)
+{
+    (void)state;
+    struct backoff backoff = {0};
+    for (int i = 0; i < BACKOFF_HURRIES; i++)
+        assert_in_range(backoff_hurry(&backoff, 0, random_bits(&seed)), 1000, 1500);
 }
 
 /* Everybody loses the broker at 0; it refuses until `away_ms`. */
@@ -127,11 +136,10 @@ static void a_city_comes_back_over_a_minute(void **state)
 }
 
 /* A broker that dies every ten seconds, and is there again at once: who comes back sends what it
- * had in flight alone, for a second, and hurries if that is when it dies. */
-static void a_broker_that_dies_again_sees_no_herd(void **state)
+ * had in flight alone, and hurries if that is when it dies. */
+static uint32_t most_connects(uint32_t alone_ms)
 {
-    (void)state;
-    enum { DEATH_MS = 10000, ALONE_MS = 1000, DEATHS = 30 };
+    enum { DEATH_MS = 10000, DEATHS = 30 };
     static uint32_t connects[SECONDS];
     uint32_t most = 0;
     memset(connects, 0, sizeof connects);
@@ -140,20 +148,29 @@ static void a_broker_that_dies_again_sees_no_herd(void **state)
         uint32_t at_ms = 0, death_ms = 0;
         bool alone = false;
         while (death_ms <= DEATHS * DEATH_MS) {
-            at_ms = death_ms +
-                    (alone && backoff_may_hurry(&backoff)
-                         ? backoff_step(random_bits(&seed))
-                         : backoff_next(&backoff, BACKOFF_BROKER, SPREAD_MS, random_bits(&seed)));
+            uint32_t pause_ms = alone ? backoff_hurry(&backoff, SPREAD_MS, random_bits(&seed)) : 0;
+            if (pause_ms == 0)
+                pause_ms = backoff_next(&backoff, BACKOFF_BROKER, SPREAD_MS, random_bits(&seed));
+            at_ms = death_ms + pause_ms;
             assert_in_range(at_ms / 1000, 0, SECONDS - 1);
             connects[at_ms / 1000]++;
             death_ms = (at_ms / DEATH_MS + 1) * DEATH_MS;
-            alone = death_ms - at_ms < ALONE_MS;
+            alone = death_ms - at_ms < alone_ms;
         }
     }
     for (int s = 0; s < SECONDS; s++)
         most = connects[s] > most ? connects[s] : most;
-    print_message("dying every %d ms: at most %u connects in a second\n", DEATH_MS, most);
-    assert_in_range(most, 1, 4 * CITY / (SPREAD_MS / 1000));
+    print_message("alone for %u ms: at most %u connects in a second\n", alone_ms, most);
+    return most;
+}
+
+/* A broker that acknowledges slowly leaves everybody alone for long. */
+static void a_broker_that_dies_again_sees_no_herd(void **state)
+{
+    (void)state;
+    static const uint32_t alone_ms[] = {1000, 4000, 10001};
+    for (size_t i = 0; i < sizeof alone_ms / sizeof *alone_ms; i++)
+        assert_in_range(most_connects(alone_ms[i]), 1, 4 * CITY / (SPREAD_MS / 1000));
 }
 
 int main(void)
@@ -167,6 +184,7 @@ int main(void)
         cmocka_unit_test(who_took_our_place_is_not_fought),
         cmocka_unit_test(nobody_comes_twice_in_a_second),
         cmocka_unit_test(hurrying_ends),
+        cmocka_unit_test(a_small_fleet_hurries_by_steps),
         cmocka_unit_test(a_city_comes_back_over_a_minute),
         cmocka_unit_test(a_broker_that_dies_again_sees_no_herd),
     };
