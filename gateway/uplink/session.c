@@ -50,6 +50,7 @@ struct session {
     struct route route;
     struct backoff backoff;
     enum backoff_cause cause; /* the worst of the round */
+    bool owes_share;          /* a connection fell silent, and no other broker was tried since */
     struct protocol protocol;
     int reason; /* of the CONNACK; -1 before it came */
     bool no_retain;
@@ -216,7 +217,8 @@ static bool knows_better(const struct session *session)
 }
 
 /* Where to next; returns the pause before it. stay: there is more to be asked of this broker. Who
- * had a connection and lost it because of the broker did so together with a whole city. */
+ * had a connection and lost it because of the broker did so together with a whole city; a broker
+ * that died without a word looks like our own link until another one is next. */
 static uint32_t move_on(struct session *session, bool stay, bool was_up)
 {
     size_t before = session->route.url;
@@ -227,6 +229,13 @@ static uint32_t move_on(struct session *session, bool stay, bool was_up)
     else if (!stay)
         pause = route_failed(&session->route) || session->cause == BACKOFF_TAKEN ||
                 (was_up && session->cause == BACKOFF_BROKER);
+    if (was_up)
+        session->owes_share = session->cause == BACKOFF_LINK;
+    if (session->owes_share && session->route.url != before) {
+        session->owes_share = false;
+        session->cause = BACKOFF_BROKER;
+        pause = was_up = true;
+    }
     if (was_up)
         spread_ms = route_spread_ms(&session->route, spread_ms);
     if (session->route.url != before)
