@@ -27,6 +27,8 @@ PROGRAMS = ["lifelined", "lifeline-sim", "lifelinectl"]
 START_S = 20
 END_S = 10
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Failed(Exception):
     """The demonstration cannot go on; the text says why."""
@@ -39,7 +41,7 @@ class Interrupted(Exception):
 class Demo:
     def __init__(self):
         self.signalled = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, self.on_signal)
         self.parts = []    # (name, process), in the order of their start; they run until the end
         self.command = []  # likewise, the one that run() waits for
@@ -308,6 +310,8 @@ def main():
         return 1
     finally:
         demo.end()
+        for number in SIGNALS:          # Python gives the default back on its way out
+            signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
