@@ -113,6 +113,17 @@ static inline void open_with_device(struct world *world, size_t title_length)
     die(world);
 }
 
+/* The store thread's turn at the mailbox. */
+static inline void commit_mail(struct store *store)
+{
+    store->queue = store->mail;
+    store->mail = NULL;
+    store->mail_tail = &store->mail;
+    assert_true(commit_all(store, false));
+    commit_free_bodies(store->queue);
+    store->queue = NULL;
+}
+
 /* A row of one reading, in the table and owed; as the commit would do it. */
 static inline void put_at(struct world *world, enum sector sector, int64_t t_ms)
 {
@@ -125,13 +136,7 @@ static inline void put_at(struct world *world, enum sector sector, int64_t t_ms)
     assert_true(segment_add(segment, 0, t_ms, &value));
     assert_true(store_put(world->store, 0, sector, segment, true));
     segment_free(segment);
-    struct store *store = world->store;
-    store->queue = store->mail;
-    store->mail = NULL;
-    store->mail_tail = &store->mail;
-    assert_true(commit_all(store, false));
-    commit_free_bodies(store->queue);
-    store->queue = NULL;
+    commit_mail(world->store);
 }
 
 static inline void put(struct world *world, enum sector sector)

@@ -166,13 +166,7 @@ static void put_open(struct world *world, int readings)
         assert_true(segment_add(segment, 0, 9000 + 1000 * i, &value));
     assert_true(store_put(world->store, 3, SECTOR_GAS, segment, false));
     segment_free(segment);
-    struct store *store = world->store;
-    store->queue = store->mail;
-    store->mail = NULL;
-    store->mail_tail = &store->mail;
-    assert_true(commit_all(store, false));
-    commit_free_bodies(store->queue);
-    store->queue = NULL;
+    commit_mail(world->store);
 }
 
 /* Without its log the file is as it was once. */
