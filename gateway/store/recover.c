@@ -248,6 +248,15 @@ void recover_read_open(struct store *store, struct traces *traces)
     judge_open(store, traces);
 }
 
+static bool begin_next(struct store *store, bool doubt)
+{
+    uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
+    log_notice("store: %s; a new epoch begins",
+               doubt ? "the numbers of this one are in doubt" : "this is another board");
+    return recover_may_begin(last + 1) && recover_begin_epoch(store, last + 1, database_random()) &&
+           carry_identity(store, &(struct carry){NULL, last, last + 1});
+}
+
 bool recover_read(struct store *store)
 {
     struct traces traces = {0};
@@ -270,17 +279,12 @@ bool recover_read(struct store *store)
     judge_open(store, &traces);
     if (database_meta(store, "clean", 1) != 1)
         recover_note_crash(store, &traces);
-    /* a disowned body is not among those that are closed now */
-    if (!database_execute(store, "DELETE FROM open") || !commit_write(store))
-        return false;
     store->known = true;
-    uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
-    if (here == there && !doubt)
-        return true;
-    log_notice("store: %s; a new epoch begins",
-               doubt ? "the numbers of this one are in doubt" : "this is another board");
-    return recover_may_begin(last + 1) && recover_begin_epoch(store, last + 1, database_random()) &&
-           carry_identity(store, &(struct carry){NULL, last, last + 1});
+    /* what stood open is numbered in the epoch that is in force now, not in one that is in doubt */
+    if ((here != there || doubt) && !begin_next(store, doubt))
+        return false;
+    /* a disowned body is not among those that are closed now */
+    return database_execute(store, "DELETE FROM open") && commit_write(store);
 }
 
 void recover_forget(struct store *store)

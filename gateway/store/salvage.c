@@ -206,18 +206,19 @@ int salvage_running(struct store *store)
     return SQLITE_OK;
 }
 
-/* Reads a wreck into an empty store as recover_read() does a sound file; inside the transaction of
- * the new file. */
+/* Reads a wreck into an empty store as recover_read() does a sound file, and begins an epoch;
+ * inside the transaction of the new file. What stood open is numbered in the new epoch only: of the
+ * old one the wreck may have lost the newest rows, and their numbers were given. */
 bool salvage_load(struct store *store)
 {
     struct traces traces = {0};
     if (store->wreck.db)
         read_wreck(store, &traces);
     if (!store->epoch_count)
-        return recover_read(store);
+        return recover_read(store) && begin_epoch(store);
     store->known = true;
     recover_note_crash(store, &traces);
-    return salvage_write(store, store->epoch_count) && commit_write(store);
+    return salvage_write(store, store->epoch_count) && begin_epoch(store) && commit_write(store);
 }
 
 /* A death, or a disk that refused, came between the setting aside and the first commit after. */
@@ -252,7 +253,7 @@ int salvage_starting(struct store *store)
 int salvage_into_empty(struct store *store)
 {
     int rc = SQLITE_OK;
-    bool ok = database_run(store, STATEMENT_BEGIN) && salvage_load(store) && begin_epoch(store) &&
+    bool ok = database_run(store, STATEMENT_BEGIN) && salvage_load(store) &&
               identity_register(store) && database_run(store, STATEMENT_COMMIT);
     if (ok) {
         commit_done(store);

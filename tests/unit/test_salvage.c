@@ -192,6 +192,70 @@ static void what_is_open_in_an_old_state_is_not_believed(void **state)
     assert_int_equal(ask(store->db, "SELECT count(*) FROM open"), 0);
 }
 
+/* A block of the card is gone, and with it the newest rows and what the file knows of numbers:
+ * those were delivered, and what stood open does not get them again. */
+static void what_stood_open_gets_no_number_of_the_old_epoch(void **state)
+{
+    enum { PAGE = 4096 };
+    static const char root[] = "SELECT rootpage FROM sqlite_schema WHERE name='%s'";
+    static const char *const tables[] = {"stream", "segment"};
+    uint8_t bad[PAGE];
+    long pages[2];
+    struct world *world = *state;
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    connect(world, LENT);
+    accept_all(world);
+    put_open(world, 1);
+    uint64_t old = world->store->epochs[0].number;
+    for (int i = 0; i < 2; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, root, tables[i]);
+        pages[i] = (long)ask(world->store->db, sql);
+    }
+    store_free(world->store);
+    FILE *file = fopen(world->path, "r+e");
+    assert_non_null(file);
+    memset(bad, 0xff, sizeof bad);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fseek(file, (pages[i] - 1) * PAGE, SEEK_SET), 0);
+        assert_int_equal(fwrite(bad, sizeof bad, 1, file), 1);
+    }
+    fclose(file);
+    start(world);
+    struct store *store = world->store;
+    assert_int_equal(store->epoch_count, 2);
+    assert_int_equal(store->epochs[0].number, old);
+    assert_int_equal(ask(store->db, "SELECT count(*) FROM segment"), 1);
+    assert_int_equal(ask(store->db, "SELECT id>>48 FROM segment"), store->epochs[1].ordinal);
+    assert_int_equal(world->debtor->owed[0][SECTOR_GAS].unacked.count, 0);
+    die(world); /* its CRC is that of the new epoch too */
+    connect(world, LENT);
+    work(world);
+    assert_int_equal(world->store->corrupt, 0);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+/* The same where the file is whole but for what it knows of numbers. */
+static void nor_where_the_numbers_are_in_doubt(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    put_open(world, 1);
+    assert_true(database_execute(world->store, "UPDATE stream SET last_seq=1"));
+    die(world);
+    struct store *store = world->store;
+    assert_int_equal(store->epoch_count, 2);
+    assert_int_equal(store->epochs[0].last_seq[SECTOR_GAS], ROWS);
+    assert_int_equal(store->epochs[1].last_seq[SECTOR_GAS], 1);
+    assert_int_equal(ask(store->db, "SELECT max(id)>>48 FROM segment"), store->epochs[1].ordinal);
+    connect(world, LENT);
+    work(world);
+    assert_int_equal(store->corrupt, 0);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
 static int begin(void **state)
 {
     disk_heal();
@@ -202,9 +266,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_row_waits_for_the_next_replacement),         TEST(a_refusal_is_no_damage),
-        TEST(a_disk_that_refuses_for_long_has_lost_it),     TEST(a_page_is_a_small_piece_of_work),
+        TEST(a_row_waits_for_the_next_replacement),
+        TEST(a_refusal_is_no_damage),
+        TEST(a_disk_that_refuses_for_long_has_lost_it),
+        TEST(a_page_is_a_small_piece_of_work),
         TEST(what_is_open_in_an_old_state_is_not_believed),
+        TEST(what_stood_open_gets_no_number_of_the_old_epoch),
+        TEST(nor_where_the_numbers_are_in_doubt),
     };
     disk_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
