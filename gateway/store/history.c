@@ -44,7 +44,7 @@ void history_free(struct history *history)
 {
     if (!history)
         return;
-    history_merge_leave(history);
+    history_merge_drop(history);
     while (history->open) {
         struct history_row *row = history->open;
         history->open = row->next;
@@ -54,7 +54,6 @@ void history_free(struct history *history)
         free(history->patterns[i]);
     free(history->patterns);
     free(history->epochs);
-    free(history->names);
     free(history->heap);
     free(history);
 }

@@ -39,21 +39,21 @@ static void sift_down(struct history_cursor **heap, size_t count, struct history
     heap[at] = cursor;
 }
 
-/* Index of a wanted point; name_count when it is none. */
-static size_t name_of(const struct history *history, uint32_t device, uint32_t point)
+/* Index of a wanted point; names->count when it is none. */
+static size_t name_of(const struct history_names *names, uint32_t device, uint32_t point)
 {
-    size_t low = 0, high = history->name_count;
+    size_t low = 0, high = names->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const struct history_name *name = &history->names[middle];
+        const struct history_name *name = &names->list[middle];
         if (name->device < device || (name->device == device && name->point < point))
             low = middle + 1;
         else
             high = middle;
     }
-    bool found = low < history->name_count && history->names[low].device == device &&
-                 history->names[low].point == point;
-    return found ? low : history->name_count;
+    bool found =
+        low < names->count && names->list[low].device == device && names->list[low].point == point;
+    return found ? low : names->count;
 }
 
 /* On to the cursor's next reading inside the span of time. */
@@ -67,9 +67,20 @@ static bool advance(const struct history *history, struct history_cursor *cursor
     return false;
 }
 
+static void let_go(struct history_names *names)
+{
+    if (!names || --names->holders)
+        return;
+    for (size_t i = 0; i < names->count; i++)
+        free(names->list[i].texts[0]);
+    free(names->list);
+    free(names);
+}
+
 static void release(struct history *history, struct history_row *row)
 {
     history->bytes -= row->length;
+    let_go(row->names);
     history_row_free(row);
 }
 
@@ -84,6 +95,8 @@ void history_merge_add(struct history *history, struct history_row *row)
     *(before ? &before->next : &history->pending) = row;
     *(row->next ? &row->next->previous : &history->pending_end) = row;
     history->bytes += row->length;
+    row->names = history->names;
+    row->names->holders++;
 }
 
 /* The first pending row is pending no more. */
@@ -95,7 +108,16 @@ static struct history_row *take_pending(struct history *history)
     return row;
 }
 
-void history_merge_leave(struct history *history)
+void history_merge_next_epoch(struct history *history)
+{
+    let_go(history->names);
+    history->names = NULL;
+    history->named_device = -1;
+    history->epoch++;
+    history->phase = HISTORY_PHASE_NAMES;
+}
+
+void history_merge_drop(struct history *history)
 {
     for (size_t i = 0; i < history->heap_count; i++) {
         if (--history->heap[i]->row->unread == 0)
@@ -104,16 +126,12 @@ void history_merge_leave(struct history *history)
     history->heap_count = 0;
     while (history->pending)
         release(history, take_pending(history));
-    for (size_t i = 0; i < history->name_count; i++)
-        free(history->names[i].texts[0]);
-    history->name_count = 0;
-    history->named_device = -1;
-    history->epoch++;
-    history->phase =
-        history->epoch < history->epoch_count ? HISTORY_PHASE_NAMES : HISTORY_PHASE_DONE;
+    let_go(history->names);
+    let_go(history->given);
+    history->names = history->given = NULL;
 }
 
-static size_t count_wanted(const struct history *history, const struct history_row *row)
+static size_t count_wanted(const struct history_row *row)
 {
     struct segment_read segment;
     struct segment_read_column column;
@@ -121,7 +139,7 @@ static size_t count_wanted(const struct history *history, const struct history_r
     if (!segment_read_begin(&segment, row->bytes, row->length))
         return 0;
     while (segment_read_column(&segment, &column))
-        count += name_of(history, column.device, column.point) < history->name_count;
+        count += name_of(row->names, column.device, column.point) < row->names->count;
     return count;
 }
 
@@ -145,8 +163,8 @@ static void set_cursors(struct history *history, struct history_row *row)
     struct history_cursor *cursor = row->cursors;
     bool sound = segment_read_begin(&segment, row->bytes, row->length);
     while (sound && segment_read_column(&segment, &cursor->column)) {
-        size_t name = name_of(history, cursor->column.device, cursor->column.point);
-        if (name == history->name_count)
+        size_t name = name_of(row->names, cursor->column.device, cursor->column.point);
+        if (name == row->names->count)
             continue;
         cursor->name = (uint32_t)name;
         cursor->row = row;
@@ -163,7 +181,7 @@ static void set_cursors(struct history *history, struct history_row *row)
 static bool begin_row(struct history *history)
 {
     struct history_row *row = take_pending(history);
-    size_t count = count_wanted(history, row);
+    size_t count = count_wanted(row);
     if (count) {
         /* one more: the column that is looked at last may be one that nobody wants */
         row->cursors = calloc(count + 1, sizeof *row->cursors);
@@ -181,7 +199,7 @@ static bool begin_row(struct history *history)
 static void give(struct history *history, struct history_reading *out)
 {
     struct history_cursor *cursor = history->heap[0];
-    char *const *texts = history->names[cursor->name].texts;
+    char *const *texts = cursor->row->names->list[cursor->name].texts;
     *out = (struct history_reading){.device = texts[0],
                                     .point = texts[1],
                                     .unit = texts[2],
@@ -189,6 +207,8 @@ static void give(struct history *history, struct history_reading *out)
                                     .value = cursor->reading.value,
                                     .decimals = cursor->column.decimals,
                                     .is_float = cursor->column.is_float};
+    history->given = cursor->row->names;
+    history->given->holders++;
     history->readings++;
     if (advance(history, cursor)) {
         sift_down(history->heap, history->heap_count, cursor);
@@ -203,14 +223,18 @@ static void give(struct history *history, struct history_reading *out)
 
 enum history_step history_next(struct history *history, struct history_reading *out)
 {
+    let_go(history->given);
+    history->given = NULL;
     while (history->phase == HISTORY_PHASE_ROWS) {
-        bool any = history->heap_count > 0;
+        bool any = history->heap_count > 0, loaded = history->frontier_ms == INT64_MAX;
         int64_t now_ms = any ? history->heap[0]->reading.time_ms : INT64_MAX;
-        if (history->pending && history->pending->base_ms <= now_ms) {
+        if (loaded && history->epoch + 1 < history->epoch_count) {
+            history_merge_next_epoch(history); /* it may begin before this one ends */
+        } else if (history->pending && history->pending->base_ms <= now_ms) {
             if (!begin_row(history))
                 break;
-        } else if (!any && history->frontier_ms == INT64_MAX) {
-            history_merge_leave(history);
+        } else if (!any && loaded) {
+            history->phase = HISTORY_PHASE_DONE;
         } else if (!any || (history->frontier_ms <= now_ms && history->bytes < HISTORY_BYTES)) {
             return HISTORY_FETCH;
         } else {

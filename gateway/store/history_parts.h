@@ -14,10 +14,17 @@ enum history_phase {
     HISTORY_PHASE_FAILED,
 };
 
-/* A point of the epoch at hand that is wanted. */
+/* A point that is wanted. */
 struct history_name {
     uint32_t device, point;
     char *texts[3]; /* of the device, the point and the unit; one allocation */
+};
+
+/* Those of one epoch, as long as a row of it is loaded. */
+struct history_names {
+    size_t holders;
+    struct history_name *list; /* ascending by device and point */
+    size_t count, capacity;
 };
 
 /* A column on its way out, standing at the reading that comes next. */
@@ -31,6 +38,7 @@ struct history_cursor {
 /* A loaded row: pending until its time has come, then the cursors of its wanted columns. */
 struct history_row {
     struct history_row *next, *previous;
+    struct history_names *names; /* of its epoch; set by history_merge_add() */
     int64_t base_ms;
     struct history_cursor *cursors;
     size_t unread; /* cursors that are not at their end */
@@ -60,15 +68,16 @@ struct history {
     size_t epoch_count, epoch; /* the one at hand */
     struct history_row *open;  /* of the last epoch, as the scan began */
 
-    struct history_name *names; /* ascending by device and point */
-    size_t name_count, name_capacity;
-    int64_t named_device; /* up to this one they are known */
+    struct history_names *names; /* of the epoch at hand; NULL before the first is known */
+    struct history_names *given; /* of the reading that is out */
+    int64_t named_device;        /* up to this one they are known */
     bool wanted[SECTOR_COUNT];
     struct history_stream streams[SECTOR_COUNT];
     int64_t span_ms;     /* longest row seen */
     int64_t frontier_ms; /* lowest of the streams; INT64_MAX when all have ended */
-    struct history_row *pending, *pending_end; /* ascending by base_ms */
-    size_t bytes;                              /* of rows, pending or begun */
+    /* of the epoch at hand, and what is left of those before; ascending by base_ms */
+    struct history_row *pending, *pending_end;
+    size_t bytes; /* of rows, pending or begun */
     struct history_cursor **heap;
     size_t heap_count, heap_capacity;
 
@@ -90,7 +99,9 @@ bool history_fail(struct history *history, const char *why); /* false */
 
 /* history_merge.c: rows into readings */
 void history_merge_add(struct history *history, struct history_row *row);
-/* On to the next epoch; what was loaded of this one is dropped. */
-void history_merge_leave(struct history *history);
+/* On to the next epoch, beside what is loaded of this one. */
+void history_merge_next_epoch(struct history *history);
+/* All that is loaded. */
+void history_merge_drop(struct history *history);
 
 #endif

@@ -202,21 +202,22 @@ static bool take_name(struct history *history, sqlite3_stmt *s)
     int64_t sector = sqlite3_column_int64(s, 1);
     if (sector < 1 || sector >= SECTOR_COUNT || !is_wanted(history, device, point))
         return true;
-    if (history->name_count == history->name_capacity) {
-        size_t capacity = 2 * history->name_capacity + 16;
-        struct history_name *names = realloc(history->names, capacity * sizeof *names);
-        if (!names)
+    struct history_names *names = history->names;
+    if (names->count == names->capacity) {
+        size_t capacity = 2 * names->capacity + 16;
+        struct history_name *list = realloc(names->list, capacity * sizeof *list);
+        if (!list)
             return history_fail(history, no_memory);
-        history->names = names;
-        history->name_capacity = capacity;
+        names->list = list;
+        names->capacity = capacity;
     }
     const char *slash = strchr(meaning, '/'); /* quantity/unit */
-    struct history_name *name = &history->names[history->name_count];
+    struct history_name *name = &names->list[names->count];
     *name = (struct history_name){.device = (uint32_t)sqlite3_column_int64(s, 0),
                                   .point = (uint32_t)sqlite3_column_int64(s, 3)};
     if (!copy_texts(name, (const char *[3]){device, point, slash ? slash + 1 : ""}))
         return history_fail(history, no_memory);
-    history->name_count++;
+    names->count++;
     history->points++;
     history->wanted[sector] = true;
     return true;
@@ -251,6 +252,12 @@ static bool read_names(struct store *store, struct history *history, mono_time u
     if (history->named_device < 0)
         memset(history->wanted, 0, sizeof history->wanted);
     bool ok = true, late = false;
+    if (!history->names) {
+        history->names = calloc(1, sizeof *history->names);
+        if (!history->names)
+            return history_fail(history, no_memory);
+        history->names->holders = 1;
+    }
     int rc = SQLITE_DONE;
     int64_t device = history->named_device;
     while (ok && !late && (rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -267,10 +274,10 @@ static bool read_names(struct store *store, struct history *history, mono_time u
         return ok;
     if (rc != SQLITE_DONE)
         return history_fail(history, unreadable);
-    if (history->name_count)
+    if (history->names->count || history->epoch + 1 == history->epoch_count)
         begin_rows(history);
     else
-        history_merge_leave(history);
+        history_merge_next_epoch(history);
     return true;
 }
 

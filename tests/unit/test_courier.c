@@ -364,7 +364,7 @@ static void a_manifest_goes_before_its_rows(void **state)
         uint64_t epoch, seq;
     } expected[] = {
         {"manifest/gas/1", now, 0}, {"data/gas", now, 1},
-        {"history/gas", old, 0}, /* the Gap of that death; it explains itself */
+        {"history/gas", now, 0}, /* the Gap of that death; it explains itself */
         {"manifest/gas/1", old, 0}, {"manifest/gas/1", now, 0}, /* the broker keeps the last */
         {"history/gas", old, 1},
     };

@@ -476,6 +476,32 @@ static void an_old_epoch_may_go_under_the_scan(void **state)
     free(got);
 }
 
+/* What stood open in the one is numbered in the next. */
+static void two_epochs_overlap(void **state)
+{
+    struct world *world = *state;
+    struct store *file = NULL;
+    char why[300];
+    struct got *got = calloc(1, sizeof *got);
+    start(world);
+    put_rows(world, 0, 0, 0, 100, 100, true);
+    close_store(world);
+    ask_file(world, "UPDATE epoch SET machine=machine+1");
+    start(world);
+    put_rows(world, 1, 0, 5000, 300, 40, true);
+    put_rows(world, 0, 0, 10000, 100, 20, true);
+    close_store(world);
+    struct history *history = search("*", 0, INT64_MAX);
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    drain(file, history, false, got);
+    assert_int_equal(got->step, HISTORY_END);
+    assert_int_equal(got->count, (100 + 40 + 20) * POINTS);
+    is_ordered(got);
+    history_free(history);
+    history_close(file);
+    free(got);
+}
+
 static void another_store_is_not_mixed_in(void **state)
 {
     struct world *world = *state;
@@ -559,6 +585,7 @@ int main(void)
         TEST(two_scans_need_no_other_work),
         TEST(trimming_between_two_slices_does_no_harm),
         TEST(an_old_epoch_may_go_under_the_scan),
+        TEST(two_epochs_overlap),
         TEST(another_store_is_not_mixed_in),
         TEST(what_closes_meanwhile_comes_once),
         TEST(an_abandoned_scan_is_nobodys),
