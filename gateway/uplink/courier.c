@@ -195,10 +195,10 @@ void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5)
     lend(courier);
 }
 
-bool courier_stop(struct courier *courier, bool by_peer)
+bool courier_stop(struct courier *courier, bool over_packet)
 {
     /* One that took nothing at all is not to be blamed on a parcel. */
-    bool blame = by_peer && courier->heard, alone = false;
+    bool blame = over_packet && courier->heard, alone = false;
     courier->mqtt = NULL;
     for (size_t i = 0; i < STORE_WINDOW; i++) {
         struct parcel *parcel = courier->in_flight[i];

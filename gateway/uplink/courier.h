@@ -19,10 +19,10 @@ void courier_attach(struct courier *courier, void (*wake)(void *), void *context
  * mean something. */
 void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5);
 
-/* The connection is gone: what is in flight is sent again after the next courier_start(). by_peer:
- * the broker ended it, perhaps because of what it was being sent. True: it was being sent something
- * suspicious, and nothing else; the next connection tries less of it. */
-bool courier_stop(struct courier *courier, bool by_peer);
+/* The connection is gone: what is in flight is sent again after the next courier_start().
+ * over_packet: the broker ended it, perhaps because of what it was being sent. True: it was being
+ * sent something suspicious, and nothing else; the next connection tries less of it. */
+bool courier_stop(struct courier *courier, bool over_packet);
 
 /* Publishes what the store has filled; call it after every wake. */
 void courier_send(struct courier *courier);

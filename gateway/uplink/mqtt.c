@@ -170,34 +170,6 @@ static void on_log(struct mosquitto *client, void *object, int level, const char
 
 /* ---- how it ended ---- */
 
-static enum mqtt_fault fault_of_errno(int error)
-{
-    switch (error) {
-    case ECONNREFUSED:
-    case ECONNRESET:
-    case ECONNABORTED:
-    case EPIPE:
-        return MQTT_FAULT_BROKER;
-    default:
-        return MQTT_FAULT_LINK;
-    }
-}
-
-/* A refusal in the broker's words, and in ours where these do not say what to do. */
-static void explain_refusal(const struct mqtt *mqtt, struct mqtt_end *end)
-{
-    const char *words = mqtt_reason(mqtt->version_5, mqtt->refusal);
-    const char *hint = "";
-    if (mqtt->version_5 && mqtt->refusal == MQTT_RC_SESSION_TAKEN_OVER)
-        hint = ": another client came with our id; is it configured twice?";
-    else if (mqtt->version_5 && mqtt->refusal == MQTT_RC_QOS_NOT_SUPPORTED)
-        hint = ": it acknowledges nothing, so nothing can be delivered to it";
-    snprintf(end->why, sizeof end->why, "%s%s%s%s", words, hint, mqtt->moved[0] ? ", go to " : "",
-             mqtt->moved);
-    end->fault = mqtt->version_5 && mqtt->refusal == MQTT_RC_SESSION_TAKEN_OVER ? MQTT_FAULT_TAKEN
-                                                                                : MQTT_FAULT_BROKER;
-}
-
 /* What the library makes of an end behind TLS is always EPROTO. Once the broker had accepted us it
  * can only be that it is gone, without a goodbye, or that the link broke. */
 static int error_of(const struct mqtt *mqtt, int rc)
@@ -209,34 +181,18 @@ static int error_of(const struct mqtt *mqtt, int rc)
     return mqtt->socket_error ? mqtt->socket_error : ECONNRESET;
 }
 
-static const char *words_of(int rc)
-{
-    return rc == MOSQ_ERR_MALFORMED_PACKET ? "it sent a packet that MQTT does not know"
-                                           : mosquitto_strerror(rc);
-}
-
-/* By rc and errno of the library's last call. The broker's own words count most, then what is wrong
- * with its certificate, then what the library has said. After the CONNACK it is no longer a matter
- * of certificates. */
+/* By rc and errno of the library's last call. */
 static void explain(const struct mqtt *mqtt, int rc, struct mqtt_end *end)
 {
-    int error = error_of(mqtt, rc);
-    const char *complaint = mqtt->tls && !mqtt->connected ? tls_complaint(mqtt->tls) : "";
-    bool tls_failed = !mqtt->connected && (complaint[0] || rc == MOSQ_ERR_TLS || mqtt->error[0]);
-    end->hung_up = !tls_failed && rc != MOSQ_ERR_KEEPALIVE;
-    if (mqtt->refusal) {
-        explain_refusal(mqtt, end);
-        return;
-    }
-    end->fault = tls_failed                 ? MQTT_FAULT_OWN
-                 : rc == MOSQ_ERR_KEEPALIVE ? MQTT_FAULT_LINK
-                 : error                    ? fault_of_errno(error)
-                                            : MQTT_FAULT_BROKER;
-    snprintf(end->why, sizeof end->why, "%s",
-             complaint[0]     ? complaint
-             : mqtt->error[0] ? mqtt->error
-             : error          ? strerror(error)
-                              : words_of(rc));
+    const struct mqtt_last last = {.rc = rc,
+                                   .error = error_of(mqtt, rc),
+                                   .version_5 = mqtt->version_5,
+                                   .connected = mqtt->connected,
+                                   .refusal = mqtt->refusal,
+                                   .moved = mqtt->moved,
+                                   .complaint = mqtt->tls ? tls_complaint(mqtt->tls) : "",
+                                   .said = mqtt->error};
+    mqtt_end_explain(&last, end);
 }
 
 static bool ends(struct mqtt_end *end, enum mqtt_fault fault, bool hung_up, const char *why)
@@ -448,7 +404,7 @@ static bool reach(struct mqtt *mqtt, short events, struct mqtt_end *end)
     mqtt->reached = !error && getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
     if (!error && !mqtt->reached && (events & (POLLERR | POLLHUP)))
         error = ECONNREFUSED;
-    return !error || ends(end, fault_of_errno(error), false, strerror(error));
+    return !error || ends(end, mqtt_end_fault_of(error), false, strerror(error));
 }
 
 /* The first packet is looked at, still in the socket, before the library reads it: of a web server
@@ -556,11 +512,6 @@ uint16_t mqtt_receive_max(const struct mqtt *mqtt)
 bool mqtt_retains(const struct mqtt *mqtt)
 {
     return mqtt->retains;
-}
-
-const char *mqtt_reason(bool version_5, int reason)
-{
-    return version_5 ? mosquitto_reason_string(reason) : mosquitto_connack_string(reason);
 }
 
 int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message)

@@ -9,6 +9,7 @@
 
 #include "config/settings.h"
 #include "drivers/clock.h"
+#include "gateway/uplink/mqtt_end.h"
 
 struct mqtt;
 
@@ -48,20 +49,6 @@ struct mqtt_target {
     struct mqtt_message will;
 };
 
-enum mqtt_fault {
-    MQTT_FAULT_LINK,   /* no way to the broker, or nothing was heard any more */
-    MQTT_FAULT_BROKER, /* it closed, refused, or is no broker */
-    MQTT_FAULT_OWN,    /* a file of ours, or its certificate */
-    MQTT_FAULT_TAKEN,  /* another client came with our id */
-};
-
-/* How a connection, or the attempt at one, ended. */
-struct mqtt_end {
-    enum mqtt_fault fault;
-    bool hung_up; /* the peer closed or spoke no MQTT (and not that TLS failed) */
-    char why[160];
-};
-
 /* Begins to connect: TCP, TLS and CONNECT go on in mqtt_service(). Certificates and the password
  * are read anew each time. NULL when it has failed already. */
 struct mqtt *mqtt_connect(const struct mqtt_target *target, const struct mqtt_handlers *handlers,
@@ -85,9 +72,6 @@ bool mqtt_reached(const struct mqtt *mqtt);
 uint32_t mqtt_max_packet(const struct mqtt *mqtt);  /* bytes, the whole packet; 0 = no limit */
 uint16_t mqtt_receive_max(const struct mqtt *mqtt); /* QoS 1 messages in flight; 65535 = no limit */
 bool mqtt_retains(const struct mqtt *mqtt);         /* otherwise messages go out without retain */
-
-/* Why a broker refused, in its protocol's words. */
-const char *mqtt_reason(bool version_5, int reason);
 
 /* Publishes at QoS 1. Returns the message id, or 0 when the connection does not take it. */
 int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message);

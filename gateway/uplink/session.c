@@ -260,11 +260,11 @@ static void tell(struct session *session, const char *why)
         log_warning("uplink %s: %s; trying again", session->own->name, why);
 }
 
-/* by_peer: the broker ended it, not the network's silence or we. True: as session_handlers.down. */
-static bool close_connection(struct session *session, bool by_peer)
+/* over_packet: see mqtt_end.h. True: as session_handlers.down. */
+static bool close_connection(struct session *session, bool over_packet)
 {
     bool narrowing =
-        session->phase == PHASE_UP && session->handlers->down(session->context, by_peer);
+        session->phase == PHASE_UP && session->handlers->down(session->context, over_packet);
     mqtt_free(session->mqtt);
     resolve_drop(session->resolve);
     scout_free(session->scout);
@@ -294,7 +294,7 @@ static void end(struct session *session, const struct mqtt_end *how)
     bool again = knows_better(session);
     uint32_t pause_ms = 0;
     char why[160];
-    bool narrowing = close_connection(session, how->fault == MQTT_FAULT_BROKER && how->hung_up);
+    bool narrowing = close_connection(session, how->over_packet);
     explain(session, how, narrowing, why, sizeof why);
     tell(session, why);
     session->no_retain |= session->reason == REASON_NO_RETAIN;
@@ -307,10 +307,12 @@ static void end(struct session *session, const struct mqtt_end *how)
         pause_ms = backoff_step(random_bits(session));
     else if (narrowing)
         pause_ms = backoff_hurry(&session->backoff, session->own->spread_ms, random_bits(session));
-    if (pause_ms ==
-        0) /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
-        pause_ms = move_on(
-            session, was_5 != session->protocol.is_5 && (was_5 || session->reason == 0), was_up);
+    /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
+    bool stay = was_5 != session->protocol.is_5 && (was_5 || session->reason == 0);
+    if (pause_ms == 0)
+        pause_ms = move_on(session, stay, was_up);
+    else if (narrowing)
+        session->cause = BACKOFF_LINK; /* it has been waited for */
     session->next = clock_after_ms(clock_mono(), pause_ms);
     session->steady = false;
 }

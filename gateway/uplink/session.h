@@ -17,7 +17,7 @@ struct session_handlers {
     void (*up)(void *context);                             /* session_mqtt() is there */
     /* It goes after this. True: what was being sent may have ended it, and less of it will be sent
      * next; so that is not to wait long. */
-    bool (*down)(void *context, bool by_peer);
+    bool (*down)(void *context, bool over_packet);
     void (*acknowledged)(void *context, int mid, int reason);
     void (*subscribed)(void *context, int mid, int reason);
     void (*message)(void *context, const struct mqtt_incoming *message);

@@ -213,10 +213,10 @@ static void on_up(void *context)
     courier_start(uplink->courier, session_mqtt(uplink->session), session_is_5(uplink->session));
 }
 
-static bool on_down(void *context, bool by_peer)
+static bool on_down(void *context, bool over_packet)
 {
     const struct uplink *uplink = context;
-    return courier_stop(uplink->courier, by_peer);
+    return courier_stop(uplink->courier, over_packet);
 }
 
 /* The state is sent anew with every connection; until then a refusal is only told. */

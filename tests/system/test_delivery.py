@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 from invariant import check_delivery
 from proxy import Proxy
 from rig import PAUSE_S, Rig, free_port, now_ms, run_scenarios, undo_compression
-from stub_broker import CLOSE, NEVER, Stub
+from stub_broker import CLOSE, NEVER, Disconnect, Stub
 from test_uplink import make_certificate, run_openssl
 
 PREFIX = "lifeline/v1/140502/gw-test-1/"
@@ -226,6 +226,25 @@ def poison(tls=False):
 
 def poison_tls():
     poison(tls=True)
+
+
+def shutting_down():
+    """A broker that says it goes down, whatever is in flight then: no row is suspected of it."""
+    rig, config = make_rig("shutting-down")
+    rig.start_daemon(config)
+    time.sleep(6)
+    bad = Poison(rig.wire, Disconnect(0x8b))
+    stub = Stub(rig.broker_port, lambda publish: bad(publish) if bad.deaths < 4 else 0)
+    rig.subscriber = Taken(stub)
+    _, gaps = check_all(rig, 60)
+    ended = [undo_compression(rig.wire, p.payload)[0] for p in stub.all()
+             if isinstance(p.answer, Disconnect)]
+    rig.check("it went down four times", len(ended) == 4, len(ended))
+    sizes = [len(batch.segments) for batch in ended]
+    rig.check("nothing is sent alone for it", min(sizes) == max(sizes) > 1, sizes)
+    rig.check("no Gap", not any(gaps.values()), dict(gaps))
+    rig.score("S16", 1, ["see above"] * rig.failures)
+    rig.finish()
 
 
 def forbidden(kinds=("data", "history")):
@@ -527,8 +546,8 @@ def compressed():
 
 
 SCENARIOS = {f.__name__: f for f in (refusals, silence, passed_over, disorder, poison, poison_tls,
-                                     forbidden, forbidden_manifest, cut_link, limits, narrow, outage, outage_64k, subscriber,
-                                     platform, compressed)}
+                                     shutting_down, forbidden, forbidden_manifest, cut_link, limits,
+                                     narrow, outage, outage_64k, subscriber, platform, compressed)}
 
 if __name__ == "__main__":
     run_scenarios(SCENARIOS)
