@@ -279,7 +279,8 @@ static bool close_connection(struct session *session, bool over_packet)
 static void explain(struct session *session, const struct mqtt_end *how, bool narrowing, char *why,
                     size_t why_size)
 {
-    bool was_short = session->phase == PHASE_UP && !session->steady && how->hung_up && !narrowing;
+    bool was_short =
+        session->phase == PHASE_UP && !session->steady && how->over_packet && !narrowing;
     session->short_lives = was_short ? session->short_lives + 1 : 0;
     if (session->short_lives < SUSPICIOUS_LIVES)
         snprintf(why, why_size, "%s", how->why);

@@ -179,6 +179,14 @@ class Stub:
                 return
 
     @staticmethod
+    def see_off(connection):
+        """What still comes is read: a reset would overtake the last word."""
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(2)
+        while connection.recv(65536):
+            pass
+
+    @staticmethod
     def readable(connection):
         return (isinstance(connection, ssl.SSLSocket) and connection.pending() > 0) or \
             bool(select.select([connection], [], [], 0.05)[0])
@@ -205,6 +213,7 @@ class Stub:
             return False
         if isinstance(publish.answer, Disconnect):
             connection.sendall(packet(DISCONNECT, 0, bytes([publish.answer.reason, 0])))
+            self.see_off(connection)
             return False
         if publish.answer is not NEVER:
             due.append((mid, publish.answer))
