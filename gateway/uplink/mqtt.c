@@ -29,7 +29,7 @@
 enum {
     REASON_BUSY = 0x80,          /* MQTT 5: from here on a refusal */
     QUIET_KEEPALIVE_MS = 300000, /* a broker that wants none: the state goes out so often */
-    ANSWER_MS = 2000,            /* the least that a ping has for its answer */
+    PING_ANSWER_MS = 2000,       /* the least that a ping has for its answer */
     SECRET_MAX = 4096,           /* tokens serve as passwords, too */
 };
 
@@ -233,16 +233,16 @@ static bool set_credentials(struct mqtt *mqtt, const struct mqtt_target *target,
     const struct settings_uplink *uplink = target->uplink;
     char password[SECRET_MAX + 2] = "";
     int rc = MOSQ_ERR_SUCCESS;
-    if (uplink->password_file && !read_secret(uplink->password_file, password, why, why_size))
-        return false;
-    if (uplink->username)
+    bool known =
+        !uplink->password_file || read_secret(uplink->password_file, password, why, why_size);
+    if (known && uplink->username)
         rc = mosquitto_username_pw_set(mqtt->client, uplink->username,
                                        uplink->password_file ? password : NULL);
     explicit_bzero(password, sizeof password);
     if (rc != MOSQ_ERR_SUCCESS)
         snprintf(why, why_size, "username or password: %s", mosquitto_strerror(rc));
-    if (rc != MOSQ_ERR_SUCCESS || !target->url->tls)
-        return rc == MOSQ_ERR_SUCCESS;
+    if (!known || rc != MOSQ_ERR_SUCCESS || !target->url->tls)
+        return known && rc == MOSQ_ERR_SUCCESS;
     mqtt->tls = tls_new(uplink, target->url->host, why, why_size);
     if (!mqtt->tls)
         return false;
@@ -380,7 +380,8 @@ static mono_time dead_at(const struct mqtt *mqtt)
 {
     uint32_t patience_ms = keepalive_ms(mqtt) / 5 * 2;
     return clock_after_ms(mqtt->heard,
-                          keepalive_ms(mqtt) + (patience_ms > ANSWER_MS ? patience_ms : ANSWER_MS));
+                          keepalive_ms(mqtt) +
+                              (patience_ms > PING_ANSWER_MS ? patience_ms : PING_ANSWER_MS));
 }
 
 mono_time mqtt_deadline(const struct mqtt *mqtt)

@@ -39,6 +39,8 @@ static bool is_over_packet(int reason)
     case MQTT_RC_IMPLEMENTATION_SPECIFIC:
     case MQTT_RC_NOT_AUTHORIZED:
     case MQTT_RC_TOPIC_NAME_INVALID:
+    case MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED:
+    case MQTT_RC_TOPIC_ALIAS_INVALID:
     case MQTT_RC_PACKET_TOO_LARGE:
     case MQTT_RC_PAYLOAD_FORMAT_INVALID:
         return true;
@@ -83,7 +85,9 @@ void mqtt_end_explain(const struct mqtt_last *last, struct mqtt_end *out)
                  : last->rc == MOSQ_ERR_KEEPALIVE ? MQTT_FAULT_LINK
                  : last->error                    ? mqtt_end_fault_of(last->error)
                                                   : MQTT_FAULT_BROKER;
-    out->over_packet = out->hung_up && out->fault == MQTT_FAULT_BROKER;
+    out->over_packet =
+        out->fault == MQTT_FAULT_BROKER &&
+        (last->error || last->rc == MOSQ_ERR_CONN_LOST || last->rc == MOSQ_ERR_NO_CONN);
     snprintf(out->why, sizeof out->why, "%s",
              complaint[0]    ? complaint
              : last->said[0] ? last->said

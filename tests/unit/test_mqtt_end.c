@@ -1,4 +1,7 @@
-/* mqtt_end.c: who is to blame for the end of a connection, and whether a packet may be. */
+/* mqtt_end.c: who is to blame for the end of a connection, and whether a packet may be: for each
+ * reason that a broker may give in MQTT 5, for ends without a word, plain and behind TLS; and in
+ * what words the log has it.
+ * Pure; no socket. */
 #include "gateway/uplink/mqtt_end.h"
 
 #include <errno.h>
@@ -26,10 +29,10 @@ static void a_reason_is_taken_at_its_word(void **state)
         int reason;
         bool over_packet;
     } cases[] = {
-        {0x80, true},  {0x81, true},  {0x82, true},  {0x83, true},  {0x87, true}, {0x89, false},
-        {0x8b, false}, {0x8d, false}, {0x8e, false}, {0x8f, false}, {0x90, true}, {0x93, false},
-        {0x95, true},  {0x96, false}, {0x97, false}, {0x98, false}, {0x99, true}, {0x9c, false},
-        {0x9d, false}, {0x9f, false}, {0xa0, false},
+        {0x80, true},  {0x81, true},  {0x82, true},  {0x83, true},  {0x87, true},  {0x89, false},
+        {0x8b, false}, {0x8d, false}, {0x8e, false}, {0x8f, false}, {0x90, true},  {0x93, true},
+        {0x94, true},  {0x95, true},  {0x96, false}, {0x97, false}, {0x98, false}, {0x99, true},
+        {0x9c, false}, {0x9d, false}, {0x9f, false}, {0xa0, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -60,6 +63,9 @@ static void the_end_without_a_word(void **state)
          MQTT_FAULT_LINK,
          true,
          false},
+        {{.rc = MOSQ_ERR_ERRNO, .error = EPIPE, .connected = true}, MQTT_FAULT_BROKER, true, true},
+        {{.rc = MOSQ_ERR_NO_CONN, .connected = true}, MQTT_FAULT_BROKER, true, true},
+        {{.rc = MOSQ_ERR_MALFORMED_PACKET, .connected = true}, MQTT_FAULT_BROKER, true, false},
         {{.rc = MOSQ_ERR_KEEPALIVE, .connected = true}, MQTT_FAULT_LINK, false, false},
         {{.rc = MOSQ_ERR_TLS}, MQTT_FAULT_OWN, false, false},
         {{.rc = MOSQ_ERR_CONN_LOST, .complaint = "it has expired"}, MQTT_FAULT_OWN, false, false},
