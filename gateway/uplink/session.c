@@ -1,10 +1,9 @@
 /* From one broker of the list to a connection, and from a lost one to the next.
  *
  * Each step has its limit: the name 10 s, TCP to an address 3 s while there is another one, to all
- * of them 10 s, TLS and CONNECT 20 s. Who is at fault decides how long to wait (backoff.h), and the
- * list where to go (route.h). On a later broker of the list a scout looks for the first one now and
- * then. Runs in its uplink's thread; owns the connection, the lookup and the scout. Never blocks,
- * never knows what is sent. */
+ * of them 10 s, TLS and CONNECT 20 s. How long to wait then, and where to go, retry.h says. On a
+ * later broker of the list a scout looks for the first one now and then. Runs in its uplink's
+ * thread; owns the connection, the lookup and the scout. Never blocks, never knows what is sent. */
 #include "gateway/uplink/session.h"
 
 #include <pthread.h>
@@ -14,10 +13,9 @@
 #include <sys/random.h>
 
 #include "gateway/log.h"
-#include "gateway/uplink/backoff.h"
 #include "gateway/uplink/protocol.h"
 #include "gateway/uplink/resolve.h"
-#include "gateway/uplink/route.h"
+#include "gateway/uplink/retry.h"
 #include "gateway/uplink/scout.h"
 #include "gateway/watchdog.h"
 
@@ -25,7 +23,7 @@ enum {
     NAME_MS = 10000,
     ADDRESS_MS = 3000,
     CONNECT_MS = 10000,
-    ANSWER_MS = 20000, /* several round trips of 2 s, and packets lost among them */
+    CONNECT_ANSWER_MS = 20000, /* several round trips of 2 s, and packets lost among them */
     SCOUT_MS = 10000,
     STEADY_MS = 30000, /* a connection that lives so long counts */
     TICK_MS = 1000,
@@ -47,10 +45,7 @@ struct session {
     bool steady;
     uint32_t short_lives; /* in a row: up, and closed by the broker before they counted */
 
-    struct route route;
-    struct backoff backoff;
-    enum backoff_cause cause; /* the worst of the round */
-    bool owes_share;          /* a connection fell silent, and no other broker was tried since */
+    struct retry retry;
     struct protocol protocol;
     int reason; /* of the CONNACK; -1 before it came */
     bool no_retain;
@@ -114,7 +109,7 @@ struct session *session_new(const struct settings *settings, const struct settin
     session->context = context;
     session->random = make_seed(settings, own);
     session->return_ms = return_ms ? (uint32_t)strtoul(return_ms, NULL, 10) : 0;
-    route_start(&session->route, own->url_count);
+    retry_start(&session->retry, own->url_count);
     protocol_start(&session->protocol);
     pthread_mutex_init(&session->mutex, NULL);
     session->said = calloc(own->url_count, sizeof *session->said);
@@ -154,7 +149,7 @@ static void note(struct session *session, bool connected, const char *why)
     struct session_status *status = &session->status;
     status->connected = connected;
     status->mqtt_version = session->protocol.is_5 ? 5 : 4;
-    status->url = session->route.url;
+    status->url = session->retry.route.url;
     status->since = clock_mono();
     status->connects += connected;
     snprintf(status->why, sizeof status->why, "%s", why);
@@ -163,7 +158,7 @@ static void note(struct session *session, bool connected, const char *why)
 
 static const struct settings_url *current_url(const struct session *session)
 {
-    return &session->own->urls[session->route.url];
+    return &session->own->urls[session->retry.route.url];
 }
 
 struct mqtt *session_mqtt(const struct session *session)
@@ -201,13 +196,6 @@ static enum protocol_end protocol_end_of(const struct session *session, bool hun
     return hung_up && session->reason == -1 ? PROTOCOL_END_HUNG_UP : PROTOCOL_END_OTHER;
 }
 
-static uint32_t back_off(struct session *session, uint32_t spread_ms)
-{
-    enum backoff_cause cause = session->cause;
-    session->cause = BACKOFF_LINK;
-    return backoff_next(&session->backoff, cause, spread_ms, random_bits(session));
-}
-
 /* The same broker at once, in another way: it has just said how it does not want it. */
 static bool knows_better(const struct session *session)
 {
@@ -216,40 +204,11 @@ static bool knows_better(const struct session *session)
             (session->reason == REASON_NO_RETAIN && !session->no_retain));
 }
 
-/* Where to next; returns the pause before it. stay: there is more to be asked of this broker. Who
- * had a connection and lost it because of the broker did so together with a whole city; a broker
- * that died without a word looks like our own link until another one is next. */
-static uint32_t move_on(struct session *session, bool stay, bool was_up)
-{
-    size_t before = session->route.url;
-    uint32_t spread_ms = session->own->spread_ms;
-    bool pause = true;
-    if (session->steady)
-        route_lost(&session->route);
-    else if (!stay)
-        pause = route_failed(&session->route) || session->cause == BACKOFF_TAKEN ||
-                (was_up && session->cause == BACKOFF_BROKER);
-    if (was_up)
-        session->owes_share = session->cause == BACKOFF_LINK;
-    if (session->owes_share && session->route.url != before) {
-        session->owes_share = false;
-        session->cause = BACKOFF_BROKER;
-        pause = was_up = true;
-    }
-    if (was_up)
-        spread_ms = route_spread_ms(&session->route, spread_ms);
-    if (session->route.url != before)
-        protocol_start(&session->protocol);
-    if (session->route.url != before || session->steady)
-        session->no_retain = false; /* asked anew: it may have changed */
-    return pause ? back_off(session, spread_ms) : backoff_step(random_bits(session));
-}
-
 /* Tells a state of affairs once per broker. */
 static void tell(struct session *session, const char *why)
 {
     const struct settings_url *url = current_url(session);
-    char *said = session->said[session->route.url];
+    char *said = session->said[session->retry.route.url];
     if (session->phase != PHASE_UP && strcmp(said, why) == 0)
         return;
     snprintf(said, sizeof *session->said, "%s", why);
@@ -293,27 +252,30 @@ static void end(struct session *session, const struct mqtt_end *how)
 {
     bool was_5 = session->protocol.is_5, was_up = session->phase == PHASE_UP;
     bool again = knows_better(session);
-    uint32_t pause_ms = 0;
+    size_t before = session->retry.route.url;
     char why[160];
     bool narrowing = close_connection(session, how->over_packet);
     explain(session, how, narrowing, why, sizeof why);
     tell(session, why);
     session->no_retain |= session->reason == REASON_NO_RETAIN;
-    if (cause_of(how->fault) > session->cause)
-        session->cause = cause_of(how->fault);
     protocol_ended(&session->protocol, protocol_end_of(session, how->hung_up));
     session->phase = PHASE_PAUSE;
     note(session, false, why);
-    if (again && was_5)
-        pause_ms = backoff_step(random_bits(session));
-    else if (narrowing)
-        pause_ms = backoff_hurry(&session->backoff, session->own->spread_ms, random_bits(session));
-    /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
-    bool stay = was_5 != session->protocol.is_5 && (was_5 || session->reason == 0);
-    if (pause_ms == 0)
-        pause_ms = move_on(session, stay, was_up);
-    else if (narrowing)
-        session->cause = BACKOFF_LINK; /* it has been waited for */
+    const struct retry_end last = {
+        .cause = cause_of(how->fault),
+        .was_up = was_up,
+        .steady = session->steady,
+        .narrowing = narrowing,
+        .again = again && was_5,
+        /* one who hung up on 5 is asked for 3.1.1, one who took 3.1.1 for 5 once more */
+        .stay = was_5 != session->protocol.is_5 && (was_5 || session->reason == 0),
+    };
+    uint32_t pause_ms =
+        retry_after(&session->retry, &last, session->own->spread_ms, random_bits(session));
+    if (session->retry.route.url != before)
+        protocol_start(&session->protocol);
+    if (session->retry.route.url != before || session->steady)
+        session->no_retain = false; /* asked anew: it may have changed */
     session->next = clock_after_ms(clock_mono(), pause_ms);
     session->steady = false;
 }
@@ -436,7 +398,7 @@ static void connecting(struct session *session)
     mono_time now = clock_mono();
     bool reached = mqtt_reached(session->mqtt);
     if (reached && !session->reached)
-        session->next = clock_after_ms(now, ANSWER_MS);
+        session->next = clock_after_ms(now, CONNECT_ANSWER_MS);
     session->reached = reached;
     if (session->reason == 0)
         give_up(session, MQTT_FAULT_LINK, "takes MQTT 3.1.1; asking for 5 once more");
@@ -452,7 +414,7 @@ static void connecting(struct session *session)
 /* They came to this broker in a short time, and do not go back in one. */
 static uint32_t return_ms(struct session *session)
 {
-    uint32_t ms = route_return_ms(&session->route);
+    uint32_t ms = route_return_ms(&session->retry.route);
     uint64_t share = (uint64_t)session->own->spread_ms * (uint32_t)random_bits(session) >> 32;
     return ms ? (session->return_ms ? session->return_ms : ms) + (uint32_t)share : 0;
 }
@@ -476,7 +438,7 @@ static void come_up(struct session *session)
 static void look_for_first(struct session *session)
 {
     mono_time now = clock_mono();
-    if (!session->scout && now.ns >= session->scout_at.ns && session->route.url > 0) {
+    if (!session->scout && now.ns >= session->scout_at.ns && session->retry.route.url > 0) {
         session->scout = scout_start(&session->own->urls[0]);
         session->scout_at = clock_after_ms(now, SCOUT_MS);
     }
@@ -489,7 +451,7 @@ static void look_for_first(struct session *session)
     scout_free(session->scout);
     session->scout = NULL;
     if (!session->first_is_there)
-        route_absent(&session->route);
+        route_absent(&session->retry.route);
     session->scout_at = clock_after_ms(now, return_ms(session));
 }
 
@@ -497,9 +459,7 @@ static void stay_up(struct session *session)
 {
     if (!session->steady && clock_ms_between(session->up_at, clock_mono()) > STEADY_MS) {
         session->steady = true;
-        session->backoff = (struct backoff){0};
-        session->cause = BACKOFF_LINK;
-        route_steady(&session->route);
+        retry_steady(&session->retry);
         memset(session->said, 0, session->own->url_count * sizeof *session->said);
     }
     look_for_first(session);
@@ -517,7 +477,7 @@ void session_leave(struct session *session)
     (void)close_connection(session, false);
     session->phase = PHASE_PAUSE;
     session->steady = false;
-    route_return(&session->route);
+    route_return(&session->retry.route);
     protocol_start(&session->protocol);
     session->no_retain = false;
     note(session, false, "going back to the first broker");

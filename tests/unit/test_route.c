@@ -1,7 +1,7 @@
 /* route.c: a list of brokers, walked by an uplink to which this and that happens.
  * Each test is a story: brokers that are away, that drop whoever they took, that come back. The
- * minutes between two looks for the first one are written out. Last, a whole city that loses its
- * first broker.
+ * minutes between two looks for the first one are written out. What a whole city makes of it is in
+ * test_retry.
  * Pure; no socket, no clock. */
 #include "gateway/uplink/route.h"
 
@@ -9,8 +9,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
-
-#include "gateway/uplink/backoff.h"
 
 static void a_round_tries_each_once_and_then_pauses(void **state)
 {
@@ -89,34 +87,6 @@ static void a_first_that_drops_everybody_does_not_pin(void **state)
     assert_int_equal(route_return_ms(&route), 5 * 60000);
 }
 
-/* All had a connection to the first, which is gone for good: one pause each, then the first, which
- * refuses, then the second. Nobody waits long, and the second does not get all of them at once. */
-static void a_city_moves_to_the_second(void **state)
-{
-    enum { CITY = 10000, SPREAD_MS = 60000, SECONDS = 60 };
-    static uint32_t arrivals[SECONDS];
-    unsigned most = 0, seed = 7;
-    (void)state;
-    for (int g = 0; g < CITY; g++) {
-        struct backoff backoff = {0};
-        struct route route;
-        uint64_t bits = (uint64_t)rand_r(&seed) << 33 ^ (uint64_t)rand_r(&seed) << 12;
-        route_start(&route, 2);
-        route_steady(&route);
-        route_lost(&route);
-        uint32_t at_ms =
-            backoff_next(&backoff, BACKOFF_BROKER, route_spread_ms(&route, SPREAD_MS), bits);
-        assert_int_equal(route.url, 0);
-        assert_false(route_failed(&route));
-        at_ms += backoff_step(bits >> 16);
-        assert_in_range(at_ms, 2000, SPREAD_MS / 4 + 1500);
-        arrivals[at_ms / 1000]++;
-    }
-    for (int s = 0; s < SECONDS; s++)
-        most = arrivals[s] > most ? arrivals[s] : most;
-    assert_in_range(most, 1, 2 * CITY / (SPREAD_MS / 4 / 1000));
-}
-
 static void one_broker_alone_is_given_all_the_time(void **state)
 {
     (void)state;
@@ -133,7 +103,6 @@ int main(void)
         cmocka_unit_test(a_lost_connection_begins_with_the_first),
         cmocka_unit_test(looks_for_the_first_grow_rarer_up_to_an_hour),
         cmocka_unit_test(a_first_that_drops_everybody_does_not_pin),
-        cmocka_unit_test(a_city_moves_to_the_second),
         cmocka_unit_test(one_broker_alone_is_given_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
