@@ -123,6 +123,16 @@ def match(rig, tolerance_ms, until_ms):
     return missing, worst
 
 
+def overtaken(rig, stops):
+    """(device, time) of the answers that a clean stop of the daemon may have left unread: one a line
+    can be under way, so of each stop the last before the next start, and only if it is no older than
+    a machine is slow. For daemons of one line. stops: (told to end, started again), milliseconds."""
+    answers = sorted({(t, device) for device, _, t, _, _ in rig.emitted()})
+    last = [max((a for a in answers if told - max(60, BUSY_MS) <= a[0] <= again), default=None)
+            for told, again in stops]
+    return {(device, t) for t, device in filter(None, last)}
+
+
 def check_missing(rig, missing, gaps, kills_ms, sync_ms, slack_ms):
     """What is missing was sampled at most `sync` before a kill, and a Gap says so."""
     outside, unsaid, spans = [], [], []
