@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 
 from invariant import check_delivery
 from proxy import Proxy
-from rig import PAUSE_S, Rig, free_port, now_ms, run_scenarios, undo_compression
+from rig import BUSY_MS, PAUSE_S, Rig, free_port, now_ms, run_scenarios, undo_compression
 from stub_broker import CLOSE, NEVER, SHUTTING_DOWN, Disconnect, Stub
 from test_uplink import make_certificate, run_openssl
 
@@ -195,19 +195,21 @@ def poison(tls=False):
                 tls=(rig.path("broker.crt"), rig.path("broker.key")) if tls else None)
     rig.subscriber = Taken(stub)
     rig.wait(lambda: "is set aside" in rig.log("daemon"), 2 * PAUSE_S, "the row is set aside")
-    took = time.monotonic() - deaths_of(stub)[1].at
     deaths = deaths_of(stub)
+    if not rig.check("the broker died of it at least four times", len(deaths) >= 4, len(deaths)):
+        rig.finish()
+    took = time.monotonic() - deaths[1].at
     batch, _ = undo_compression(rig.wire, deaths[0].payload)
     rig.check("it came in a batch of several (%d)" % len(batch.segments), len(batch.segments) >= 4)
     # in flight, all of them alone, at most so many halves, once out of its turn, three trials
     rig.check("it took few connections (%d)" % len(deaths),
-              4 <= len(deaths) <= 6 + (len(batch.segments) - 1).bit_length())
+              len(deaths) <= 6 + (len(batch.segments) - 1).bit_length())
     pauses = [b - a for a, b in zip(stub.connections[1:], stub.connections[2:])]
     # once the row may end a connection that nobody was alone on: an ordinary pause follows
     ordinary = [p for p in pauses[:len(deaths) - 1] if p >= 3]
     rig.check("the pauses do not grow", len(ordinary) <= 1, pauses)
     rig.check("and little time from the second one on (%.1f s)" % took,
-              took - sum(ordinary) < 15, ordinary)
+              took - sum(ordinary) < 25 + BUSY_MS / 1000, ordinary)
     rig.check("never two connects in a second", min(pauses) >= 0.99, pauses)
     rig.check("the log says it once", rig.log("daemon").count("is set aside") == 1)
     rig.wait(lambda: rig.uplink()["backlog"]["set_aside"] == 1, 5, "status counts it")
@@ -215,7 +217,7 @@ def poison(tls=False):
     others = [p.at for p in stub.all() if p.sector == "manhole" and p.answer == 0]
     still = longest_pause([stub.connections[0], *others, time.monotonic()])
     rig.check("the other sector stood still for %.1f s at most" % still,
-              others and still - sum(ordinary) < 20)
+              others and still - sum(ordinary) < 30 + BUSY_MS / 1000)
     _, gaps = check_all(rig, aside={(2, 5)})
     rig.check("it is not sent any more", bad.deaths == len(deaths))
     named = {(g.sector, g.first_seq, g.last_seq, g.reason) for of in gaps.values() for g in of}

@@ -370,7 +370,7 @@ def stalls():
         os.remove(rig.path("stall"))
         time.sleep(random.uniform(1, 3))
     rig.check("the latest values go on while the disk stands still (%d ms old)" % oldest_ms,
-              oldest_ms < 1200 + BUSY_MS, points)
+              oldest_ms < 1000 * STALL_S - 100 + BUSY_MS, points)
     rig.check("it is no broken disk, and no lost broker", mode(rig) == "ok" and
               rig.uplink()["connects"] == 1, (mode(rig), rig.uplink()))
     until = rig.drain()
@@ -380,12 +380,13 @@ def stalls():
     off = sorted(d for name, every in (("main", 200), ("well", 500)) for d in
                  grid_deviations([t for t in block_times(rig)[name][3:] if t < until], every)[0])
     rig.check("polling does not slip (p99 %d ms)" % off[len(off) * 99 // 100],
-              off[len(off) * 99 // 100] < 50 + BUSY_MS, off[-9:])
+              off[len(off) * 99 // 100] < 90 + BUSY_MS, off[-9:])
     waited = sorted(arrival - t for kind, _, batch, _, arrival in rig.batches() if kind == "data"
                     for s in batch.segments for _, _, t, _, _ in readings_of(s) if t < until)
     limit_ms = 1000 * (1 + 1 + STALL_S)    # segment, sync and the stall
     rig.check("live data waits for the disk and no longer (p50 %d ms, at most %d ms)"
-              % (waited[len(waited) // 2], waited[-1]), waited[-1] < limit_ms + 500 + BUSY_MS, waited[-9:])
+              % (waited[len(waited) // 2], waited[-1]), waited[-1] < limit_ms + 1000 + BUSY_MS,
+              waited[-9:])
     rig.check("none of it has become history", not any(
         batch.segments for kind, _, batch, _, _ in rig.batches() if kind == "history"))
     rig.finish()

@@ -278,6 +278,8 @@ def lossy():
     print("connected after %s s, %d connects, backlog %s, %d batches, passed %s, lost %s"
           % (took and round(took, 1), uplink["connects"], uplink["backlog"], arrived, link.passed,
              link.lost), flush=True)
+    rig.check("it connects, in a minute", took and took < 60, uplink)
+    rig.check("the line itself lives", link.is_alive(), link.passed)
     rig.check("memory stays (%d -> %d KiB)" % (before, after), after < before + 1024)
     rig.check("it comes through (%d batches)" % arrived, arrived > seconds / 60, uplink)
     share = sum(link.lost.values()) / (sum(link.lost.values()) + sum(link.passed.values()))
