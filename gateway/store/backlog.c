@@ -427,7 +427,8 @@ void backlog_renew(struct store *store, struct debtor *debtor)
             rest_unsent(&debtor->rests[sector]);
         else
             debtor->rests[sector] = (struct rest){0};
-        debtor->unheard[sector] = (struct rest){0};
+        debtor->unheard[sector] = debtor->gap_rests[sector] = (struct rest){0};
+        debtor->refusals[0][sector] = debtor->refusals[1][sector] = (struct refusal){0};
         debtor->gaps[sector] = (struct gap_cursor){.pending = true};
     }
     debtor->turn = 0;
@@ -480,7 +481,9 @@ void backlog_report(struct store *store, size_t uplink, struct store_backlog *ou
         }
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        out->refused[sector] |= debtor->rests[sector].on || debtor->gap_doubts[sector].rest.on;
+        out->refused[sector] |= debtor->rests[sector].on || debtor->gap_rests[sector].on ||
+                                debtor->gap_doubts[sector].rest.on ||
+                                refusal_is_on(debtor, (enum sector)sector);
         if (!debtor->wanted[sector])
             continue;
         out->ends[sector] = end_of(&store->epochs[now], &debtor->owed[now][sector], sector);

@@ -12,6 +12,7 @@
 #include "gateway/store/doubt.h"
 #include "gateway/store/ranges.h"
 #include "gateway/store/receipt.h"
+#include "gateway/store/refusal.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/store.h"
 #include "gateway/store/suspect.h"
@@ -51,8 +52,10 @@ struct debtor {
     uint64_t losing;   /* of these, in Gaps that gap_settle() has not ended yet */
     unsigned turn;     /* the sector whose history went last */
     struct announcement announcing;
-    struct rest rests[SECTOR_COUNT];   /* of data */
-    struct rest unheard[SECTOR_COUNT]; /* of its Manifest */
+    struct rest rests[SECTOR_COUNT];          /* the broker ends connections on its data */
+    struct refusal refusals[2][SECTOR_COUNT]; /* of history and of live rows: [live] */
+    struct rest gap_rests[SECTOR_COUNT];      /* Gaps were refused */
+    struct rest unheard[SECTOR_COUNT];        /* of its Manifest */
     struct suspect suspects[SUSPECTS];
     struct doubt gap_doubts[SECTOR_COUNT];
     bool alone;                 /* nothing else is to be sent before the word on it */

@@ -103,6 +103,7 @@ static bool are_gaps_due(const struct store *store, const struct debtor *debtor,
     const struct doubt *doubt = &debtor->gap_doubts[sector];
     return doubt->on && debtor->room > 0 && debtor->gaps[sector].pending &&
            debtor->wanted[sector] && rest_is_over(&doubt->rest, clock_mono()) &&
+           rest_is_over(&debtor->gap_rests[sector], clock_mono()) &&
            rest_is_over(&debtor->rests[sector], clock_mono()) &&
            !hold_gaps(store, (enum sector)sector);
 }

@@ -18,6 +18,7 @@
 #include "gateway/store/gap.h"
 #include "gateway/store/hold.h"
 #include "gateway/store/recover.h"
+#include "gateway/store/refusal.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/suspect.h"
@@ -224,8 +225,11 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
         struct order order = {PARCEL_LIVE,         now,       (enum sector)sector, {0},
                               fetch_limit(debtor), UINT32_MAX};
         uint64_t floor = live_floor(&store->recent[sector], store->epochs[now].last_seq[sector]);
+        const struct refusal_ask ask = {true, order.sector, store->epochs[now].number, floor,
+                                        UINT64_MAX};
         if (is_resting(debtor, sector) || is_mute(debtor, now, sector) ||
-            !ranges_next(&debtor->owed[now][sector].unsent, floor, &order.wanted) ||
+            !refusal_next(debtor, &ask, &debtor->owed[now][sector].unsent, &order.wanted,
+                          &order.rows) ||
             !hold_limit(store, now, order.sector, &order.wanted) ||
             !suspect_spare(debtor, store->epochs[now].number, order.sector, &order.wanted))
             continue;
@@ -236,18 +240,20 @@ static bool take_live(struct store *store, struct debtor *debtor, struct parcel 
 }
 
 /* What is owed of a stream and is not live any more. */
-static bool find_history(struct store *store, const struct debtor *debtor, struct order *order)
+static bool find_history(struct store *store, struct debtor *debtor, struct order *order)
 {
     const struct epoch *epoch = &store->epochs[order->epoch];
     struct range *range = &order->wanted;
     uint64_t floor = UINT64_MAX;
+    if (order->epoch == store->epoch_count - 1)
+        floor = live_floor(&store->recent[order->sector], epoch->last_seq[order->sector]);
+    const struct refusal_ask ask = {false, order->sector, epoch->number, 0, floor};
     if (is_resting(debtor, (int)order->sector) ||
-        !ranges_next(&debtor->owed[order->epoch][order->sector].unsent, 0, range) ||
+        !refusal_next(debtor, &ask, &debtor->owed[order->epoch][order->sector].unsent, range,
+                      &order->rows) ||
         !hold_limit(store, order->epoch, order->sector, range) ||
         !suspect_spare(debtor, epoch->number, order->sector, range))
         return false;
-    if (order->epoch == store->epoch_count - 1)
-        floor = live_floor(&store->recent[order->sector], epoch->last_seq[order->sector]);
     if (range->last >= floor)
         range->last = floor - 1;
     return range->first < floor;
@@ -379,6 +385,7 @@ static bool take_gaps(struct store *store, struct debtor *debtor, struct parcel 
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->gaps[sector].pending && debtor->wanted[sector] &&
             !debtor->gap_doubts[sector].on && !is_resting(debtor, sector) &&
+            rest_is_over(&debtor->gap_rests[sector], clock_mono()) &&
             !hold_gaps(store, (enum sector)sector) &&
             take_gaps_of(store, debtor, parcel, (enum sector)sector))
             return true;
@@ -422,6 +429,15 @@ static bool take_any(struct store *store, struct debtor *debtor, struct parcel *
             (take_gaps(store, debtor, parcel) || take_history(store, debtor, parcel)));
 }
 
+static void note_sent(struct debtor *debtor, const struct parcel *parcel)
+{
+    rest_sent(&debtor->rests[parcel->sector]);
+    if (parcel->last_gap)
+        rest_sent(&debtor->gap_rests[parcel->sector]);
+    else
+        refusal_sent(debtor, parcel);
+}
+
 bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parcel, bool live_only,
                 bool idle)
 {
@@ -434,7 +450,7 @@ bool fetch_data(struct store *store, struct debtor *debtor, struct parcel *parce
         corrupt = store->corrupt;
         if (take_any(store, debtor, parcel, live_only, idle)) {
             if (parcel->kind != PARCEL_MANIFEST)
-                rest_sent(&debtor->rests[parcel->sector]);
+                note_sent(debtor, parcel);
             if (parcel->kind == PARCEL_HISTORY)
                 debtor->room -= (int64_t)parcel->length;
             return true;

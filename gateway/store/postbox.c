@@ -124,7 +124,8 @@ static void tell(struct store *store, size_t uplink, const struct parcel *parcel
                                     .last_gap = parcel->last_gap,
                                     .length = parcel->length,
                                     .rows = parcel->rows,
-                                    .alone = parcel->alone};
+                                    .alone = parcel->alone,
+                                    .live = parcel->kind == PARCEL_LIVE};
     pthread_mutex_lock(&store->mutex);
     note(store, uplink, &receipt);
     pthread_mutex_unlock(&store->mutex);
@@ -144,6 +145,12 @@ void store_refuse(struct store *store, size_t uplink, const struct parcel *parce
 {
     tell(store, uplink, parcel,
          parcel->kind == PARCEL_MANIFEST ? RECEIPT_UNHEARD : RECEIPT_REFUSED);
+}
+
+void store_forbid(struct store *store, size_t uplink, const struct parcel *parcel)
+{
+    tell(store, uplink, parcel,
+         parcel->kind == PARCEL_MANIFEST ? RECEIPT_UNHEARD : RECEIPT_FORBIDDEN);
 }
 
 void store_too_large(struct store *store, size_t uplink, const struct parcel *parcel)

@@ -9,11 +9,10 @@
 #include "gateway/store/database.h"
 #include "gateway/store/doubt.h"
 #include "gateway/store/receipt.h"
+#include "gateway/store/refusal.h"
 #include "gateway/store/resend.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/suspect.h"
-
-enum { MISFIT_TIMES = 3 };
 
 static void delete_gaps(struct store *store, const struct debtor *debtor,
                         const struct receipt *receipt)
@@ -48,11 +47,16 @@ static void deliver(struct store *store, struct debtor *debtor, const struct rec
     if (rest_accepted(&debtor->rests[receipt->sector]))
         log_notice("uplink %s: %s is accepted again", debtor->own->name,
                    names_sector(receipt->sector));
-    if (receipt->first_seq)
+    if (receipt->first_seq) {
         suspect_clear(store, debtor, receipt);
+        resend_fits(debtor, receipt);
+        refusal_accepted(store, debtor, receipt);
+    }
     doubt_clear(store, debtor, receipt);
-    if (receipt->last_gap)
+    if (receipt->last_gap) {
+        (void)rest_accepted(&debtor->gap_rests[receipt->sector]);
         delete_gaps(store, debtor, receipt);
+    }
     if (receipt->kind == RECEIPT_SETTLED)
         settle(store, debtor, receipt);
     else
@@ -61,13 +65,16 @@ static void deliver(struct store *store, struct debtor *debtor, const struct rec
 
 static void refuse(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
-    rest_refused(&debtor->rests[receipt->sector], clock_mono());
-    if (receipt->first_seq)
-        suspect_clear(store, debtor, receipt); /* it survived it */
     doubt_clear(store, debtor, receipt);
     resend_part(store, debtor, receipt, true);
-    if (receipt->last_gap)
+    if (receipt->first_seq) {
+        suspect_clear(store, debtor, receipt); /* it survived it */
+        refusal_refused(store, debtor, receipt);
+    }
+    if (receipt->last_gap) {
+        rest_refused(&debtor->gap_rests[receipt->sector], clock_mono());
         debtor->gaps[receipt->sector] = (struct gap_cursor){.pending = true};
+    }
 }
 
 /* The readings of what is owed still among the numbers that a platform confirmed. */
@@ -105,40 +112,11 @@ static void confirm(struct store *store, struct debtor *debtor, const struct rec
     debtor->again_ms = 0; /* somebody listens: the next pause is the shortest */
 }
 
-static struct misfit *note_misfit(struct debtor *debtor, const struct receipt *receipt)
-{
-    struct misfit *unused = NULL;
-    for (size_t i = 0; i < MISFITS; i++) {
-        struct misfit *m = &debtor->misfits[i];
-        if (m->times && m->epoch == receipt->epoch && m->sector == receipt->sector &&
-            m->seq == receipt->first_seq) {
-            m->times++;
-            return m;
-        }
-        if (!m->times)
-            unused = m;
-    }
-    if (unused)
-        *unused = (struct misfit){receipt->epoch, receipt->sector, receipt->first_seq, 1};
-    return unused;
-}
-
-/* Another broker of the list may take it, or this one another day; so not at the first time. */
 static void too_large(struct store *store, struct debtor *debtor, const struct receipt *receipt)
 {
-    size_t e = backlog_epoch(store, receipt->epoch);
     rest_unsent(&debtor->rests[receipt->sector]);
-    struct misfit *misfit = receipt->rows == 1 ? note_misfit(debtor, receipt) : NULL;
-    if (!misfit || misfit->times < MISFIT_TIMES || e == store->epoch_count) {
-        resend_part(store, debtor, receipt, false);
-        return;
-    }
-    log_error("uplink %s: %s %llu is larger than the broker takes; it is set aside, and a Gap says "
-              "so",
-              debtor->own->name, names_sector(receipt->sector),
-              (unsigned long long)receipt->first_seq);
-    *misfit = (struct misfit){0};
-    resend_never(store, debtor, e, receipt->sector, receipt->first_seq);
+    refusal_unsent(debtor, receipt);
+    resend_misfit(store, debtor, receipt, "larger than the broker takes");
 }
 
 void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt)
@@ -153,6 +131,7 @@ void receipt_read(struct store *store, struct debtor *debtor, const struct recei
         confirm(store, debtor, receipt);
         break;
     case RECEIPT_REFUSED:
+    case RECEIPT_FORBIDDEN:
         refuse(store, debtor, receipt);
         break;
     case RECEIPT_HEARD:

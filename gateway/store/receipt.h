@@ -16,8 +16,9 @@ enum receipt_kind {
     RECEIPT_SENT,
     RECEIPT_CONFIRMED,
     RECEIPT_REFUSED,
-    RECEIPT_HEARD,   /* a Manifest was acknowledged */
-    RECEIPT_UNHEARD, /* or refused */
+    RECEIPT_FORBIDDEN, /* refused, and the topic is at fault */
+    RECEIPT_HEARD,     /* a Manifest was acknowledged */
+    RECEIPT_UNHEARD,   /* or refused */
     RECEIPT_TOO_LARGE,
     RECEIPT_BLAMED,
 };
@@ -30,10 +31,10 @@ struct receipt {
     int64_t first_gap, last_gap;
     size_t length;
     uint32_t rows;
-    bool alone;
+    bool alone, live;
 };
 
-/* A row that is larger than the broker takes. */
+/* A row that the broker did not take: too large, or refused while others were taken. */
 struct misfit {
     uint64_t epoch;
     enum sector sector;
@@ -41,7 +42,7 @@ struct misfit {
     unsigned times; /* 0 = nobody */
 };
 
-enum { MISFITS = 8 };
+enum { MISFITS = 64 };
 
 void receipt_read(struct store *store, struct debtor *debtor, const struct receipt *receipt);
 

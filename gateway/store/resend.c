@@ -1,9 +1,10 @@
 /* What was sent once and is owed still: again at once, again after a while, or never.
  * Store thread. What waits is a part of what is unacknowledged: rows that the platform has not
- * confirmed, and rows that were larger than the broker took. The while is 10 min and doubles.
- * Never decides which: receipt.c and suspect.c do. */
+ * confirmed, and rows that the broker did not take (misfits). The while is 10 min and doubles.
+ * Never decides which: receipt.c, refusal.c and suspect.c do. */
 #include "gateway/store/internal.h"
 
+#include "gateway/log.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
@@ -11,7 +12,7 @@
 #include "gateway/store/receipt.h"
 #include "gateway/store/resend.h"
 
-enum { AGAIN_MS = 600000, AGAIN_MAX_MS = 6 * 3600000 };
+enum { AGAIN_MS = 600000, AGAIN_MAX_MS = 6 * 3600000, MISFIT_TIMES = 3 };
 
 /* Adds to `to` what [first, last] and `of` have in common. */
 static bool add_common(struct ranges *to, const struct ranges *of, uint64_t first, uint64_t last)
@@ -85,4 +86,55 @@ void resend_never(struct store *store, struct debtor *debtor, size_t epoch, enum
     debtor->set_aside++;
     store->gaps++;
     backlog_less(store, debtor, gap.loss.readings);
+}
+
+static bool is_misfit(const struct misfit *m, const struct receipt *receipt)
+{
+    return m->times && m->epoch == receipt->epoch && m->sector == receipt->sector &&
+           receipt->first_seq <= m->seq && m->seq <= receipt->last_seq;
+}
+
+static struct misfit *note_misfit(struct debtor *debtor, const struct receipt *receipt)
+{
+    /* where all are taken one begins anew */
+    struct misfit *place = &debtor->misfits[receipt->first_seq % MISFITS];
+    for (size_t i = 0; i < MISFITS; i++) {
+        struct misfit *m = &debtor->misfits[i];
+        if (is_misfit(m, receipt)) {
+            m->times++;
+            return m;
+        }
+        if (!m->times)
+            place = m;
+    }
+    *place = (struct misfit){receipt->epoch, receipt->sector, receipt->first_seq, 1};
+    return place;
+}
+
+/* Another broker of the list may take it, or this one another day; so not at the first time. */
+void resend_misfit(struct store *store, struct debtor *debtor, const struct receipt *receipt,
+                   const char *why)
+{
+    size_t e = backlog_epoch(store, receipt->epoch);
+    if (e == store->epoch_count)
+        return;
+    struct misfit *misfit = receipt->rows == 1 ? note_misfit(debtor, receipt) : NULL;
+    struct owed *owed = &debtor->owed[e][receipt->sector];
+    if (!misfit || misfit->times < MISFIT_TIMES) {
+        if (ranges_remove(&owed->unsent, receipt->first_seq, receipt->last_seq))
+            resend_part(store, debtor, receipt, false);
+        return;
+    }
+    log_error("uplink %s: %s %llu is %s; it is set aside, and a Gap says so", debtor->own->name,
+              names_sector(receipt->sector), (unsigned long long)receipt->first_seq, why);
+    *misfit = (struct misfit){0};
+    resend_never(store, debtor, e, receipt->sector, receipt->first_seq);
+}
+
+void resend_fits(struct debtor *debtor, const struct receipt *receipt)
+{
+    for (size_t i = 0; i < MISFITS; i++) {
+        if (is_misfit(&debtor->misfits[i], receipt))
+            debtor->misfits[i] = (struct misfit){0};
+    }
 }

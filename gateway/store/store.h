@@ -137,9 +137,14 @@ void store_settle(struct store *store, size_t uplink, const struct parcel *parce
  * confirmed is sent again after the next connection or a long pause. */
 void store_sent(struct store *store, size_t uplink, const struct parcel *parcel);
 
-/* The broker refused it: the data stays. The sector rests until the next connection, or a pause
- * that grows from 10 s to 10 min and ends with one parcel to try. For a Manifest likewise. */
+/* The broker refused it: the data stays. The topic rests until the next connection, or a pause
+ * that grows from 10 s to 10 min and ends with one parcel to try; unless another row of it is
+ * taken: then the one that is at fault is found, and set aside as one that is too large. For a
+ * Manifest: it rests. */
 void store_refuse(struct store *store, size_t uplink, const struct parcel *parcel);
+
+/* The same for a reason that speaks of the topic: it rests, and no row is at fault. */
+void store_forbid(struct store *store, size_t uplink, const struct parcel *parcel);
 
 /* Larger than the broker takes: tried again after the next connection or a long pause; the third
  * time a row is set aside, with a Gap. */

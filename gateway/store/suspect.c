@@ -21,6 +21,7 @@
 #include "gateway/store/fetch.h"
 #include "gateway/store/hold.h"
 #include "gateway/store/receipt.h"
+#include "gateway/store/refusal.h"
 #include "gateway/store/resend.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/suspect.h"
@@ -251,7 +252,8 @@ bool suspect_due(const struct store *store, struct debtor *debtor, struct trial 
         struct suspect *s = &debtor->suspects[i];
         size_t epoch = s->last_seq ? backlog_epoch(store, s->epoch) : 0;
         if (!s->last_seq || !rest_is_over(&debtor->rests[s->sector], now) ||
-            store->epochs[epoch].elsewhere || debtor->owed[epoch][s->sector].doubt.on ||
+            refusal_holds(debtor, s->sector) || store->epochs[epoch].elsewhere ||
+            debtor->owed[epoch][s->sector].doubt.on ||
             s->whole != suspect_is_whole(debtor, s->sector))
             continue;
         struct trial trial = {s, PARCEL_HISTORY, epoch, {s->first_seq, s->last_seq}, UINT32_MAX};

@@ -22,6 +22,8 @@
 enum {
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
     REASON_NO_SUBSCRIBER = 0x10,
+    REASON_NOT_AUTHORIZED = 0x87,
+    REASON_TOPIC_INVALID = 0x90,
     NOT_PARCELS = 2, /* of the broker's receive maximum: for the state and for an alarm */
     SILENCE_MS = 60000,
     REPLIES = 8, /* unacknowledged; a sender that does not take them gets no more */
@@ -309,6 +311,13 @@ static bool is_refusal(const struct courier *courier, const struct parcel *parce
             courier->post->own->confirm == CONFIRM_SUBSCRIBER);
 }
 
+/* Whatever is sent there is refused so. */
+static bool is_of_topic(int reason)
+{
+    return reason == REASON_NO_SUBSCRIBER || reason == REASON_NOT_AUTHORIZED ||
+           reason == REASON_TOPIC_INVALID;
+}
+
 static void refuse(struct courier *courier, const struct parcel *parcel, int reason)
 {
     bool data = parcel->kind != PARCEL_MANIFEST;
@@ -318,7 +327,10 @@ static void refuse(struct courier *courier, const struct parcel *parcel, int rea
                     mqtt_reason(courier->version_5, reason),
                     data ? "; its data stays in the store" : "");
     courier->refused[parcel->sector] |= data;
-    store_refuse(courier->store, courier->place, parcel);
+    if (is_of_topic(reason))
+        store_forbid(courier->store, courier->place, parcel);
+    else
+        store_refuse(courier->store, courier->place, parcel);
 }
 
 static void settle(struct courier *courier, struct parcel *parcel, int reason)

@@ -4,12 +4,13 @@
  * Drives the store by hand, a turn at a time (debtor_world.h): its thread does not run. */
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/store/resend.h"
 #include "gateway/store/trim.h"
 
 static void a_refused_sector_is_tried_with_one_parcel(void **state)
 {
     struct world *world = *state;
-    struct rest *rest = &world->debtor->rests[SECTOR_GAS];
+    struct rest *rest = &world->debtor->refusals[false][SECTOR_GAS].rest;
     for (int i = 0; i < ROWS; i++)
         put(world, SECTOR_GAS);
     connect(world, LENT);
@@ -18,7 +19,7 @@ static void a_refused_sector_is_tried_with_one_parcel(void **state)
         assert_int_equal(world->count, 1);
         struct parcel *parcel = world->in_flight[0];
         assert_int_equal(parcel->first_seq, 1);
-        store_refuse(world->store, 0, parcel);
+        store_forbid(world->store, 0, parcel);
         lend_again(world, parcel);
         world->count = 0;
         put(world, SECTOR_HEAT); /* others go on */
@@ -38,6 +39,205 @@ static void a_refused_sector_is_tried_with_one_parcel(void **state)
     assert_true(deliver(world, 0, SIZE_MAX));
     assert_false(rest->on);
     assert_int_equal(world->delivered & 0x7e, 0x7e);
+}
+
+/* A broker that has the word on every parcel; returns how many it refused. `bad`: bits of gas. */
+static int judge_all(struct world *world, uint64_t bad)
+{
+    int refused = 0;
+    for (collect(world); world->count; turn(world), collect(world)) {
+        struct parcel *parcel = world->in_flight[0];
+        bool refuses = false;
+        for (uint64_t seq = 1; seq < 64; seq++)
+            refuses |= bad >> seq & 1 && holds(parcel, seq);
+        refused += refuses;
+        if (refuses) {
+            store_refuse(world->store, 0, parcel);
+        } else {
+            for (uint64_t seq = parcel->first_seq; seq && seq <= parcel->last_seq; seq++)
+                assert_false(parcel->sector == SECTOR_GAS && world->delivered >> seq & 1);
+            note(world, parcel);
+            store_settle(world->store, 0, parcel);
+        }
+        memmove(world->in_flight, world->in_flight + 1, --world->count * sizeof *world->in_flight);
+        lend_again(world, parcel);
+    }
+    return refused;
+}
+
+/* The newest of gas are live, so many; here all are history else. */
+static void make_live(struct world *world, uint64_t count)
+{
+    struct recent *recent = &world->store->recent[SECTOR_GAS];
+    uint64_t newest = world->store->epochs[0].last_seq[SECTOR_GAS];
+    *recent = (struct recent){0};
+    for (uint64_t seq = newest > count ? newest - count + 1 : 1; count && seq <= newest; seq++) {
+        recent->seq[recent->count] = seq;
+        recent->closed[recent->count++] = clock_mono();
+    }
+}
+
+static void put_many(struct world *world, int count)
+{
+    for (int i = 0; i < count; i++)
+        put(world, SECTOR_GAS);
+}
+
+/* Others of its topic are taken, so it is the row: nothing waits for it, and the third time it is
+ * set aside. */
+static void find_row(struct world *world, bool live)
+{
+    struct debtor *debtor = world->debtor;
+    put_many(world, 13);
+    for (int times = 1; times <= 3; times++) {
+        make_live(world, live ? 20 : 0);
+        connect(world, LENT);
+        put(world, SECTOR_GAS); /* after what is in flight */
+        make_live(world, live ? 20 : 0);
+        turn(world);
+        assert_in_range(judge_all(world, 1 << 5), 1, 6);
+        for (int of = 0; of < 2; of++)
+            assert_false(debtor->refusals[of][SECTOR_GAS].rest.on);
+        assert_int_equal(debtor->set_aside, times == 3);
+        assert_int_equal(debtor->readings, times < 3);
+        if (times < 3) { /* it waits for a connection, or for 10 min */
+            assert_int_equal(debtor->again_ms, 600000);
+            turn(world);
+            collect(world);
+            assert_int_equal(world->count, 0);
+        }
+    }
+    assert_int_equal(world->gap_first, 5);
+    assert_int_equal(world->gaps, 1);
+    assert_int_equal(world->delivered, 0x1ffde);
+}
+
+static void a_row_that_is_refused_is_found(void **state)
+{
+    find_row(*state, false);
+}
+
+static void a_live_row_that_is_refused_is_found(void **state)
+{
+    find_row(*state, true);
+}
+
+/* An access list, or a quota: nothing is at fault, whatever the reason says. Two messages after
+ * each pause, the second always another one. */
+static void where_all_is_refused_nothing_is_set_aside(void **state)
+{
+    struct world *world = *state;
+    struct rest *rest = &world->debtor->refusals[false][SECTOR_GAS].rest;
+    put_many(world, 5);
+    connect(world, LENT);
+    for (int64_t pause_ms = 10000; pause_ms < 1000000; pause_ms *= 2) {
+        assert_int_equal(judge_all(world, UINT64_MAX), pause_ms == 10000 ? 3 : 2);
+        assert_true(rest->on);
+        assert_int_equal(rest->pause_ms, pause_ms < 600000 ? pause_ms : 600000);
+        rest->until = clock_mono();
+        turn(world);
+    }
+    assert_int_equal(judge_all(world, 0), 0);
+    assert_int_equal(world->delivered, 0x3e);
+    assert_int_equal(world->debtor->set_aside + world->gaps, 0);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
+static void rows_that_are_refused_side_by_side_are_all_found(void **state)
+{
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    struct rest *rest = &debtor->refusals[false][SECTOR_GAS].rest;
+    put_many(world, 12);
+    connect(world, 1);
+    store_room(world->store, 0, 0, 1); /* one row a parcel from now on */
+    for (int pauses = 0; debtor->readings > 3 && pauses < 5; pauses++) {
+        (void)judge_all(world, 7 << 1);
+        rest->until = clock_mono();
+        turn(world);
+    }
+    assert_int_equal(world->delivered, 0x1ff0);
+    assert_int_equal(debtor->set_aside, 0);
+    assert_int_equal(debtor->owed[0][SECTOR_GAS].waiting.count, 1);
+    assert_false(rest->on);
+}
+
+/* A reason that speaks of the topic is no word on a row, also where others were taken. */
+static void what_is_forbidden_is_no_fault_of_a_row(void **state)
+{
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    for (int times = 0; times < 5; times++) {
+        connect(world, LENT);
+        put(world, SECTOR_GAS);
+        turn(world);
+        collect(world);
+        store_forbid(world->store, 0, world->in_flight[0]);
+        lend_again(world, world->in_flight[0]);
+        for (size_t i = 1; i < world->count; i++) {
+            store_settle(world->store, 0, world->in_flight[i]);
+            lend_again(world, world->in_flight[i]);
+        }
+        world->count = 0;
+        turn(world);
+        assert_int_equal(judge_all(world, 0), 0);
+        assert_true(debtor->refusals[false][SECTOR_GAS].rest.on);
+    }
+    assert_int_equal(debtor->set_aside, 0);
+    assert_int_equal(debtor->owed[0][SECTOR_GAS].waiting.count, 0);
+    connect(world, LENT);
+    assert_int_equal(judge_all(world, 0), 0);
+    assert_int_equal(debtor->readings, 0);
+}
+
+/* Topics rest each for itself. */
+static void live_rows_do_not_wait_for_history_that_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    put_many(world, 3);
+    connect(world, LENT);
+    assert_int_equal(judge_all(world, 0xe), 3);
+    assert_true(debtor->refusals[false][SECTOR_GAS].rest.on);
+    put_many(world, 3);
+    make_live(world, 3);
+    turn(world);
+    assert_int_equal(judge_all(world, 0xe), 0);
+    assert_int_equal(world->delivered, 0x70);
+    struct store_backlog backlog;
+    backlog_report(world->store, 0, &backlog);
+    assert_true(backlog.refused[SECTOR_GAS]);
+}
+
+/* Gaps that are refused are kept, and rows do not wait for them. */
+static void gaps_that_are_refused_rest_alone(void **state)
+{
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    put(world, SECTOR_GAS);
+    resend_never(world->store, debtor, 0, SECTOR_GAS, 1);
+    connect(world, LENT);
+    for (int64_t pause_ms = 10000; pause_ms <= 20000; pause_ms *= 2) {
+        collect(world);
+        assert_int_equal(world->count, 1);
+        assert_int_not_equal(world->in_flight[0]->last_gap, 0);
+        store_refuse(world->store, 0, world->in_flight[0]);
+        lend_again(world, world->in_flight[0]);
+        world->count = 0;
+        turn(world);
+        put(world, SECTOR_GAS);
+        turn(world);
+        collect(world);
+        assert_int_equal(world->count, 1);
+        assert_int_equal(world->in_flight[0]->rows, 1);
+        accept_all(world);
+        assert_int_equal(debtor->gap_rests[SECTOR_GAS].pause_ms, pause_ms);
+        debtor->gap_rests[SECTOR_GAS].until = clock_mono();
+        turn(world);
+    }
+    assert_int_equal(judge_all(world, 0), 0);
+    assert_int_equal(world->gaps, 1);
+    assert_false(debtor->gap_rests[SECTOR_GAS].on);
 }
 
 static void what_is_not_confirmed_is_sent_again(void **state)
@@ -130,7 +330,7 @@ static void nothing_goes_without_its_manifest(void **state)
 static void a_trial_that_is_too_large_is_followed_by_another(void **state)
 {
     struct world *world = *state;
-    struct rest *rest = &world->debtor->rests[SECTOR_GAS];
+    struct rest *rest = &world->debtor->refusals[false][SECTOR_GAS].rest;
     put(world, SECTOR_GAS);
     connect(world, LENT);
     collect(world);
@@ -239,6 +439,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_refused_sector_is_tried_with_one_parcel),
+        TEST(a_row_that_is_refused_is_found),
+        TEST(a_live_row_that_is_refused_is_found),
+        TEST(where_all_is_refused_nothing_is_set_aside),
+        TEST(rows_that_are_refused_side_by_side_are_all_found),
+        TEST(what_is_forbidden_is_no_fault_of_a_row),
+        TEST(live_rows_do_not_wait_for_history_that_is_refused),
+        TEST(gaps_that_are_refused_rest_alone),
         TEST(what_is_not_confirmed_is_sent_again),
         TEST(the_third_time_too_large_is_once_too_often),
         TEST(nothing_goes_without_its_manifest),

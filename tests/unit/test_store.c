@@ -62,7 +62,7 @@ static void a_refused_sector_rests_and_others_go_on(void **state)
     put_closed(world, SECTOR_GAS, 1, 1);
     struct parcel *parcel = receive(world, parcels, WAIT_MS);
     assert_non_null(parcel);
-    store_refuse(world->store, 0, parcel);
+    store_forbid(world->store, 0, parcel);
     put_closed(world, SECTOR_GAS, 2, 1);
     put_closed(world, SECTOR_HEAT, 3, 1);
     parcel = collect(world, WAIT_MS);
