@@ -8,6 +8,7 @@
 
 #include "tests/unit/debtor_world.h"
 
+#include "gateway/uplink/command.h"
 #include "gateway/uplink/courier.h"
 #include "gateway/uplink/pace.h"
 
@@ -57,7 +58,10 @@ int mqtt_publish(struct mqtt *mqtt, const struct mqtt_message *message)
     *sent = (struct sent){.retain = message->retain,
                           .length = message->length,
                           .mid = mqtt->deaf ? 0 : 100 + (int)mqtt->count};
-    snprintf(sent->topic, sizeof sent->topic, "%s", strstr(message->topic, "gw-1/") + 5);
+    const char *own = strstr(message->topic, "gw-1/");
+    snprintf(sent->topic, sizeof sent->topic, "%s", own ? own + 5 : message->topic);
+    if (!own || strcmp(own, "gw-1/reply") == 0)
+        return sent->mid;
     bool manifest = strncmp(sent->topic, "manifest/", 9) == 0;
     ProtobufCMessage *unpacked = message_unpack(manifest ? &lifeline__v1__manifest__descriptor
                                                          : &lifeline__v1__data_batch__descriptor,
@@ -419,6 +423,61 @@ static void what_is_refused_stays(void **state)
     assert_int_equal(owed(world), 0);
 }
 
+/* What is refused of a topic of which other rows are taken waits; unless the reason speaks of the
+ * topic. */
+static void a_reason_speaks_of_the_row_or_of_the_topic(void **state)
+{
+    static const int reasons[] = {0x80, 0x83, 0x91, 0x97, 0x99, 0x87, 0x90}; /* two of topics */
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        bool row = i < 5;
+        put(world, SECTOR_GAS);
+        open_connection(world);
+        put(world, SECTOR_GAS);
+        work(world);
+        assert_int_equal(wire.count, 2);
+        answer(world, &wire.sent[0], reasons[i]);
+        answer(world, &wire.sent[1], 0);
+        assert_int_equal(world->debtor->owed[0][SECTOR_GAS].waiting.count, row);
+        assert_int_equal(world->debtor->refusals[false][SECTOR_GAS].rest.on, !row);
+        assert_false(courier_stop(courier, false));
+        open_connection(world);
+        assert_int_equal(wire.count, 1);
+        answer(world, &wire.sent[0], 0);
+        assert_int_equal(owed(world), 0);
+        assert_false(courier_stop(courier, false));
+    }
+}
+
+/* The topics of gateways are not for others to choose from; those that only begin so are. */
+static void a_reply_goes_where_it_may(void **state)
+{
+    static const char *const topics[][2] = {
+        {NULL, "reply"},
+        {"office/answers", "office/answers"},
+        {"lifeline/v1x/answers", "lifeline/v1x/answers"},
+        {"lifeline/v1", "lifeline/v1"},
+        {"lifeline/v1/140502/gw-2/cmd", "reply"},
+    };
+    struct world *world = *state;
+    uint8_t bytes[COMMAND_MAX];
+    Lifeline__V1__Command command = LIFELINE__V1__COMMAND__INIT;
+    open_connection(world);
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+        char id[] = "a";
+        id[0] = (char)('a' + i);
+        command.id = id;
+        const struct mqtt_incoming message = {.bytes = bytes,
+                                              .length =
+                                                  message_pack(&command.base, bytes, sizeof bytes),
+                                              .response_topic = topics[i][0]};
+        courier_command(courier, &message);
+        courier_answer(courier);
+        assert_int_equal(wire.count, i + 1);
+        assert_string_equal(wire.sent[i].topic, topics[i][1]);
+    }
+}
+
 static void without_a_subscriber_it_is_as_confirm_says(void **state)
 {
     struct world *world = *state;
@@ -530,6 +589,8 @@ int main(void)
         TEST(a_manifest_goes_before_its_rows),
         TEST(parts_that_are_no_more_are_cleared),
         TEST(what_is_refused_stays),
+        TEST(a_reason_speaks_of_the_row_or_of_the_topic),
+        TEST(a_reply_goes_where_it_may),
         TEST(without_a_subscriber_it_is_as_confirm_says),
         TEST(nothing_exceeds_the_brokers_limit),
         TEST(what_was_in_flight_is_suspected),

@@ -44,6 +44,35 @@ static bool rest_ends(struct world *world, enum sector sector)
     return rest->on;
 }
 
+/* A row that is suspected does not go without its Manifest either; one that just fits, goes. */
+static void a_suspect_waits_for_its_manifest(void **state)
+{
+    struct world *world = *state;
+    open_with_device(world, 500);
+    put(world, SECTOR_GAS);
+    connect(world, LENT);
+    collect(world);
+    assert_int_equal(world->count, 2);
+    size_t manifest = world->in_flight[0]->length;
+    assert_int_equal(world->in_flight[0]->kind, PARCEL_MANIFEST);
+    store_settle(world->store, 0, world->in_flight[0]);
+    store_blame(world->store, 0, world->in_flight[1]);
+    turn(world);
+    assert_int_equal(world->debtor->suspects[0].last_seq, 1);
+    world->max_payload = manifest - 1;
+    connect(world, LENT);
+    collect(world);
+    assert_int_equal(world->count, 0);
+    assert_true(world->debtor->owed[0][SECTOR_GAS].unfit);
+    world->max_payload = manifest;
+    connect(world, LENT);
+    collect(world);
+    assert_int_equal(world->count, 1);
+    assert_int_equal(world->in_flight[0]->length, manifest);
+    accept_all(world);
+    assert_int_equal(world->debtor->readings, 0);
+}
+
 static void a_link_that_cuts_sets_nothing_aside(void **state)
 {
     struct world *world = *state;
@@ -464,6 +493,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(one_row_that_kills_is_set_aside),
+        TEST(a_suspect_waits_for_its_manifest),
         TEST(a_link_that_cuts_sets_nothing_aside),
         TEST(it_is_found_by_halves),
         TEST(lost_acknowledgements_blame_nobody),
