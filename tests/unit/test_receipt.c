@@ -162,6 +162,39 @@ static void rows_that_are_refused_side_by_side_are_all_found(void **state)
     assert_false(rest->on);
 }
 
+/* What is at fault went another way, as live rows do that grow old: the others do not wait for it.
+ */
+static void a_search_ends(void **state)
+{
+    struct world *world = *state;
+    struct refusal *refusal = &world->debtor->refusals[true][SECTOR_GAS];
+    put_many(world, 4);
+    make_live(world, 4);
+    connect(world, LENT);
+    collect(world);
+    store_refuse(world->store, 0, world->in_flight[0]);
+    lend_again(world, world->in_flight[0]);
+    world->count = 0;
+    turn(world);
+    collect(world);
+    assert_int_equal(world->in_flight[0]->rows, 1);
+    note(world, world->in_flight[0]);
+    store_settle(world->store, 0, world->in_flight[0]);
+    turn(world);
+    assert_true(refusal->guilty);
+    assert_int_equal(refusal->first_seq, 2);
+    put_many(world, 2);
+    make_live(world, 2);
+    turn(world);
+    lend_again(world, world->in_flight[0]);
+    world->count = 0;
+    refusal->until = clock_mono();
+    turn(world);
+    assert_int_equal(judge_all(world, 0), 0);
+    assert_int_equal(world->delivered, 0x7e);
+    assert_false(refusal->guilty);
+}
+
 /* A reason that speaks of the topic is no word on a row, also where others were taken. */
 static void what_is_forbidden_is_no_fault_of_a_row(void **state)
 {
@@ -443,6 +476,7 @@ int main(void)
         TEST(a_live_row_that_is_refused_is_found),
         TEST(where_all_is_refused_nothing_is_set_aside),
         TEST(rows_that_are_refused_side_by_side_are_all_found),
+        TEST(a_search_ends),
         TEST(what_is_forbidden_is_no_fault_of_a_row),
         TEST(live_rows_do_not_wait_for_history_that_is_refused),
         TEST(gaps_that_are_refused_rest_alone),
