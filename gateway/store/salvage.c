@@ -23,6 +23,7 @@
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
+#include "gateway/store/twin.h"
 
 enum {
     SLICE_MS = 20,
@@ -62,6 +63,8 @@ static void read_wreck(struct store *store, struct traces *traces)
     database_detach(store, &fresh);
     database_attach(store, &store->wreck);
     recover_read_list(store, traces);
+    if (!twin_complete(store, traces))
+        log_warning("store: out of memory; epochs may be missing");
     find_last(store);
     backlog_salvage(store);
     recover_read_open(store, traces);
@@ -110,6 +113,13 @@ static bool begin_epoch(struct store *store)
 
 /* ---- a damaged file, set aside and replaced ---- */
 
+static void open_wreck(struct store *store, int64_t stamp)
+{
+    store->wreck_stamp = stamp;
+    twin_mend(store, stamp);
+    database_open_wreck(store, stamp, &store->wreck);
+}
+
 int salvage_replace(struct store *store)
 {
     database_abandon(store);
@@ -118,7 +128,7 @@ int salvage_replace(struct store *store)
     (void)reserve_release(store); /* what is saved wants room */
     int rc = database_open(store);
     if (rc == SQLITE_OK)
-        database_open_wreck(store, store->wreck_stamp, &store->wreck);
+        open_wreck(store, store->wreck_stamp);
     return rc;
 }
 
@@ -231,8 +241,7 @@ int salvage_find(struct store *store, bool *found)
     *found = stamp != 0;
     if (!stamp)
         return SQLITE_OK;
-    store->wreck_stamp = stamp;
-    database_open_wreck(store, stamp, &store->wreck);
+    open_wreck(store, stamp);
     return store->wreck.db ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 

@@ -20,6 +20,7 @@
 #include "gateway/store/postbox.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
+#include "gateway/store/twin.h"
 #include "gateway/store/trim.h"
 
 enum {
@@ -423,6 +424,7 @@ static void *run(void *argument)
     if (store->in_memory)
         media_return(store);
     commit(store, true);
+    twin_write(store, false);
     publish_status(store);
     return NULL;
 }

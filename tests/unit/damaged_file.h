@@ -67,11 +67,13 @@ static inline size_t count_aside(const struct world *world, bool remove)
 
 static inline void remove_store(const struct world *world)
 {
-    char log[200];
+    static const char *const suffixes[] = {"", "-wal", "-twin"};
+    char path[200];
     count_aside(world, true);
-    unlink(world->path);
-    snprintf(log, sizeof log, "%s-wal", world->path);
-    unlink(log);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(path, sizeof path, "%s%s", world->path, suffixes[i]);
+        unlink(path);
+    }
 }
 
 #endif
