@@ -423,6 +423,8 @@ static void *run(void *argument)
     take_mail(store);
     if (store->in_memory)
         media_return(store);
+    /* before, or a cut in between looks like a log that was lost; after, for the last numbers */
+    twin_write(store, false);
     commit(store, true);
     twin_write(store, false);
     publish_status(store);
