@@ -218,10 +218,6 @@ static void salvage_debtor(struct store *store, struct debtor *debtor)
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         if (debtor->wanted[sector] && (!ok || !(known >> sector & 1)))
             (void)debts_owe(store, debtor, sector);
-        const struct owed *newest = &debtor->owed[current(store)][sector];
-        if (debtor->wanted[sector] && !newest->unacked.count &&
-            (!ok || !(known >> sector & 1) || newest->said != newest->check))
-            (void)debts_owe_all(store, debtor, sector);
         for (size_t e = 0; e < store->epoch_count; e++) {
             struct ranges *unacked = &debtor->owed[e][sector].unacked;
             /* a list with numbers that never were costs a Gap too many, nothing else */

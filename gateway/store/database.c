@@ -149,7 +149,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " ORDER BY d.id,p.id",
 };
 
-static const char *const suffixes[] = {"", "-wal", "-shm", "-first"};
+static const char *const suffixes[] = {"", "-wal", "-shm"};
 
 uint64_t database_random(void)
 {
@@ -172,13 +172,7 @@ uint32_t database_crc(uint64_t epoch, enum sector sector, uint64_t seq, const ui
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)(key[i / 8] >> (8 * (i % 8)));
     uLong crc = crc32(0, text, sizeof text);
-    /* zlib makes 0 of no bytes, which a damaged row may well claim for its CRC */
-    return (uint32_t)(bytes ? crc32(crc, bytes, (uInt)length) : crc);
-}
-
-const char *database_schema(void)
-{
-    return schema;
+    return (uint32_t)crc32(crc, bytes, (uInt)length);
 }
 
 sqlite3_stmt *database_statement(struct store *store, enum statement statement)

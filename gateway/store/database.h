@@ -114,8 +114,6 @@ void database_open_wreck(const struct store *store, int64_t stamp, struct connec
 /* Gaps in a new database have row numbers of their own, so that an acknowledgement that was on its
  * way over the change never meets another's row. */
 bool database_number_gaps(struct store *store);
-/* What creates our tables where they are not. */
-const char *database_schema(void);
 sqlite3_stmt *database_statement(struct store *store, enum statement statement);
 /* Runs a statement that returns no row; parameters bound before. */
 bool database_run(struct store *store, enum statement statement);

@@ -49,13 +49,6 @@ bool debts_owe(struct store *store, struct debtor *debtor, int sector)
     return ok;
 }
 
-bool debts_owe_all(struct store *store, struct debtor *debtor, int sector)
-{
-    size_t e = store->epoch_count - 1;
-    uint64_t last_seq = store->epochs[e].last_seq[sector];
-    return !last_seq || ranges_add(&debtor->owed[e][sector].unacked, 1, last_seq);
-}
-
 /* A check over the ranges of a stream, one after the other. On disk it is itself a row among them,
  * of number 0: a range that shrank, or is not there any more, would cost what it told of. */
 static uint64_t check_begin(const struct debtor *debtor, uint32_t ordinal, int sector)

@@ -19,8 +19,5 @@ bool debts_write(struct store *store, const struct debtor *debtor, uint32_t ordi
                  const struct ranges *unacked) __attribute__((warn_unused_result));
 /* All that is there of a sector is owed: the uplink was not kept for it so far. In memory. */
 bool debts_owe(struct store *store, struct debtor *debtor, int sector);
-/* Every number of it that was given in the last epoch, though no row is there: of a damaged file
- * of which nothing else is left. */
-bool debts_owe_all(struct store *store, struct debtor *debtor, int sector);
 
 #endif

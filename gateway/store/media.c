@@ -26,7 +26,6 @@
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/trim.h"
-#include "gateway/store/twin.h"
 
 enum {
     MEMORY_PAGES = 2048,    /* 8 MiB */
@@ -39,13 +38,6 @@ enum {
     REPLACE_PAUSE_MS = 600000, /* a board that damages every file is not to wear its card out */
     READER_MS = 2000,          /* a command line that reads the store has that long to go */
 };
-
-/* What is to lie beside the database that is in use now. */
-static void prepare_disk(struct store *store)
-{
-    reserve_prepare(store);
-    twin_write(store, true);
-}
 
 static bool is_read_only(const struct store *store)
 {
@@ -427,7 +419,7 @@ bool media_return(struct store *store)
     database_disconnect(store);
     database_attach(store, &disk);
     arrive(store);
-    prepare_disk(store);
+    reserve_prepare(store);
     return true;
 }
 
@@ -450,7 +442,7 @@ void media_replace(struct store *store)
     store->replace_at = clock_after_ms(clock_mono(), REPLACE_PAUSE_MS);
     int rc = salvage_running(store);
     if (rc == SQLITE_OK)
-        prepare_disk(store);
+        reserve_prepare(store);
     else if (!fall(store, rc, sqlite3_errstr(rc)))
         store->failing = true;
 }
@@ -471,11 +463,11 @@ bool media_rescue(struct store *store, int rc, unsigned attempt)
         rc = salvage_running(store);
         if (rc != SQLITE_OK)
             return fall(store, rc, why);
-        prepare_disk(store);
+        reserve_prepare(store);
         return true;
     }
     if (rc != SQLITE_FULL && attempt == 0 && reopen(store)) {
-        prepare_disk(store);
+        reserve_prepare(store);
         log_warning("store: a commit failed (%s); the database was opened anew", why);
         return true;
     }
@@ -493,13 +485,11 @@ static int open_disk(struct store *store, char *why, size_t why_size)
         if (rc == SQLITE_OK)
             rc = salvage_find(store, &found);
         if (rc == SQLITE_OK)
-            rc = found                ? salvage_into_empty(store)
-                 : twin_agrees(store) ? recover_run(store)
-                                      : SQLITE_CORRUPT;
+            rc = found ? salvage_into_empty(store) : recover_run(store);
         if (is_damaged(rc))
             rc = salvage_starting(store);
         if (rc == SQLITE_OK) {
-            prepare_disk(store);
+            reserve_prepare(store);
             salvage_resume(store);
             return rc;
         }

@@ -18,7 +18,6 @@
 #include "gateway/store/hold.h"
 #include "gateway/store/identity.h"
 #include "gateway/store/recover.h"
-#include "gateway/store/twin.h"
 
 enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
 
@@ -278,9 +277,7 @@ bool recover_read(struct store *store)
         return false;
     hold_recover(store);
     judge_open(store, &traces);
-    bool lost_log = database_meta(store, "clean", 0) == 1 && twin_was_running(store);
-    doubt |= lost_log;
-    if (lost_log || database_meta(store, "clean", 1) != 1)
+    if (database_meta(store, "clean", 1) != 1)
         recover_note_crash(store, &traces);
     store->known = true;
     /* what stood open is numbered in the epoch that is in force now, not in one that is in doubt */

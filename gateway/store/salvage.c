@@ -23,7 +23,6 @@
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
-#include "gateway/store/twin.h"
 
 enum {
     SLICE_MS = 20,
@@ -63,8 +62,6 @@ static void read_wreck(struct store *store, struct traces *traces)
     database_detach(store, &fresh);
     database_attach(store, &store->wreck);
     recover_read_list(store, traces);
-    if (!twin_complete(store, traces))
-        log_warning("store: out of memory; epochs may be missing");
     find_last(store);
     backlog_salvage(store);
     recover_read_open(store, traces);
@@ -113,13 +110,6 @@ static bool begin_epoch(struct store *store)
 
 /* ---- a damaged file, set aside and replaced ---- */
 
-static void open_wreck(struct store *store, int64_t stamp)
-{
-    store->wreck_stamp = stamp;
-    twin_mend(store, stamp);
-    database_open_wreck(store, stamp, &store->wreck);
-}
-
 int salvage_replace(struct store *store)
 {
     database_abandon(store);
@@ -128,7 +118,7 @@ int salvage_replace(struct store *store)
     (void)reserve_release(store); /* what is saved wants room */
     int rc = database_open(store);
     if (rc == SQLITE_OK)
-        open_wreck(store, store->wreck_stamp);
+        database_open_wreck(store, store->wreck_stamp, &store->wreck);
     return rc;
 }
 
@@ -241,7 +231,8 @@ int salvage_find(struct store *store, bool *found)
     *found = stamp != 0;
     if (!stamp)
         return SQLITE_OK;
-    open_wreck(store, stamp);
+    store->wreck_stamp = stamp;
+    database_open_wreck(store, stamp, &store->wreck);
     return store->wreck.db ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 

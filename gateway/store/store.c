@@ -20,7 +20,6 @@
 #include "gateway/store/postbox.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
-#include "gateway/store/twin.h"
 #include "gateway/store/trim.h"
 
 enum {
@@ -423,10 +422,7 @@ static void *run(void *argument)
     take_mail(store);
     if (store->in_memory)
         media_return(store);
-    /* before, or a cut in between looks like a log that was lost; after, for the last numbers */
-    twin_write(store, false);
     commit(store, true);
-    twin_write(store, false);
     publish_status(store);
     return NULL;
 }

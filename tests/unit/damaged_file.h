@@ -67,13 +67,11 @@ static inline size_t count_aside(const struct world *world, bool remove)
 
 static inline void remove_store(const struct world *world)
 {
-    static const char *const suffixes[] = {"", "-wal", "-twin"};
-    char path[200];
+    char log[200];
     count_aside(world, true);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        snprintf(path, sizeof path, "%s%s", world->path, suffixes[i]);
-        unlink(path);
-    }
+    unlink(world->path);
+    snprintf(log, sizeof log, "%s-wal", world->path);
+    unlink(log);
 }
 
 #endif

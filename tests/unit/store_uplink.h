@@ -15,7 +15,6 @@ static struct {
     uint64_t lost[GAP_REASON_DISK + 1]; /* readings that a Gap tells of */
     uint32_t gaps;
     uint64_t corrupt_numbers; /* segments that a Gap calls corrupt */
-    uint32_t unnumbered;      /* Gaps that name a time only */
     uint64_t announced[16];   /* epochs whose Manifest came */
     size_t announced_count;
     bool lenient; /* the list of devices may be lost: rows without a Manifest will do */
@@ -92,7 +91,6 @@ static inline void note(const struct parcel *parcel)
     for (size_t i = 0; i < batch->n_gaps; i++) {
         const Lifeline__V1__Gap *gap = batch->gaps[i];
         got.lost[gap->reason] += gap->readings;
-        got.unnumbered += !gap->first_seq;
         if ((int)gap->reason == GAP_REASON_CORRUPT && gap->first_seq)
             got.corrupt_numbers += gap->last_seq - gap->first_seq + 1;
     }
