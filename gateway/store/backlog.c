@@ -206,8 +206,9 @@ void backlog_count(struct store *store)
         sum_readings(store, &store->debtors[u]);
 }
 
-/* Of a damaged file: what cannot be read is owed. */
-static void salvage_debtor(struct store *store, struct debtor *debtor)
+/* Of a damaged file: what cannot be read is owed. False: some of that may be of rows that are not
+ * there any more. */
+static bool salvage_debtor(struct store *store, struct debtor *debtor)
 {
     int64_t known = 0;
     debtor->max_payload = debtor->own->max_payload;
@@ -227,14 +228,17 @@ static void salvage_debtor(struct store *store, struct debtor *debtor)
         }
     }
     backlog_renew(store, debtor);
+    return ok && !doubt;
 }
 
-void backlog_salvage(struct store *store)
+bool backlog_salvage(struct store *store)
 {
+    bool whole = true;
     for (size_t u = 0; u < store->debtor_count && store->epoch_count; u++) {
-        if (store->debtors[u].own)
-            salvage_debtor(store, &store->debtors[u]);
+        if (store->debtors[u].own && !salvage_debtor(store, &store->debtors[u]))
+            whole = false;
     }
+    return whole;
 }
 
 void backlog_moved(struct store *store)

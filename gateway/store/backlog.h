@@ -88,7 +88,8 @@ void backlog_free_debtor(struct debtor *debtor, size_t epochs);
 bool backlog_forget(struct store *store);
 /* Room for one more epoch. */
 bool backlog_add_epoch(struct store *store);
-void backlog_salvage(struct store *store);
+/* Out of a damaged file. False: not all that was owed can be told. */
+bool backlog_salvage(struct store *store);
 /* Gaps have other row numbers now. */
 void backlog_moved(struct store *store);
 /* Counts the unsettled readings anew; only where they are not known: */
@@ -108,7 +109,7 @@ bool backlog_write_without(struct store *store, size_t epoch, enum sector sector
 bool backlog_write(struct store *store);
 void backlog_written(struct store *store);
 bool backlog_dirty(const struct store *store);
-/* As recover_epoch_index(), by number. */
+/* As epochs_index(), by number. */
 size_t backlog_epoch(const struct store *store, uint64_t number);
 void backlog_renew(struct store *store, struct debtor *debtor);
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out);

@@ -9,7 +9,7 @@
 #include "gateway/store/comb.h"
 #include "gateway/store/database.h"
 #include "gateway/store/ranges.h"
-#include "gateway/store/recover.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/salvage.h"
 
 enum {
@@ -32,7 +32,7 @@ static bool is_owed(const struct store *store, size_t epoch, int sector, uint64_
 /* The row vouches for this key. */
 static bool is_key(const struct store *store, sqlite3_stmt *row, int64_t id, bool owed)
 {
-    size_t epoch = recover_epoch_index(store, (uint32_t)(id >> 48));
+    size_t epoch = epochs_index(store, (uint32_t)(id >> 48));
     int sector = (int)(id >> 40 & 0xff);
     uint64_t seq = (uint64_t)id & SEQ_MAX;
     return id > 0 && epoch < store->epoch_count && sector > 0 && sector < SECTOR_COUNT &&
@@ -80,7 +80,7 @@ static bool is_there(struct store *store, int64_t id)
 static bool put_missing(struct store *store, sqlite3_stmt *row)
 {
     int64_t id = comb_key(store, row);
-    size_t epoch = recover_epoch_index(store, (uint32_t)(id >> 48));
+    size_t epoch = epochs_index(store, (uint32_t)(id >> 48));
     if (!id || !is_owed(store, epoch, (int)(id >> 40 & 0xff), (uint64_t)id & SEQ_MAX) ||
         is_there(store, id))
         return true;

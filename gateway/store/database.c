@@ -59,6 +59,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_META_SET] = "INSERT OR REPLACE INTO meta VALUES(?1,?2)",
     [STATEMENT_EPOCH_ADD] = "INSERT OR REPLACE INTO epoch VALUES(?1,?2,?3)",
     [STATEMENT_EPOCH_LIST] = "SELECT ordinal,number,machine FROM epoch ORDER BY ordinal",
+    [STATEMENT_EPOCH_COPIES] = "SELECT key,value FROM meta WHERE key GLOB 'epoch *'",
     [STATEMENT_OPEN_PUT] =
         "INSERT INTO open VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
         " sector=?2,base_ms=?3,last_ms=?4,readings=?5,crc=?6,body=?7",
@@ -149,7 +150,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         " ORDER BY d.id,p.id",
 };
 
-static const char *const suffixes[] = {"", "-wal", "-shm"};
+/* -first: of a damaged file only, see wreck.h */
+static const char *const suffixes[] = {"", "-wal", "-shm", "-first"};
 
 uint64_t database_random(void)
 {
@@ -172,7 +174,8 @@ uint32_t database_crc(uint64_t epoch, enum sector sector, uint64_t seq, const ui
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)(key[i / 8] >> (8 * (i % 8)));
     uLong crc = crc32(0, text, sizeof text);
-    return (uint32_t)crc32(crc, bytes, (uInt)length);
+    /* zlib makes 0 of no bytes, which a damaged row may well claim for its CRC */
+    return (uint32_t)(bytes ? crc32(crc, bytes, (uInt)length) : crc);
 }
 
 sqlite3_stmt *database_statement(struct store *store, enum statement statement)
@@ -354,14 +357,18 @@ int database_open(struct store *store)
 {
     make_folder(store->settings->store.path);
     finish_aside(store);
-    return prepare(store, store->settings->store.path,
-                   "PRAGMA locking_mode=EXCLUSIVE;"
-                   "PRAGMA journal_mode=WAL;"
-                   "PRAGMA synchronous=FULL;"
-                   "PRAGMA secure_delete=OFF;"
-                   "PRAGMA temp_store=MEMORY;"
-                   "PRAGMA cache_size=-256;"
-                   "PRAGMA journal_size_limit=4194304;");
+    if (!store->opened) /* later it is our own log */
+        store->log = wal_look(store->settings->store.path);
+    int rc = prepare(store, store->settings->store.path,
+                     "PRAGMA locking_mode=EXCLUSIVE;"
+                     "PRAGMA journal_mode=WAL;"
+                     "PRAGMA synchronous=FULL;"
+                     "PRAGMA secure_delete=OFF;"
+                     "PRAGMA temp_store=MEMORY;"
+                     "PRAGMA cache_size=-256;"
+                     "PRAGMA journal_size_limit=4194304;");
+    store->opened |= rc == SQLITE_OK;
+    return rc;
 }
 
 int database_open_memory(struct store *store, int pages)
@@ -425,10 +432,8 @@ void database_attach(struct store *store, struct connection *in)
     *in = (struct connection){0};
 }
 
-void database_open_wreck(const struct store *store, int64_t stamp, struct connection *out)
+void database_open_damaged(const char *path, struct connection *out)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s.corrupt-%lld", store->settings->store.path, (long long)stamp);
     if (sqlite3_open_v2(path, &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK) {
         sqlite3_close(out->db);
@@ -446,6 +451,32 @@ void database_open_wreck(const struct store *store, int64_t stamp, struct connec
                        NULL, NULL, NULL);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_prepare_v2(out->db, statement_text[i], -1, &out->statements[i], NULL);
+}
+
+void database_close_damaged(struct connection *damaged)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(damaged->statements[i]);
+    sqlite3_close(damaged->db);
+    *damaged = (struct connection){0};
+}
+
+bool database_first_page(uint8_t *out, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_int64 length = 0;
+    unsigned char *image = NULL;
+    if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+            SQLITE_OK &&
+        sqlite3_exec(db, "PRAGMA page_size=4096", NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK)
+        image = sqlite3_serialize(db, "main", &length, 0);
+    bool ok = image && length >= (sqlite3_int64)size;
+    if (ok)
+        memcpy(out, image, size);
+    sqlite3_free(image);
+    sqlite3_close(db);
+    return ok;
 }
 
 bool database_number_gaps(struct store *store)

@@ -23,6 +23,7 @@ enum statement {
     STATEMENT_META_SET,
     STATEMENT_EPOCH_ADD,
     STATEMENT_EPOCH_LIST,
+    STATEMENT_EPOCH_COPIES,
     STATEMENT_OPEN_PUT,
     STATEMENT_OPEN_LIST,
     STATEMENT_OPEN_DELETE,
@@ -109,8 +110,11 @@ int database_error(const struct store *store);
 /* Keeps a damaged file, and says under which number; the connection is closed. */
 int64_t database_set_aside(const struct store *store);
 int64_t database_newest_aside(const struct store *store);
-/* What can be read of it; nothing is changed in it. */
-void database_open_wreck(const struct store *store, int64_t stamp, struct connection *out);
+/* What can be read of it; out->db is NULL when it cannot be opened. */
+void database_open_damaged(const char *path, struct connection *out);
+void database_close_damaged(struct connection *damaged);
+/* The first bytes of a database that has our tables, and nothing in them. */
+bool database_first_page(uint8_t *out, size_t size);
 /* Gaps in a new database have row numbers of their own, so that an acknowledgement that was on its
  * way over the change never meets another's row. */
 bool database_number_gaps(struct store *store);

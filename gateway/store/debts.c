@@ -8,7 +8,7 @@
 #include "gateway/store/database.h"
 #include "gateway/store/debts.h"
 #include "gateway/store/ranges.h"
-#include "gateway/store/recover.h"
+#include "gateway/store/epochs.h"
 
 /* All that is there of a stream: better twice than not at all. A number without a row is damage in
  * the epoch in force, and owed too; in an older one it may be what was delivered before the file
@@ -107,7 +107,7 @@ bool debts_read(struct store *store, struct debtor *debtor, int64_t known, bool 
     sqlite3_bind_int64(s, 1, debtor->row);
     bool ok = true;
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        size_t e = recover_epoch_index(store, (uint32_t)sqlite3_column_int64(s, 0));
+        size_t e = epochs_index(store, (uint32_t)sqlite3_column_int64(s, 0));
         int64_t sector = sqlite3_column_int64(s, 1);
         if (e == store->epoch_count || sector <= 0 || sector >= SECTOR_COUNT)
             continue;

@@ -17,7 +17,7 @@
 #include "gateway/store/fetch.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/hold.h"
-#include "gateway/store/recover.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/refusal.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/salvage.h"
@@ -357,7 +357,7 @@ static bool take_gaps_of(struct store *store, struct debtor *debtor, struct parc
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         int64_t row = sqlite3_column_int64(s, 0);
         uint32_t ordinal = (uint32_t)sqlite3_column_int64(s, 1);
-        size_t e = recover_epoch_index(store, ordinal);
+        size_t e = epochs_index(store, ordinal);
         if (e == store->epoch_count)
             continue;
         if (of && (of != ordinal || parcel->length + BATCH_GAP_MAX > history_bytes(debtor)))

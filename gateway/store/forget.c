@@ -10,6 +10,7 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/forget.h"
 
 static bool has_row(struct store *store, const char *format, uint32_t ordinal)
@@ -52,12 +53,12 @@ static bool is_needed(struct store *store, size_t e)
 
 bool forget_delete(struct store *store, uint32_t ordinal)
 {
-    return database_execute(store,
-                            "DELETE FROM epoch WHERE ordinal=%u; DELETE FROM stream WHERE"
-                            " ordinal=%u; DELETE FROM unacked WHERE ordinal=%u;"
-                            "DELETE FROM device WHERE ordinal=%u; DELETE FROM point WHERE"
-                            " ordinal=%u",
-                            ordinal, ordinal, ordinal, ordinal, ordinal);
+    return epochs_delete(store, ordinal) &&
+           database_execute(store,
+                            "DELETE FROM stream WHERE ordinal=%u; DELETE FROM unacked WHERE"
+                            " ordinal=%u; DELETE FROM device WHERE ordinal=%u;"
+                            "DELETE FROM point WHERE ordinal=%u",
+                            ordinal, ordinal, ordinal, ordinal);
 }
 
 /* Out of every list; what stands behind moves up. */

@@ -7,7 +7,7 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/database.h"
 #include "gateway/store/gap.h"
-#include "gateway/store/recover.h"
+#include "gateway/store/epochs.h"
 
 static void bind_gap(sqlite3_stmt *s, const struct debtor *debtor, const struct gap *gap)
 {
@@ -49,7 +49,7 @@ bool gap_of_one(struct store *store, struct debtor *debtor, const struct gap *ga
 /* A Gap of numbers is one only for those that this uplink owes; what it has is not lost to it. */
 static bool gap_of_owed(struct store *store, struct debtor *debtor, const struct gap *gap)
 {
-    size_t epoch = recover_epoch_index(store, gap->ordinal);
+    size_t epoch = epochs_index(store, gap->ordinal);
     struct range part;
     struct gap own = *gap;
     for (uint64_t from = gap->first_seq;

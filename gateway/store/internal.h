@@ -20,6 +20,7 @@
 #include "gateway/store/postbox.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/store.h"
+#include "gateway/store/wal.h"
 
 /* An epoch of this store. Rows are keyed by its ordinal, which is small and grows with time. */
 struct epoch {
@@ -37,7 +38,9 @@ struct store {
     bool changed[SECTOR_COUNT]; /* by the newest identity_register() */
 
     /* the store thread's own */
-    int lock_fd; /* held while the store is ours */
+    int lock_fd;        /* held while the store is ours */
+    bool opened;        /* the file on the disk, once */
+    enum wal_state log; /* of the file as it was found */
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct epoch *epochs; /* ascending; the last is in force */

@@ -22,6 +22,7 @@
 #include "gateway/store/identity.h"
 #include "gateway/store/lock.h"
 #include "gateway/store/media.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
@@ -98,7 +99,7 @@ static bool begin_in_memory(struct store *store)
     bool first = !store->epoch_count;
     uint32_t ordinal = first ? 1 : store->epochs[store->epoch_count - 1].ordinal + 1;
     return database_run(store, STATEMENT_BEGIN) &&
-           recover_begin_epoch(store, ordinal, database_random()) &&
+           epochs_begin(store, ordinal, database_random()) &&
            (first ? backlog_load(store) && identity_register(store)
                   : backlog_register(store) && identity_repeat(store)) &&
            database_number_gaps(store) && database_run(store, STATEMENT_COMMIT);
@@ -183,8 +184,8 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     const struct epoch *now = &store->epochs[store->epoch_count - 1];
     const struct carry carry = {memory, ordinal, now->ordinal};
     backlog_mark(store);
-    if (!recover_may_begin(now->ordinal) ||
-        !recover_write_epoch(store, now->ordinal, now->number) || !carry_epoch(store, &carry))
+    if (!epochs_may_begin(now->ordinal) || !epochs_write(store, now->ordinal, now->number) ||
+        !carry_epoch(store, &carry))
         return false;
     store->carried_now = store->copied;
     return backlog_write(store) && database_meta_set(store, "clean", 0) &&
@@ -302,7 +303,7 @@ static bool read_other_disk(struct store *store, struct luggage *luggage, struct
         !(store->wreck.db ? salvage_load(store) : recover_read(store)))
         return false;
     uint32_t ordinal = store->epochs[store->epoch_count - 1].ordinal + 1;
-    if (!recover_append_epoch(store, ordinal, carried->number))
+    if (!epochs_append(store, ordinal, carried->number))
         return false;
     struct epoch *now = &store->epochs[store->epoch_count - 1];
     memcpy(now->last_seq, carried->last_seq, sizeof now->last_seq);

@@ -4,99 +4,25 @@
  * Never drops a row that its CRC vouches for. */
 #include "gateway/store/internal.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include "gateway/log.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/carry.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/hold.h"
 #include "gateway/store/identity.h"
 #include "gateway/store/recover.h"
-
-enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
-
-bool recover_may_begin(uint32_t ordinal)
-{
-    if (ordinal <= ORDINAL_MAX)
-        return true;
-    log_error("store: this file has had %d epochs and takes no more; move it away", ORDINAL_MAX);
-    return false;
-}
-
-/* A number for this board; 0 where it has none. */
-static int64_t machine(void)
-{
-    char id[64];
-    int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, id, sizeof id);
-    close(fd);
-    return length > 0 ? (int64_t)crc32(0, (const Bytef *)id, (uInt)length) : 0;
-}
-
-bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number)
-{
-    if (!backlog_add_epoch(store))
-        return false;
-    struct epoch *epochs = realloc(store->epochs, (store->epoch_count + 1) * sizeof *epochs);
-    if (!epochs)
-        return false;
-    store->epochs = epochs;
-    epochs[store->epoch_count++] = (struct epoch){.ordinal = ordinal, .number = number};
-    return true;
-}
-
-bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_ADD);
-    sqlite3_bind_int64(s, 1, ordinal);
-    sqlite3_bind_int64(s, 2, (int64_t)number);
-    sqlite3_bind_int64(s, 3, machine());
-    return database_run(store, STATEMENT_EPOCH_ADD);
-}
-
-bool recover_begin_epoch(struct store *store, uint32_t ordinal, uint64_t number)
-{
-    return recover_write_epoch(store, ordinal, number) &&
-           recover_append_epoch(store, ordinal, number);
-}
-
-/* *there: the board that wrote the last epoch */
-static bool read_epochs(struct store *store, int64_t *there)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
-    bool ok = true;
-    while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        int64_t ordinal = sqlite3_column_int64(s, 0), number = sqlite3_column_int64(s, 1);
-        if (ordinal < 1 || ordinal > ORDINAL_MAX || number < 1 || number >> 53)
-            continue; /* in a damaged file there may be anything */
-        ok = recover_append_epoch(store, (uint32_t)ordinal, (uint64_t)number);
-        *there = sqlite3_column_int64(s, 2);
-    }
-    return sqlite3_reset(s) == SQLITE_OK && ok;
-}
-
-size_t recover_epoch_index(const struct store *store, uint32_t ordinal)
-{
-    size_t e = 0;
-    while (e < store->epoch_count && store->epochs[e].ordinal != ordinal)
-        e++;
-    return e;
-}
 
 /* Over all epochs. */
 static bool read_streams(struct store *store, struct traces *traces)
 {
     sqlite3_stmt *s = database_statement(store, STATEMENT_STREAM_LIST);
     while (sqlite3_step(s) == SQLITE_ROW) {
-        size_t e = recover_epoch_index(store, (uint32_t)sqlite3_column_int64(s, 0));
+        size_t e = epochs_index(store, (uint32_t)sqlite3_column_int64(s, 0));
         int64_t sector = sqlite3_column_int64(s, 1);
         if (e == store->epoch_count || sector < 1 || sector >= SECTOR_COUNT)
             continue;
@@ -232,11 +158,14 @@ void recover_note_crash(struct store *store, const struct traces *traces)
     }
 }
 
-void recover_read_list(struct store *store, struct traces *traces)
+bool recover_read_list(struct store *store, struct traces *traces)
 {
-    int64_t there;
-    if (!read_epochs(store, &there) || !read_streams(store, traces))
+    struct epochs_found found;
+    bool whole = epochs_read(store, &found);
+    whole &= read_streams(store, traces);
+    if (!whole)
         log_warning("store: the list of epochs can be read in part only");
+    return whole;
 }
 
 void recover_read_open(struct store *store, struct traces *traces)
@@ -253,22 +182,21 @@ static bool begin_next(struct store *store, bool doubt)
     uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
     log_notice("store: %s; a new epoch begins",
                doubt ? "the numbers of this one are in doubt" : "this is another board");
-    return recover_may_begin(last + 1) && recover_begin_epoch(store, last + 1, database_random()) &&
+    return epochs_may_begin(last + 1) && epochs_begin(store, last + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, last, last + 1});
 }
 
 bool recover_read(struct store *store)
 {
     struct traces traces = {0};
-    int64_t here = machine(), there = here;
+    struct epochs_found found;
     store->beyond = NULL;
-    if (!read_epochs(store, &there))
-        return false;
-    if (!store->epoch_count && !recover_begin_epoch(store, 1, database_random()))
+    if (!epochs_read(store, &found) || ((found.doubt || found.single) && !epochs_rewrite(store)) ||
+        (!store->epoch_count && !epochs_begin(store, 1, database_random())))
         return false;
     if (!read_streams(store, &traces))
         return false;
-    bool doubt = false;
+    bool doubt = found.doubt || store->log == WAL_BROKEN;
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++)
             raise_last(store, e, (enum sector)sector, &doubt);
@@ -277,11 +205,11 @@ bool recover_read(struct store *store)
         return false;
     hold_recover(store);
     judge_open(store, &traces);
-    if (database_meta(store, "clean", 1) != 1)
+    if (database_meta(store, "clean", 1) != 1 || store->log != WAL_NONE)
         recover_note_crash(store, &traces);
     store->known = true;
     /* what stood open is numbered in the epoch that is in force now, not in one that is in doubt */
-    if ((here != there || doubt) && !begin_next(store, doubt))
+    if ((found.board != epochs_board() || doubt) && !begin_next(store, doubt))
         return false;
     /* a disowned body is not among those that are closed now */
     return database_execute(store, "DELETE FROM open") && commit_write(store);

@@ -17,8 +17,6 @@ struct traces {
     int64_t whole_ms[SECTOR_COUNT];  /* up to here nothing can be missing */
 };
 
-/* Where an epoch stands in store->epochs; epoch_count when it is not there. */
-size_t recover_epoch_index(const struct store *store, uint32_t ordinal);
 /* A whole start; the result of SQLite. After a failure the store is empty. */
 int recover_run(struct store *store);
 /* Reads what the disk holds into an empty store and closes what a crash left open; inside a
@@ -26,14 +24,8 @@ int recover_run(struct store *store);
 bool recover_read(struct store *store);
 void recover_forget(struct store *store);
 /* The same of a damaged file, as far as it goes. */
-void recover_read_list(struct store *store, struct traces *traces);
+bool recover_read_list(struct store *store, struct traces *traces); /* false: in part */
 void recover_read_open(struct store *store, struct traces *traces);
 void recover_note_crash(struct store *store, const struct traces *traces);
-bool recover_write_epoch(struct store *store, uint32_t ordinal, uint64_t number);
-bool recover_append_epoch(struct store *store, uint32_t ordinal, uint64_t number);
-/* False, and said: no file takes that many, and one beyond them would not be found again. */
-bool recover_may_begin(uint32_t ordinal);
-/* Both: an epoch begins. */
-bool recover_begin_epoch(struct store *store, uint32_t ordinal, uint64_t number);
 
 #endif

@@ -20,9 +20,11 @@
 #include "gateway/store/database.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/identity.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
+#include "gateway/store/wreck.h"
 
 enum {
     SLICE_MS = 20,
@@ -56,17 +58,30 @@ static void find_last(struct store *store)
     }
 }
 
-static void read_wreck(struct store *store, struct traces *traces)
+/* What was owed cannot be told: that something may be missing is all that can be said of the
+ * sectors that we have. Nothing older than that was kept. */
+static void note_unknown(struct store *store)
+{
+    const struct settings *settings = store->settings;
+    int64_t from_ms = store->started_ms - (int64_t)settings->store.retain_ms;
+    for (size_t d = 0; d < settings->device_count; d++)
+        commit_loss(&store->losing[settings->devices[d].sector][GAP_REASON_CORRUPT],
+                    from_ms > 0 ? from_ms : 0, store->started_ms, 0);
+}
+
+/* False: not all that was owed can be told. */
+static bool read_wreck(struct store *store, struct traces *traces)
 {
     struct connection fresh;
     database_detach(store, &fresh);
     database_attach(store, &store->wreck);
-    recover_read_list(store, traces);
+    bool whole = recover_read_list(store, traces);
     find_last(store);
-    backlog_salvage(store);
+    whole &= backlog_salvage(store) && store->epoch_count > 0;
     recover_read_open(store, traces);
     database_detach(store, &store->wreck);
     database_attach(store, &fresh);
+    return whole;
 }
 
 /* ---- the new file ---- */
@@ -90,8 +105,7 @@ bool salvage_write(struct store *store, size_t epochs)
               database_meta_set(store, META_HANDED_BOOT, (int64_t)boot_id());
     for (size_t e = 0; ok && e < epochs; e++) {
         const struct epoch *epoch = &store->epochs[e];
-        ok = recover_write_epoch(store, epoch->ordinal, epoch->number) &&
-             write_streams(store, epoch);
+        ok = epochs_write(store, epoch->ordinal, epoch->number) && write_streams(store, epoch);
         const struct carry carry = {&store->wreck, epoch->ordinal, epoch->ordinal};
         if (ok && store->wreck.db)
             ok = carry_readable(store, &carry);
@@ -103,7 +117,7 @@ bool salvage_write(struct store *store, size_t epochs)
 static bool begin_epoch(struct store *store)
 {
     uint32_t before = store->epochs[store->epoch_count - 1].ordinal;
-    return recover_begin_epoch(store, before + 1, database_random()) &&
+    return epochs_begin(store, before + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, before, before + 1}) &&
            database_meta_set(store, "clean", 0);
 }
@@ -118,7 +132,7 @@ int salvage_replace(struct store *store)
     (void)reserve_release(store); /* what is saved wants room */
     int rc = database_open(store);
     if (rc == SQLITE_OK)
-        database_open_wreck(store, store->wreck_stamp, &store->wreck);
+        wreck_open(store, store->wreck_stamp, &store->wreck);
     return rc;
 }
 
@@ -212,8 +226,8 @@ int salvage_running(struct store *store)
 bool salvage_load(struct store *store)
 {
     struct traces traces = {0};
-    if (store->wreck.db)
-        read_wreck(store, &traces);
+    if (!store->wreck.db || !read_wreck(store, &traces))
+        note_unknown(store);
     if (!store->epoch_count)
         return recover_read(store) && begin_epoch(store);
     store->known = true;
@@ -232,7 +246,7 @@ int salvage_find(struct store *store, bool *found)
     if (!stamp)
         return SQLITE_OK;
     store->wreck_stamp = stamp;
-    database_open_wreck(store, stamp, &store->wreck);
+    wreck_open(store, stamp, &store->wreck);
     return store->wreck.db ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
@@ -518,7 +532,7 @@ void salvage_resume(struct store *store)
     int64_t stamp = database_meta(store, "salvage", 0);
     if (!stamp || store->wreck.db)
         return;
-    database_open_wreck(store, stamp, &store->wreck);
+    wreck_open(store, stamp, &store->wreck);
     salvage_begin(store);
 }
 

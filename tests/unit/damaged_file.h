@@ -21,6 +21,15 @@ static inline void make_store(struct world *world, int64_t count)
     close_store(world);
 }
 
+/* By SQL. */
+static inline void change(const struct world *world, const char *text)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 static inline void overwrite(const char *path, off_t at, size_t length)
 {
     static const char zeros[PAGE];

@@ -15,7 +15,8 @@ static struct {
     uint64_t lost[GAP_REASON_DISK + 1]; /* readings that a Gap tells of */
     uint32_t gaps;
     uint64_t corrupt_numbers; /* segments that a Gap calls corrupt */
-    uint64_t announced[16];   /* epochs whose Manifest came */
+    uint32_t unnumbered[GAP_REASON_DISK + 1];
+    uint64_t announced[16]; /* epochs whose Manifest came */
     size_t announced_count;
     bool lenient; /* the list of devices may be lost: rows without a Manifest will do */
     struct parcel parcels[LENT];
@@ -93,6 +94,9 @@ static inline void note(const struct parcel *parcel)
         got.lost[gap->reason] += gap->readings;
         if ((int)gap->reason == GAP_REASON_CORRUPT && gap->first_seq)
             got.corrupt_numbers += gap->last_seq - gap->first_seq + 1;
+        if (!gap->first_seq &&
+            ((int)gap->reason == GAP_REASON_CORRUPT || (int)gap->reason == GAP_REASON_CRASH))
+            got.unnumbered[gap->reason]++;
     }
     got.gaps += (uint32_t)batch->n_gaps;
     message_free(&batch->base);

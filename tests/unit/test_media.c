@@ -44,7 +44,8 @@ static void use_up_the_ordinals(struct world *world)
                                  "UPDATE epoch SET ordinal=32000; UPDATE stream SET ordinal=32000;"
                                  "UPDATE device SET ordinal=32000; UPDATE point SET ordinal=32000;"
                                  "UPDATE unacked SET ordinal=32000;"
-                                 "UPDATE segment SET id=id+(31999<<48)"));
+                                 "UPDATE segment SET id=id+(31999<<48);"
+                                 "UPDATE meta SET key='epoch 32000' WHERE key='epoch 1'"));
     die(world);
     assert_int_equal(world->store->epochs[world->store->epoch_count - 1].ordinal, 32000);
 }
