@@ -114,10 +114,20 @@ bool salvage_write(struct store *store, size_t epochs)
     return ok && backlog_write(store);
 }
 
+/* A file that had too many of them cannot be replaced: what is saved under one more would not be
+ * found again. */
+static bool may_begin(struct store *store)
+{
+    if (epochs_may_begin(store->epochs[store->epoch_count - 1].ordinal + 1))
+        return true;
+    store->error = SQLITE_CANTOPEN;
+    return false;
+}
+
 static bool begin_epoch(struct store *store)
 {
     uint32_t before = store->epochs[store->epoch_count - 1].ordinal;
-    return epochs_begin(store, before + 1, database_random()) &&
+    return may_begin(store) && epochs_begin(store, before + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, before, before + 1}) &&
            database_meta_set(store, "clean", 0);
 }
@@ -196,6 +206,8 @@ static bool write_open(struct store *store, struct body *open)
 int salvage_running(struct store *store)
 {
     store->damaged = false;
+    if (!may_begin(store))
+        return store->error;
     commit_take_back(store);
     int rc = salvage_replace(store);
     if (rc != SQLITE_OK)
@@ -521,7 +533,7 @@ bool salvage_run(struct store *store)
 
 bool salvage_ask(struct store *store)
 {
-    if (store->in_memory)
+    if (store->in_memory || !may_begin(store))
         return false;
     store->damaged |= !store->salvaging && clock_ms_between(clock_mono(), store->replace_at) <= 0;
     return true;

@@ -42,7 +42,8 @@ bool salvage_write(struct store *store, size_t epochs);
 void salvage_begin(struct store *store);
 bool salvage_run(struct store *store); /* the next slice of rows; true when there are more */
 /* A row that must be there was not found. True: wait, it is looked for in the whole file, which is
- * replaced, though not sooner than some minutes after the last time. */
+ * replaced, though not sooner than some minutes after the last time. False: there is no other place
+ * to look, or the file has had too many epochs to be replaced. */
 bool salvage_ask(struct store *store);
 /* Into the new file, under that key: a row of STATEMENT_SEGMENT_READ. */
 bool salvage_put(struct store *store, sqlite3_stmt *row, int64_t id);

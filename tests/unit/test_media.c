@@ -1,7 +1,6 @@
 /* From the disk into memory and back, by hand: when the next return is tried, and what becomes of a
- * file that has had too many epochs. With a disk that really
- * fails: test_store_disk.c.
- * The store's thread does not run; files lie under /tmp. */
+ * file that has had too many epochs. With a disk that really fails: test_store_disk.c. The store's
+ * thread does not run; files lie under /tmp. */
 #include "tests/unit/debtor_world.h"
 
 #include "gateway/store/media.h"
@@ -91,6 +90,56 @@ static void nor_on_another_board(void **state)
     assert_int_equal(world->debtor->readings, 0);
 }
 
+/* Neither for a row that is missing, which is lost then, nor for a commit that finds damage. */
+static void a_file_with_too_many_epochs_is_not_replaced(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < ROWS; i++)
+        put(world, SECTOR_GAS);
+    use_up_the_ordinals(world);
+    assert_true(database_execute(world->store, "DELETE FROM segment WHERE (id&1048575)=3"));
+    connect(world, LENT);
+    for (int i = 0; i < ROWS; i++) {
+        accept_all(world);
+        media_replace(world->store);
+        turn(world);
+    }
+    assert_int_equal(world->store->corrupt, 1);
+    assert_int_equal(world->debtor->readings, 0);
+    assert_int_equal(world->store->mode, STORE_MODE_OK);
+    assert_int_equal(world->store->epoch_count, 1);
+    put(world, SECTOR_HEAT);
+    assert_true(media_rescue(world->store, SQLITE_CORRUPT, 0));
+    assert_true(world->store->in_memory);
+    die(world);
+    assert_int_equal(world->store->mode, STORE_MODE_OK);
+    assert_int_equal(world->debtor->readings, 1);
+}
+
+/* What is found damaged at a start is set aside, and waits there. */
+static void nor_is_it_saved_under_an_epoch_that_is_not_found(void **state)
+{
+    struct world *world = *state;
+    put(world, SECTOR_GAS);
+    use_up_the_ordinals(world);
+    FILE *file = fopen(world->path, "r+be");
+    assert_non_null(file);
+    assert_int_equal(fwrite("no database here", 16, 1, file), 1);
+    store_free(world->store);
+    fclose(file);
+    start(world);
+    for (int i = 0; i < 2; i++) {
+        assert_true(world->store->in_memory);
+        assert_false(media_return(world->store));
+        put(world, SECTOR_HEAT);
+        connect(world, LENT);
+        accept_all(world);
+        assert_int_equal(world->debtor->readings, 0);
+        die(world);
+    }
+    assert_true(database_newest_aside(world->store) > 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -98,6 +147,8 @@ int main(void)
         TEST(a_flapping_disk_is_tried_ever_more_seldom),
         TEST(a_file_with_too_many_epochs_takes_no_more),
         TEST(nor_on_another_board),
+        TEST(a_file_with_too_many_epochs_is_not_replaced),
+        TEST(nor_is_it_saved_under_an_epoch_that_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
