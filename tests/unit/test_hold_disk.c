@@ -257,6 +257,45 @@ static void a_failing_disk_ends_no_hold(void **state)
     close_store(world);
 }
 
+/* The file is said to be damaged, once, by the first write of the correction. That replaces no
+ * file: while the hold lasts it is tried again, and afterwards the rows go out as they stand. */
+static void corrected_with_damage(struct world *world, int64_t uptime_ms, enum clock_state expected)
+{
+    static struct truth truth;
+    static struct arrived arrived;
+    struct store_status status;
+    truth.count = 0;
+    board(uptime_ms, 1, false);
+    open_store(world);
+    put_part(world, &truth);
+    end_of(world, SECTOR_GAS, PART, 0);
+    disk.times = 1;
+    disk.write = SQLITE_CORRUPT;
+    set_clock(world);
+    mono_time until = clock_after_ms(clock_mono(), PATIENCE_MS);
+    while (disk.failures == 0 && clock_mono().ns < until.ns)
+        usleep(1000);
+    receive_all(world, &arrived);
+    assert_int_equal(disk.failures, 1);
+    assert_int_equal(arrived.count, PART);
+    for (size_t i = 0; i < PART; i++)
+        assert_int_equal(arrived.rows[i].clock, expected);
+    store_status(world->store, &status);
+    assert_int_equal(status.mode, STORE_MODE_OK);
+    close_store(world);
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM epoch"), 1);
+}
+
+static void damage_does_not_end_the_hold(void **state)
+{
+    corrected_with_damage(*state, 100000, CLOCK_STATE_CORRECTED);
+}
+
+static void nobody_waits_for_a_damaged_file_for_ever(void **state)
+{
+    corrected_with_damage(*state, CLOCK_HOLD_MS + 60000, CLOCK_STATE_UNSET);
+}
+
 /* What went out of memory as it stood is not given another time when the disk is back; the disk's
  * own, which nobody could see, is. */
 static void what_went_out_of_memory_stays(void **state)
@@ -335,6 +374,8 @@ int main(void)
         TEST(a_kill_has_its_true_time_where_the_next_life_knows_it),
         TEST(a_kill_has_its_true_time_where_the_disk_is_missing),
         TEST(a_kill_has_its_true_time_where_both_come_late),
+        TEST(damage_does_not_end_the_hold),
+        TEST(nobody_waits_for_a_damaged_file_for_ever),
         TEST(what_went_out_of_memory_stays),
         TEST(a_leap_in_memory_is_none_to_believe),
     };
