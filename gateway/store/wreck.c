@@ -5,6 +5,7 @@
  * Never believes anything in the file, and never takes a disk that refuses for damage. */
 #include "gateway/store/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,13 +34,14 @@ static bool make_first_page(uint8_t page[PAGE_BYTES])
     return true;
 }
 
+/* One that is there already was kept before a power cut. */
 static bool keep(const char *path, const uint8_t page[PAGE_BYTES])
 {
     char name[4200];
     snprintf(name, sizeof name, "%s-first", path);
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
-        return false; /* it was replaced before, and is no better for it */
+        return errno == EEXIST;
     bool ok = write(fd, page, PAGE_BYTES) == PAGE_BYTES && fsync(fd) == 0;
     return close(fd) == 0 && ok;
 }

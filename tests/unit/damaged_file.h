@@ -21,6 +21,14 @@ static inline void make_store(struct world *world, int64_t count)
     close_store(world);
 }
 
+static inline void set_aside(const struct world *world, const char *suffix)
+{
+    char from[200], to[200];
+    snprintf(from, sizeof from, "%s%s", world->path, suffix);
+    snprintf(to, sizeof to, "%s.corrupt-1000000000000%s", world->path, suffix);
+    assert_int_equal(rename(from, to), 0);
+}
+
 /* By SQL. */
 static inline void change(const struct world *world, const char *text)
 {

@@ -342,14 +342,6 @@ static void a_trigger_and_a_view_do_nothing(void **state)
     assert_int_equal(count_aside(world, false), 1);
 }
 
-static void set_aside(const struct world *world, const char *suffix)
-{
-    char from[200], to[200];
-    snprintf(from, sizeof from, "%s%s", world->path, suffix);
-    snprintf(to, sizeof to, "%s.corrupt-1000000000000%s", world->path, suffix);
-    assert_int_equal(rename(from, to), 0);
-}
-
 /* The later half of it stands in the log only. */
 static void a_death_while_the_file_is_replaced_costs_nothing(void **state)
 {

@@ -143,6 +143,23 @@ static void what_the_first_page_said_is_known(void **state)
     close_store(world);
 }
 
+/* The old one was kept, and the power went before the new one stood there. */
+static void a_cut_before_the_first_page_is_replaced(void **state)
+{
+    struct world *world = *state;
+    char kept[200];
+    make_store(world, 1000);
+    overwrite(world->path, 0, PAGE);
+    set_aside(world, "");
+    snprintf(kept, sizeof kept, "%s.corrupt-1000000000000-first", world->path);
+    close(open(kept, O_CREAT | O_WRONLY, 0600));
+    start(world);
+    receive_all(world, 500);
+    arrived(0, 1000);
+    assert_int_equal(got.corrupt_numbers, 0);
+    close_store(world);
+}
+
 /* All but the rows: that something is missing is all that can be said. */
 static void what_nobody_can_tell_is_said_without_numbers(void **state)
 {
@@ -210,6 +227,7 @@ int main(void)
         TEST(the_list_of_epochs_stands_there_twice),
         TEST(one_list_of_epochs_will_do),
         TEST(what_the_first_page_said_is_known),
+        TEST(a_cut_before_the_first_page_is_replaced),
         TEST(what_nobody_can_tell_is_said_without_numbers),
         TEST(numbers_that_the_log_lost_are_not_given_again),
     };
