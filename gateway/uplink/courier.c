@@ -24,6 +24,8 @@ enum {
     REASON_NO_SUBSCRIBER = 0x10,
     REASON_NOT_AUTHORIZED = 0x87,
     REASON_TOPIC_INVALID = 0x90,
+    REASON_ID_IN_USE = 0x91,
+    REASON_QUOTA = 0x97,
     NOT_PARCELS = 2, /* of the broker's receive maximum: for the state and for an alarm */
     SILENCE_MS = 60000,
     REPLIES = 8, /* unacknowledged; a sender that does not take them gets no more */
@@ -311,11 +313,11 @@ static bool is_refusal(const struct courier *courier, const struct parcel *parce
             courier->post->own->confirm == CONFIRM_SUBSCRIBER);
 }
 
-/* Whatever is sent there is refused so. */
+/* Whatever is sent there now is refused so. */
 static bool is_of_topic(int reason)
 {
     return reason == REASON_NO_SUBSCRIBER || reason == REASON_NOT_AUTHORIZED ||
-           reason == REASON_TOPIC_INVALID;
+           reason == REASON_TOPIC_INVALID || reason == REASON_ID_IN_USE || reason == REASON_QUOTA;
 }
 
 static void refuse(struct courier *courier, const struct parcel *parcel, int reason)

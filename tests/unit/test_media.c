@@ -1,5 +1,7 @@
 /* From the disk into memory and back, by hand: when the next return is tried, and what becomes of a
- * file that has had too many epochs. With a disk that really fails: test_store_disk.c. The store's
+ * file that has had too many epochs.
+ *
+ * With a disk that really fails: test_store_disk.c. The store's
  * thread does not run; files lie under /tmp. */
 #include "tests/unit/debtor_world.h"
 
