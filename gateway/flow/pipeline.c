@@ -272,11 +272,15 @@ static void take(struct pipeline *pipeline, const struct sample *sample)
 
 /* A reading is on disk at most `sync` after it was sampled: the commit itself takes part of that.
  */
-static mono_time next_sync(const struct pipeline *pipeline, mono_time now)
+static mono_time next_sync(struct pipeline *pipeline, mono_time now)
 {
     int64_t sync_ms = pipeline->view->settings->store.sync_ms;
     int64_t margin_ms = sync_ms / 10 < 50 ? sync_ms / 10 : 50;
     mono_time next = clock_after_ms(now, 60000);
+    pthread_mutex_lock(&pipeline->mutex);
+    if (pipeline->next && pipeline->taken >= pipeline->next_after)
+        next = pipeline->go_over_at;
+    pthread_mutex_unlock(&pipeline->mutex);
     for (uint32_t p = 0; p < pipeline->view->layout->part_count; p++) {
         const struct part *part = &pipeline->view->parts[p];
         mono_time due = closes_at(pipeline, part);

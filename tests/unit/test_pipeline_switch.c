@@ -21,6 +21,7 @@
 
 #include "drivers/class.h"
 #include "drivers/plan_diff.h"
+#include "gateway/store/internal.h"
 
 enum { WAIT_MS = 10000, MANY = 3000, POINTS = 3 };
 
@@ -60,7 +61,7 @@ int adjtimex(struct timex *timex)
 
 static const uint16_t first[] = {0, 1}, second[] = {2, 1};
 
-static int set_up(void **state)
+static int set_up_still(void **state) /* the store's thread does not run yet */
 {
     static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
     const struct settings_sources sources = {folders, 1, class_quantity};
@@ -93,8 +94,15 @@ static int set_up(void **state)
     world->pipeline =
         pipeline_new(world->store, view_new(world->settings, world->plan, store_ids(world->store),
                                             world->latest[0], first));
-    assert_true(store_start(world->store));
     *state = world;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    if (set_up_still(state) != 0)
+        return -1;
+    assert_true(store_start(((struct world *)*state)->store));
     return 0;
 }
 
@@ -123,6 +131,21 @@ static int tear_down(void **state)
     int code = system(command);
     free(world);
     return code;
+}
+
+static int64_t ask_file(const struct world *world, const char *sql)
+{
+    char path[100];
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    snprintf(path, sizeof path, "%s/store.db", world->folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t answer = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return answer;
 }
 
 static void submit(struct world *world, uint16_t line, int64_t steps)
@@ -212,13 +235,67 @@ static void what_is_known_is_carried_over(void **state)
     assert_int_equal(status.skipped, 1);
 }
 
+/* A deadband that is new has nothing to compare with: its first sample is kept, even near zero. */
+static void a_new_deadband_begins_with_a_sample(void **state)
+{
+    struct world *world = *state;
+    static const uint32_t from[] = {PLAN_DIFF_NONE, 0}; /* the one without is the one with it now */
+    assert_true(pipeline_start(world->pipeline));
+    submit(world, 0, 50);
+    wait_samples(world, 1);
+    go_over(world, from);
+    wait_over(world);
+    submit(world, 1, 50);
+    assert_int_equal(wait_samples(world, 2).skipped, 0);
+    submit(world, 1, 60);
+    assert_int_equal(wait_samples(world, 3).skipped, 1);
+}
+
+/* As many segments of such a size as the store's mailbox takes. */
+static void fill_mailbox(struct world *world, size_t size)
+{
+    enum { PUTS_MAX = 10000, PART = 10 };
+    static const struct segment_column column = {.point = 1};
+    static const struct segment_block block = {1, 1, &column};
+    const struct segment_start start = {.base_ms = clock_wall().ms, .clock = CLOCK_STATE_SYNCED};
+    struct segment *segment = segment_new(&block, 1);
+    segment_reset(segment, &start);
+    do {
+        assert_true(segment_add(segment, 0, start.base_ms, &(struct value){.steps = 1}));
+    } while (segment_size(segment) < size);
+    for (int puts = 0; store_put(world->store, PART, SECTOR_GAS, segment, true); puts++)
+        assert_in_range(puts, 0, PUTS_MAX);
+    segment_free(segment);
+}
+
+/* As long as the store takes no segment, what is open belongs to the old view, which stays until
+ * the next sync; also where the store took its time to say so, and no sample comes any more. */
+static void a_full_store_keeps_the_old_view(void **state)
+{
+    static const uint32_t from[] = {0, 1};
+    struct world *world = *state;
+    fill_mailbox(world, 20000);
+    fill_mailbox(world, 1);
+    submit(world, 0, 1);
+    go_over(world, from);
+    pthread_mutex_lock(&world->store->mutex);
+    assert_true(pipeline_start(world->pipeline));
+    wait_samples(world, 1);
+    usleep(200000);
+    pthread_mutex_unlock(&world->store->mutex);
+    usleep(200000);
+    assert_null(pipeline_switched(world->pipeline));
+    assert_true(store_start(world->store));
+    wait_over(world);
+    stop(world);
+    assert_int_equal(ask_file(world, "SELECT sum(readings) FROM segment WHERE (id>>40&255)<>1"),
+                     POINTS);
+}
+
 /* It was read in 1970, and nobody may call that SYNCED: then nothing would correct it any more. */
 static void a_sample_is_older_than_the_clock_that_was_set(void **state)
 {
     struct world *world = *state;
-    char path[100];
-    sqlite3 *db;
-    sqlite3_stmt *s;
     const int64_t now_ms = clock_wall().ms;
     wall_ahead_ms = -now_ms;
     submit(world, 0, 1);
@@ -226,14 +303,8 @@ static void a_sample_is_older_than_the_clock_that_was_set(void **state)
     assert_true(pipeline_start(world->pipeline));
     wait_samples(world, 1);
     stop(world);
-    snprintf(path, sizeof path, "%s/store.db", world->folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, "SELECT base_ms FROM segment", -1, &s, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    assert_in_range(sqlite3_column_int64(s, 0), now_ms - WAIT_MS, now_ms + WAIT_MS);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
+    assert_in_range(ask_file(world, "SELECT base_ms FROM segment"), now_ms - WAIT_MS,
+                    now_ms + WAIT_MS);
 }
 
 int main(void)
@@ -241,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_lost_between_two_views, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_known_is_carried_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_deadband_begins_with_a_sample, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_store_keeps_the_old_view, set_up_still, tear_down),
         cmocka_unit_test_setup_teardown(a_sample_is_older_than_the_clock_that_was_set, set_up,
                                         tear_down),
     };
