@@ -83,14 +83,18 @@ static void nobody_comes_twice_in_a_second(void **state)
     }
 }
 
+/* Not before one row among thousands is found by halves, and then within minutes. */
 static void hurrying_ends(void **state)
 {
+    enum { LONGEST_MS = 1000 + SPREAD_MS / 2, HALVES = 12, MINUTES = 10 };
     (void)state;
     struct backoff backoff = {0};
-    for (int i = 0; i < BACKOFF_HURRIES; i++)
-        assert_in_range(backoff_hurry(&backoff, SPREAD_MS, random_bits(&seed)), 1000,
-                        1000 + SPREAD_MS / 2);
-    assert_int_equal(backoff_hurry(&backoff, SPREAD_MS, 0), 0);
+    uint32_t hurries = 0;
+    for (uint32_t pause_ms; (pause_ms = backoff_hurry(&backoff, SPREAD_MS, random_bits(&seed)));) {
+        assert_in_range(pause_ms, 1000, LONGEST_MS);
+        assert_in_range(++hurries, 1, MINUTES * 60000 / LONGEST_MS);
+    }
+    assert_in_range(hurries, HALVES + 1, UINT32_MAX);
     assert_int_equal(backoff_next(&backoff, BACKOFF_LINK, SPREAD_MS, 0), BACKOFF_MIN_MS);
     assert_int_equal(backoff_hurry(&backoff, SPREAD_MS, 0), 0);
 }

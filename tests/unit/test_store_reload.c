@@ -109,8 +109,8 @@ static uint32_t point_id(const struct world *world, size_t device, size_t point)
     return store_ids(world->store)->point[device][point];
 }
 
-/* Puts one closed segment of one reading. */
-static void put(struct world *world, enum sector sector)
+/* Puts one closed segment of so many readings. */
+static void put_some(struct world *world, enum sector sector, int count)
 {
     const struct segment_column column = {.point = 1};
     const struct segment_block block = {1, 1, &column};
@@ -121,10 +121,16 @@ static void put(struct world *world, enum sector sector)
     const struct value value = {.steps = 1};
     struct segment *segment = segment_new(&block, 1);
     segment_reset(segment, &start);
-    assert_true(segment_add(segment, 0, start.base_ms, &value));
+    while (count--)
+        assert_true(segment_add(segment, 0, start.base_ms, &value));
     assert_true(store_put(world->store, 0, sector, segment, true));
     store_commit(world->store);
     segment_free(segment);
+}
+
+static void put(struct world *world, enum sector sector)
+{
+    put_some(world, sector, 1);
 }
 
 static struct parcel *collect(struct world *world, size_t place)
@@ -335,6 +341,32 @@ static void who_is_replaced_falls_silent_at_once(void **state)
     }
 }
 
+/* What is owed already goes in smaller payloads too. */
+static void payloads_are_as_large_as_is_said_now(void **state)
+{
+    enum { ROWS = 20, READINGS = 5000, SMALL = 64 << 10 };
+    struct world *world = *state;
+    const size_t places[] = {0};
+    struct parcel parcels[LENT];
+    uint64_t rows = 0;
+    for (int i = 0; i < ROWS; i++)
+        put_some(world, SECTOR_WATER, READINGS);
+    reload(world, ONE "," TWO,
+           "{ name: city, urls: [ \"mqtt://a\" ], sectors: [water, manhole], max_payload: 64KiB }",
+           places);
+    take_back(world, 0, memset(parcels, 0, sizeof parcels)); /* as the uplink of before does */
+    lend(world, 0, parcels);
+    while (rows < ROWS) {
+        struct parcel *parcel = collect(world, 0);
+        assert_in_range(parcel->length, 1, SMALL);
+        rows += parcel->rows;
+        store_settle(world->store, 0, parcel);
+        store_fetch(world->store, 0, parcel);
+    }
+    wait_settled(world, 0);
+    take_back(world, 0, parcels);
+}
+
 /* Parcels that wait come back to whoever lent them. */
 static void a_detached_uplink_gets_its_parcels_back(void **state)
 {
@@ -360,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_comes_owes_everything_and_who_goes_leaves_nothing,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_replaced_falls_silent_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(payloads_are_as_large_as_is_said_now, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_detached_uplink_gets_its_parcels_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static int fake_ioctl(int fd, unsigned long request, struct serial_rs485 *mode);
 
 #include "tests/unit/transport_peer.h"
 
-enum { TIMEOUT_MS = 200 };
+enum { TIMEOUT_MS = 200, GAP_MS = 200 };
 
 static struct {
     bool known, refuses;
@@ -255,6 +255,38 @@ static void test_noise_and_answer(void **state)
     peer_stop(&peer);
 }
 
+static void *speak_uninvited(void *context)
+{
+    static const uint8_t frame[] = {77, FUNCTION_HOLDING, 2, 0, 1};
+    struct peer *peer = context;
+    uint8_t whole[16];
+    peer_sleep_ms(GAP_MS / 4);
+    peer_send(peer, whole, peer_wrap(peer, NULL, frame, sizeof frame, whole));
+    return NULL;
+}
+
+/* In the silence before a request; whoever was asked last has it. */
+static void test_noise_in_the_silence(void **state)
+{
+    (void)state;
+    struct peer peer;
+    peer_start(&peer, TRANSPORT_RTU, 1);
+    struct settings_line line = peer_line(&peer, TIMEOUT_MS);
+    struct transport *transport = transport_new(&line);
+    struct transport_request other = plain;
+    pthread_t speaker;
+    other.unit = 12;
+    transport_set_gap(transport, GAP_MS);
+    assert_answers(transport, plain);
+    assert_int_equal(pthread_create(&speaker, NULL, speak_uninvited, &peer), 0);
+    assert_answers(transport, other);
+    assert_int_equal(pthread_join(speaker, NULL), 0);
+    assert_int_equal(transport_noise(transport, plain.unit).foreign, 1);
+    assert_int_equal(transport_noise(transport, other.unit).foreign, 0);
+    transport_free(transport);
+    peer_stop(&peer);
+}
+
 static void test_listen(void **state)
 {
     (void)state;
@@ -444,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_set_serial),
         cmocka_unit_test(test_timeout_of_a_request),
         cmocka_unit_test(test_noise_and_answer),
+        cmocka_unit_test(test_noise_in_the_silence),
         cmocka_unit_test(test_listen),
         cmocka_unit_test(test_close_between_polls),
         cmocka_unit_test(test_server_that_never_closes),
