@@ -1,5 +1,8 @@
-/* How threads begin and wait: deaf to signals, without making the one that starts them deaf, and
- * not past a deadline. */
+/* How threads begin and wait.
+ *
+ * A new one is deaf to signals, and the one that starts it hears what it heard before; a wait or a
+ * join ends at its deadline, and a join as soon as the thread has ended. Real threads and the real
+ * clock: the limits are wide, since the machine may stand still. */
 #include "gateway/thread.h"
 
 #include <setjmp.h>
