@@ -3,23 +3,13 @@
 #ifndef LIFELINE_DEBTOR_WORLD_H
 #define LIFELINE_DEBTOR_WORLD_H
 
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
-
 #include "gateway/store/internal.h"
-#include "lifeline/v1/lifeline.pb-c.h"
-#include "proto/message.h"
+#include "tests/unit/store_folder.h"
 
-enum { LENT = 8, ROWS = 6 };
+enum { ROWS = 6 };
 
 struct world {
-    char folder[64], path[96];
+    char folder[FOLDER_SIZE], path[PATH_SIZE];
     struct settings_uplink uplink;
     struct settings settings;
     struct store *store;
@@ -52,20 +42,9 @@ static inline void die(struct world *world)
 static inline int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
-    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-suspect-XXXXXX");
-    if (!mkdtemp(world->folder))
+    if (!folder_make(world->folder, world->path, &world->settings, &world->uplink))
         return -1;
-    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
-    world->uplink.name = (char *)"city";
-    world->uplink.max_payload = 1 << 17;
     world->uplink.sectors[SECTOR_GAS] = world->uplink.sectors[SECTOR_HEAT] = true;
-    world->settings.gateway.id = (char *)"gw-1";
-    world->settings.gateway.region = (char *)"140502";
-    world->settings.store.path = world->path;
-    world->settings.store.segment_ms = 60000;
-    world->settings.store.max_size = 64 << 20;
-    world->settings.uplinks = &world->uplink;
-    world->settings.uplink_count = 1;
     start(world);
     *state = world;
     return 0;
@@ -74,16 +53,8 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     struct world *world = *state;
-    char path[400];
     store_free(world->store);
-    DIR *folder = opendir(world->folder);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        snprintf(path, sizeof path, "%s/%s", world->folder, entry->d_name);
-        unlink(path);
-    }
-    if (folder)
-        closedir(folder);
-    rmdir(world->folder);
+    folder_remove(world->folder);
     for (size_t i = 0; i < LENT; i++)
         free(world->parcels[i].bytes);
     free(world);
@@ -179,10 +150,7 @@ static inline void collect(struct world *world)
 
 static inline void note(struct world *world, const struct parcel *parcel)
 {
-    ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor, parcel->bytes,
-                                               parcel->length, parcel->length);
-    assert_non_null(message);
-    const Lifeline__V1__DataBatch *batch = (Lifeline__V1__DataBatch *)message;
+    Lifeline__V1__DataBatch *batch = decode(parcel);
     for (size_t i = 0; i < batch->n_segments && parcel->sector == SECTOR_GAS; i++)
         world->delivered |= UINT64_C(1) << (batch->segments[i]->seq & 63);
     for (size_t i = 0; i < batch->n_gaps; i++) {
@@ -192,7 +160,7 @@ static inline void note(struct world *world, const struct parcel *parcel)
         world->gap_first = batch->gaps[i]->first_seq;
         world->gaps++;
     }
-    message_free(message);
+    message_free(&batch->base);
 }
 
 static inline void lend_again(struct world *world, struct parcel *parcel)

@@ -3,26 +3,15 @@
 #ifndef LIFELINE_STORE_WORLD_H
 #define LIFELINE_STORE_WORLD_H
 
-#include "gateway/store/store.h"
-
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
 #include <sqlite3.h>
 
 #include "gateway/boot.h"
-#include "lifeline/v1/lifeline.pb-c.h"
-#include "proto/message.h"
+#include "tests/unit/store_folder.h"
 
-enum { LENT = 8, WAIT_MS = 5000 };
+enum { WAIT_MS = 5000 };
 
 struct world {
-    char folder[64], path[96];
+    char folder[FOLDER_SIZE], path[PATH_SIZE];
     struct settings_uplink uplink;
     struct settings settings;
     struct store *store;
@@ -68,21 +57,10 @@ static inline void close_store(struct world *world)
 static inline int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
-    snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-store-XXXXXX");
-    if (!mkdtemp(world->folder))
+    if (!folder_make(world->folder, world->path, &world->settings, &world->uplink))
         return -1;
-    snprintf(world->path, sizeof world->path, "%s/store.db", world->folder);
-    world->uplink.name = (char *)"city";
-    world->uplink.max_payload = 1 << 17;
     for (int sector = 1; sector < SECTOR_COUNT; sector++)
         world->uplink.sectors[sector] = true;
-    world->settings.gateway.id = (char *)"gw-1";
-    world->settings.gateway.region = (char *)"140502";
-    world->settings.store.path = world->path;
-    world->settings.store.segment_ms = 60000;
-    world->settings.store.max_size = 64 << 20;
-    world->settings.uplinks = &world->uplink;
-    world->settings.uplink_count = 1;
     *state = world;
     return 0;
 }
@@ -92,15 +70,7 @@ static inline int tear_down(void **state)
     struct world *world = *state;
     if (world->store) /* a test has failed */
         close_store(world);
-    DIR *folder = opendir(world->folder);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char path[400];
-        snprintf(path, sizeof path, "%s/%s", world->folder, entry->d_name);
-        unlink(path);
-    }
-    if (folder)
-        closedir(folder);
-    rmdir(world->folder);
+    folder_remove(world->folder);
     free(world);
     return 0;
 }
@@ -139,14 +109,6 @@ static inline struct parcel *receive(struct world *world, struct parcel parcels[
     for (int i = 0; i < LENT; i++)
         ask(world, &parcels[i]);
     return collect(world, patience_ms);
-}
-
-static inline Lifeline__V1__DataBatch *decode(const struct parcel *parcel)
-{
-    ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor, parcel->bytes,
-                                               parcel->length, parcel->length);
-    assert_non_null(message);
-    return (Lifeline__V1__DataBatch *)message;
 }
 
 static inline void free_parcels(struct parcel *parcels, size_t count)

@@ -54,6 +54,23 @@ static void put_part(struct world *world, struct truth *truth)
     store_commit(world->store);
 }
 
+/* A board that does not know the time, with a first part of readings on the disk. */
+static struct truth *start_unset(struct world *world, int64_t uptime_ms)
+{
+    static struct truth truth;
+    truth.count = 0;
+    board(uptime_ms, 1, false);
+    open_store(world);
+    put_part(world, &truth);
+    return &truth;
+}
+
+static void bring_disk_back(const struct world *world)
+{
+    disk_heal();
+    wait_mode(world, STORE_MODE_OK);
+}
+
 /* Everything that comes is corrected, of the readings [from, to), each once. */
 static void assert_arrive(struct world *world, const struct truth *truth, size_t from, size_t to)
 {
@@ -75,27 +92,22 @@ static void assert_arrive(struct world *world, const struct truth *truth, size_t
 static void it_is_set_before_the_disk_is_back(void **state)
 {
     struct world *world = *state;
-    static struct truth truth;
-    truth.count = 0;
-    board(100000, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    struct truth *truth = start_unset(world, 100000);
     assert_int_equal(held(world, PART), PART);
     break_disk();
-    put_part(world, &truth);
+    put_part(world, truth);
     wait_mode(world, STORE_MODE_MEMORY);
     assert_int_equal(held(world, PART), PART); /* what is within reach */
-    assert_arrive(world, &truth, 0, 0);
+    assert_arrive(world, truth, 0, 0);
     set_clock(world);
     assert_int_equal(held(world, 0), 0);
-    assert_arrive(world, &truth, PART, 2 * PART);
-    disk_heal();
-    wait_mode(world, STORE_MODE_OK);
+    assert_arrive(world, truth, PART, 2 * PART);
+    bring_disk_back(world);
     assert_int_equal(held(world, 0), 0);
-    assert_arrive(world, &truth, 0, PART);
+    assert_arrive(world, truth, 0, PART);
     close_store(world);
     open_store(world);
-    assert_arrive(world, &truth, 0, 0);
+    assert_arrive(world, truth, 0, 0);
     close_store(world);
 }
 
@@ -103,26 +115,21 @@ static void it_is_set_before_the_disk_is_back(void **state)
  * daemon. */
 static void set_when_the_disk_is_back(struct world *world, bool restart)
 {
-    static struct truth truth;
-    truth.count = 0;
-    board(100000, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    struct truth *truth = start_unset(world, 100000);
     break_disk();
-    put_part(world, &truth);
+    put_part(world, truth);
     wait_mode(world, STORE_MODE_MEMORY);
-    disk_heal();
-    wait_mode(world, STORE_MODE_OK);
+    bring_disk_back(world);
     assert_int_equal(held(world, 2 * PART), 2 * PART);
     if (restart) {
         close_store(world);
         open_store(world);
     }
-    put_part(world, &truth);
-    assert_arrive(world, &truth, 0, 0);
+    put_part(world, truth);
+    assert_arrive(world, truth, 0, 0);
     set_clock(world);
     assert_int_equal(held(world, 0), 0);
-    assert_arrive(world, &truth, 0, 3 * PART);
+    assert_arrive(world, truth, 0, 3 * PART);
     close_store(world);
 }
 
@@ -139,28 +146,23 @@ static void it_is_set_after_another_restart(void **state)
 /* The disk is found when its readings of this boot have waited for a life already. */
 static void missing_at_the_start(struct world *world, bool set_before_it_is_found)
 {
-    static struct truth truth;
-    truth.count = 0;
-    board(100000, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    struct truth *truth = start_unset(world, 100000);
     assert_int_equal(held(world, PART), PART);
     close_store(world);
     break_disk();
     open_store(world);
     wait_mode(world, STORE_MODE_MEMORY);
-    put_part(world, &truth);
+    put_part(world, truth);
     assert_int_equal(held(world, PART), PART);
-    assert_arrive(world, &truth, 0, 0);
+    assert_arrive(world, truth, 0, 0);
     if (set_before_it_is_found) {
         set_clock(world);
-        assert_arrive(world, &truth, PART, 2 * PART);
+        assert_arrive(world, truth, PART, 2 * PART);
     }
-    disk_heal();
-    wait_mode(world, STORE_MODE_OK);
+    bring_disk_back(world);
     set_clock(world);
     assert_int_equal(held(world, 0), 0);
-    assert_arrive(world, &truth, 0, set_before_it_is_found ? PART : 2 * PART);
+    assert_arrive(world, truth, 0, set_before_it_is_found ? PART : 2 * PART);
     close_store(world);
     assert_int_equal(ask_file(world, "SELECT count(*) FROM gap"), 0);
 }
@@ -202,8 +204,7 @@ static void killed(struct world *world, bool disk_is_missing, bool set_at_start)
     const int64_t started_ms = true_wall_ms();
     if (disk_is_missing) {
         wait_mode(world, STORE_MODE_MEMORY);
-        disk_heal();
-        wait_mode(world, STORE_MODE_OK);
+        bring_disk_back(world);
     }
     set_clock(world);
     assert_int_equal(held(world, 0), 0);
@@ -241,19 +242,14 @@ static void a_kill_has_its_true_time_where_both_come_late(void **state)
 static void a_failing_disk_ends_no_hold(void **state)
 {
     struct world *world = *state;
-    static struct truth truth;
-    truth.count = 0;
-    board(CLOCK_HOLD_MS + 60000, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    struct truth *truth = start_unset(world, CLOCK_HOLD_MS + 60000);
     end_of(world, SECTOR_GAS, PART, 0);
     break_disk();
     set_clock(world);
     wait_mode(world, STORE_MODE_MEMORY);
-    disk_heal();
-    wait_mode(world, STORE_MODE_OK);
-    put_part(world, &truth);
-    assert_arrive(world, &truth, 0, 2 * PART);
+    bring_disk_back(world);
+    put_part(world, truth);
+    assert_arrive(world, truth, 0, 2 * PART);
     close_store(world);
 }
 
@@ -261,13 +257,9 @@ static void a_failing_disk_ends_no_hold(void **state)
  * file: while the hold lasts it is tried again, and afterwards the rows go out as they stand. */
 static void corrected_with_damage(struct world *world, int64_t uptime_ms, enum clock_state expected)
 {
-    static struct truth truth;
     static struct arrived arrived;
     struct store_status status;
-    truth.count = 0;
-    board(uptime_ms, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    (void)start_unset(world, uptime_ms);
     end_of(world, SECTOR_GAS, PART, 0);
     disk.times = 1;
     disk.write = SQLITE_CORRUPT;
@@ -301,16 +293,12 @@ static void nobody_waits_for_a_damaged_file_for_ever(void **state)
 static void what_went_out_of_memory_stays(void **state)
 {
     struct world *world = *state;
-    static struct truth truth;
     static struct arrived arrived;
-    truth.count = 0;
     world->settings.store.retain_ms = YEAR_NS / 1000000;
-    board(CLOCK_HOLD_MS - 30000, 1, false);
-    open_store(world);
-    put_part(world, &truth);
+    struct truth *truth = start_unset(world, CLOCK_HOLD_MS - 30000);
     end_of(world, SECTOR_GAS, PART, 0);
     break_disk();
-    put_part(world, &truth);
+    put_part(world, truth);
     wait_mode(world, STORE_MODE_MEMORY);
     uptime_ahead_ns += INT64_C(40) * 1000000000;
     wall_ahead_ns += INT64_C(40) * 1000000000;
@@ -321,9 +309,9 @@ static void what_went_out_of_memory_stays(void **state)
     disk_heal();
     set_clock(world);
     for (size_t i = 0; i < PART; i++)
-        truth.ms[i] -= 40000; /* the board says that so much has passed since */
+        truth->ms[i] -= 40000; /* the board says that so much has passed since */
     wait_mode(world, STORE_MODE_OK);
-    assert_arrive(world, &truth, 0, PART);
+    assert_arrive(world, truth, 0, PART);
     close_store(world);
     assert_int_equal(ask_file(world, "SELECT count(*) FROM segment WHERE base_ms<100000"), PART);
 }
@@ -351,8 +339,7 @@ static void a_leap_in_memory_is_none_to_believe(void **state)
     put(world, CLOCK_STATE_SYNCED, boot_id());
     store_commit(world->store);
     end_of(world, SECTOR_GAS, 1, 0);
-    disk_heal();
-    wait_mode(world, STORE_MODE_OK);
+    bring_disk_back(world);
     put(world, CLOCK_STATE_SYNCED, boot_id());
     store_commit(world->store);
     end_of(world, SECTOR_GAS, 2, 0);

@@ -37,10 +37,7 @@ static size_t receive_gaps(struct world *world, struct batch_gap *gaps, size_t m
     connect(world, LENT);
     for (collect(world); world->count; world->count--) {
         const struct parcel *parcel = world->in_flight[world->count - 1];
-        ProtobufCMessage *message = message_unpack(&lifeline__v1__data_batch__descriptor,
-                                                   parcel->bytes, parcel->length, parcel->length);
-        assert_non_null(message);
-        const Lifeline__V1__DataBatch *batch = (Lifeline__V1__DataBatch *)message;
+        Lifeline__V1__DataBatch *batch = decode(parcel);
         for (size_t i = 0; i < batch->n_gaps && count < most; i++) {
             const Lifeline__V1__Gap *gap = batch->gaps[i];
             gaps[count++] = (struct batch_gap){.first_seq = gap->first_seq,
@@ -49,7 +46,7 @@ static size_t receive_gaps(struct world *world, struct batch_gap *gaps, size_t m
                                                .to_ms = gap->to_ms,
                                                .readings = gap->readings};
         }
-        message_free(message);
+        message_free(&batch->base);
     }
     return count;
 }
@@ -80,6 +77,8 @@ static void what_begins_before_a_gap_is_not_left_out_of_it(void **state)
     }
 }
 
+enum { MANY = 400 };
+
 /* A leaf in the middle of the rows becomes unreadable. */
 static void spoil_a_page(struct world *world)
 {
@@ -102,18 +101,25 @@ static void spoil_a_page(struct world *world)
     assert_int_equal(leaves, 3);
 }
 
-/* One dead block of a card: what lies in it is lost and said, what lies behind it is not. */
-static void an_unreadable_page_is_gone_around(void **state)
+/* What is owed of many rows when all that lie before the unreadable page have gone. */
+static struct owed *deliver_up_to_a_spoilt_page(struct world *world)
 {
-    enum { MANY = 400 };
-    struct world *world = *state;
     for (int i = 0; i < MANY; i++)
         put(world, SECTOR_GAS);
     spoil_a_page(world);
     connect(world, LENT);
-    put(world, SECTOR_HEAT);
     accept_all(world);
-    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    return &world->debtor->owed[0][SECTOR_GAS];
+}
+
+/* One dead block of a card: what lies in it is lost and said, what lies behind it is not. */
+static void an_unreadable_page_is_gone_around(void **state)
+{
+    struct world *world = *state;
+    struct owed *gas = deliver_up_to_a_spoilt_page(world);
+    put(world, SECTOR_HEAT);
+    turn(world);
+    accept_all(world);
     assert_int_equal(gas->unacked.count, 1);
     assert_int_equal(world->debtor->owed[0][SECTOR_HEAT].unacked.count, 0);
     assert_true(gas->unacked.items[0].first > 1);
@@ -158,14 +164,8 @@ static void a_disk_that_stumbles_loses_nothing(void **state)
 /* A live row every five seconds, as while an alarm is up, does not keep an unreadable one. */
 static void live_rows_do_not_keep_an_unreadable_one(void **state)
 {
-    enum { MANY = 400 };
     struct world *world = *state;
-    for (int i = 0; i < MANY; i++)
-        put(world, SECTOR_GAS);
-    spoil_a_page(world);
-    connect(world, LENT);
-    accept_all(world);
-    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    struct owed *gas = deliver_up_to_a_spoilt_page(world);
     struct recent *recent = &world->store->recent[SECTOR_GAS];
     for (int i = 0; i < MANY && gas->unacked.count; i++) {
         put(world, SECTOR_GAS);
@@ -184,14 +184,8 @@ static void live_rows_do_not_keep_an_unreadable_one(void **state)
 /* Two failures ten minutes apart, and nobody asked in between. */
 static void time_in_which_nobody_asks_is_no_failure(void **state)
 {
-    enum { MANY = 400 };
     struct world *world = *state;
-    for (int i = 0; i < MANY; i++)
-        put(world, SECTOR_GAS);
-    spoil_a_page(world);
-    connect(world, LENT);
-    accept_all(world);
-    struct owed *gas = &world->debtor->owed[0][SECTOR_GAS];
+    struct owed *gas = deliver_up_to_a_spoilt_page(world);
     assert_true(gas->unread_seq > 1);
     gas->unread_at.ns -= INT64_C(600) * 1000000000;
     gas->asked_at.ns -= INT64_C(600) * 1000000000;

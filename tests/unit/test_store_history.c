@@ -213,6 +213,14 @@ static void all_in_the_order_of_time(void **state)
     close_store(world);
 }
 
+static struct store *open_file(const struct world *world)
+{
+    struct store *file = NULL;
+    char why[300];
+    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    return file;
+}
+
 static void the_file_says_the_same(void **state)
 {
     struct world *world = *state;
@@ -283,13 +291,11 @@ static void readings_before_the_first_one_are_found(void **state)
 static void damage_costs_its_row(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
-    char why[300];
     start(world);
     fill(world);
     close_store(world);
     ask_file(world, "UPDATE segment SET row=zeroblob(50) WHERE (id & 255) IN (3, 5)");
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     struct got *got = query(file, "*.level", 0, 10000000, false);
     assert_non_null(strstr(got->last, "\"damaged_rows\":4"));
     assert_true(got->count < 7811 && got->count > 7000);
@@ -312,8 +318,7 @@ static void fill_much(struct world *world)
 /* Rows of a device, of which one leaf of the table is damaged; `where` chooses it. */
 static struct got *query_damaged(struct world *world, const char *where)
 {
-    struct store *file = NULL;
-    char why[300], sql[300];
+    char sql[300];
     start(world);
     for (int i = 0; i < 400; i++)
         put_rows(world, 0, 0, i * 10000, 100, 20, true);
@@ -328,7 +333,7 @@ static struct got *query_damaged(struct world *world, const char *where)
     fseek(raw, (page - 1) * 4096, SEEK_SET);
     assert_int_equal(fwrite("\xff\xff\xff\xff\xff\xff\xff\xff", 8, 1, raw), 1);
     fclose(raw);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     struct got *got = query(file, "*.level", 0, 10000000, false);
     history_close(file);
     assert_non_null(strstr(got->last, "\"damaged_rows\":1}")); /* a page counts once */
@@ -357,12 +362,10 @@ static void what_lies_behind_damage_is_found(void **state)
 static void a_slow_board_goes_on_where_it_stopped(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
-    char why[300];
     start(world);
     fill(world);
     close_store(world);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     struct got *fast = query(file, "*", 0, 10000000, false);
     struct got *slow = calloc(1, sizeof *slow);
     struct history *history = search("*", BASE, BASE + 10000000);
@@ -412,22 +415,20 @@ static void two_scans_need_no_other_work(void **state)
 static void trimming_between_two_slices_does_no_harm(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
     struct history_reading reading;
     enum history_step step;
     int64_t last = -1;
     size_t count = 0;
-    char why[300];
     start(world);
     fill_much(world);
     close_store(world);
     struct history *history = search("well-1.level", 0, INT64_MAX);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     while ((step = history_next(history, &reading)) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
     ask_file(world, "DELETE FROM segment WHERE (id & 255) BETWEEN 1 AND 110");
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    file = open_file(world);
     for (; step <= HISTORY_FETCH; step = history_next(history, &reading)) {
         if (step == HISTORY_FETCH) {
             history_fetch(file, history);
@@ -447,9 +448,7 @@ static void trimming_between_two_slices_does_no_harm(void **state)
 static void an_old_epoch_may_go_under_the_scan(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
     struct history_reading reading;
-    char why[300];
     struct got *got = calloc(1, sizeof *got);
     start(world);
     fill_much(world);
@@ -460,13 +459,13 @@ static void an_old_epoch_may_go_under_the_scan(void **state)
     wait_stored(world, closed, 0);
     close_store(world);
     struct history *history = search("well-1.level", 0, INT64_MAX);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     while (history_next(history, &reading) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
     ask_file(world, "DELETE FROM epoch WHERE ordinal=1; DELETE FROM device WHERE ordinal=1;"
                     "DELETE FROM point WHERE ordinal=1; DELETE FROM segment WHERE id>>48=1");
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    file = open_file(world);
     drain(file, history, false, got);
     assert_int_equal(got->step, HISTORY_END);
     assert_true(got->count > 70 && got->count < 120 * 640); /* what was loaded, and the new one */
@@ -480,8 +479,6 @@ static void an_old_epoch_may_go_under_the_scan(void **state)
 static void two_epochs_overlap(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
-    char why[300];
     struct got *got = calloc(1, sizeof *got);
     start(world);
     put_rows(world, 0, 0, 0, 100, 100, true);
@@ -492,7 +489,7 @@ static void two_epochs_overlap(void **state)
     put_rows(world, 0, 0, 10000, 100, 20, true);
     close_store(world);
     struct history *history = search("*", 0, INT64_MAX);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     drain(file, history, false, got);
     assert_int_equal(got->step, HISTORY_END);
     assert_int_equal(got->count, (100 + 40 + 20) * POINTS);
@@ -505,20 +502,18 @@ static void two_epochs_overlap(void **state)
 static void another_store_is_not_mixed_in(void **state)
 {
     struct world *world = *state;
-    struct store *file = NULL;
     struct history_reading reading;
-    char why[300];
     struct got *got = calloc(1, sizeof *got);
     start(world);
     fill_much(world);
     close_store(world);
     struct history *history = search("*", 0, INT64_MAX);
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    struct store *file = open_file(world);
     while (history_next(history, &reading) == HISTORY_FETCH)
         history_fetch(file, history);
     history_close(file);
     ask_file(world, "UPDATE epoch SET number=number+1");
-    assert_int_equal(history_open(&world->settings, &file, why, sizeof why), HISTORY_OPENED);
+    file = open_file(world);
     drain(file, history, false, got);
     assert_int_equal(got->step, HISTORY_FAILED);
     assert_non_null(strstr(got->last, "\"error\":\"the store was replaced meanwhile\""));
