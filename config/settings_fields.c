@@ -381,8 +381,8 @@ static const struct field UPLINK_FIELDS[] = {
      .fallback = "60s",
      .min = "0s",
      .max = "10m",
-     .help = "when the broker goes down, its gateways come back to it spread over this, or to the "
-             "next broker of the list over a quarter of it"},
+     .help = "when the broker goes down, its gateways come back to it spread over this; with "
+             "several urls, to each of them over a quarter of it"},
     {.key = "sectors",
      .parse = settings_value_sectors,
      .offset = AT(sectors),

@@ -56,10 +56,10 @@ struct courier {
     struct parcel *in_flight[STORE_WINDOW], *idle[STORE_WINDOW];
     size_t idle_count;
     uint64_t orders;
-    bool refused[SECTOR_COUNT]; /* and said so */
-    bool heard;                 /* this broker acknowledged something */
-    int64_t word_ms;            /* of the latest sign of life */
-    int unsent_bytes;           /* in the socket at that time */
+    bool refused[PARCEL_HISTORY + 1][SECTOR_COUNT]; /* and said so */
+    bool heard;                                     /* this broker acknowledged something */
+    int64_t word_ms;                                /* of the latest sign of life */
+    int unsent_bytes;                               /* in the socket at that time */
     struct pace pace;
     int64_t granted, returned; /* room for history; the difference is under way */
     int64_t ahead;             /* bytes of history in flight */
@@ -322,13 +322,16 @@ static bool is_of_topic(int reason)
 
 static void refuse(struct courier *courier, const struct parcel *parcel, int reason)
 {
+    static const char *const topics[] = {
+        [PARCEL_LIVE] = "data", [PARCEL_HISTORY] = "history", [PARCEL_MANIFEST] = "manifest"};
     bool data = parcel->kind != PARCEL_MANIFEST;
-    if (!courier->refused[parcel->sector] || !data)
-        log_warning("uplink %s: %s%s refused (%s)%s", courier->post->own->name,
-                    data ? "" : "manifest of ", names_sector(parcel->sector),
+    if (!data || !courier->refused[parcel->kind][parcel->sector])
+        log_warning("uplink %s: %s/%s refused (%s)%s", courier->post->own->name,
+                    topics[parcel->kind], names_sector(parcel->sector),
                     mqtt_reason(courier->version_5, reason),
-                    data ? "; its data stays in the store" : "");
-    courier->refused[parcel->sector] |= data;
+                    data ? "; what is sent there stays in the store" : "");
+    if (data)
+        courier->refused[parcel->kind][parcel->sector] = true;
     if (is_of_topic(reason))
         store_forbid(courier->store, courier->place, parcel);
     else
@@ -348,7 +351,8 @@ static void settle(struct courier *courier, struct parcel *parcel, int reason)
         refuse(courier, parcel, reason);
     } else {
         bool data = parcel->kind != PARCEL_MANIFEST;
-        courier->refused[parcel->sector] &= !data;
+        if (data)
+            courier->refused[parcel->kind][parcel->sector] = false;
         if (data && courier->post->own->confirm == CONFIRM_PLATFORM)
             store_sent(courier->store, courier->place, parcel);
         else

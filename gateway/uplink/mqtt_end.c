@@ -29,20 +29,21 @@ const char *mqtt_reason(bool version_5, int reason)
     return version_5 ? mosquitto_reason_string(reason) : mosquitto_connack_string(reason);
 }
 
-/* The reasons that can be meant for a packet; "unspecified error" may be anything. */
-static bool is_over_packet(int reason)
+/* A reason that has nothing to do with what was sent. Any other may: a quota, say, is what some
+ * brokers call one message that they do not want. */
+static bool is_of_broker(int reason)
 {
     switch (reason) {
-    case MQTT_RC_UNSPECIFIED:
-    case MQTT_RC_MALFORMED_PACKET:
-    case MQTT_RC_PROTOCOL_ERROR:
-    case MQTT_RC_IMPLEMENTATION_SPECIFIC:
-    case MQTT_RC_NOT_AUTHORIZED:
-    case MQTT_RC_TOPIC_NAME_INVALID:
-    case MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED:
-    case MQTT_RC_TOPIC_ALIAS_INVALID:
-    case MQTT_RC_PACKET_TOO_LARGE:
-    case MQTT_RC_PAYLOAD_FORMAT_INVALID:
+    case MQTT_RC_SERVER_UNAVAILABLE:
+    case MQTT_RC_SERVER_BUSY:
+    case MQTT_RC_SERVER_SHUTTING_DOWN:
+    case MQTT_RC_KEEP_ALIVE_TIMEOUT:
+    case MQTT_RC_SESSION_TAKEN_OVER:
+    case MQTT_RC_ADMINISTRATIVE_ACTION:
+    case MQTT_RC_USE_ANOTHER_SERVER:
+    case MQTT_RC_SERVER_MOVED:
+    case MQTT_RC_CONNECTION_RATE_EXCEEDED:
+    case MQTT_RC_MAXIMUM_CONNECT_TIME:
         return true;
     default:
         return false;
@@ -61,7 +62,7 @@ static void explain_refusal(const struct mqtt_last *last, struct mqtt_end *out)
     snprintf(out->why, sizeof out->why, "%s%s%s%s", mqtt_reason(last->version_5, last->refusal),
              hint, last->moved[0] ? ", go to " : "", last->moved);
     out->fault = taken ? MQTT_FAULT_TAKEN : MQTT_FAULT_BROKER;
-    out->over_packet = out->hung_up && is_over_packet(last->refusal);
+    out->over_packet = out->hung_up && !is_of_broker(last->refusal);
 }
 
 static const char *words_of(int rc)
@@ -85,9 +86,9 @@ void mqtt_end_explain(const struct mqtt_last *last, struct mqtt_end *out)
                  : last->rc == MOSQ_ERR_KEEPALIVE ? MQTT_FAULT_LINK
                  : last->error                    ? mqtt_end_fault_of(last->error)
                                                   : MQTT_FAULT_BROKER;
-    out->over_packet =
-        out->fault == MQTT_FAULT_BROKER &&
-        (last->error || last->rc == MOSQ_ERR_CONN_LOST || last->rc == MOSQ_ERR_NO_CONN);
+    out->hung_up &= out->fault == MQTT_FAULT_BROKER;
+    out->over_packet = out->hung_up && (last->error || last->rc == MOSQ_ERR_CONN_LOST ||
+                                        last->rc == MOSQ_ERR_NO_CONN);
     snprintf(out->why, sizeof out->why, "%s",
              complaint[0]    ? complaint
              : last->said[0] ? last->said

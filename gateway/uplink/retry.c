@@ -44,7 +44,7 @@ static uint32_t move_on(struct retry *retry, const struct retry_end *end, bool t
         pause = with_city = true;
     }
     if (with_city)
-        spread_ms = route_spread_ms(&retry->route, before, spread_ms);
+        spread_ms = route_spread_ms(&retry->route, spread_ms);
     return pause ? back_off(retry, spread_ms, random) : backoff_step(random);
 }
 

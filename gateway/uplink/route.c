@@ -36,9 +36,9 @@ void route_lost(struct route *route)
     route->url = 0;
 }
 
-uint32_t route_spread_ms(const struct route *route, size_t lost, uint32_t spread_ms)
+uint32_t route_spread_ms(const struct route *route, uint32_t spread_ms)
 {
-    return route->url == lost ? spread_ms : spread_ms / ROUTE_SHARE;
+    return route->count > 1 ? spread_ms / ROUTE_SHARE : spread_ms;
 }
 
 uint32_t route_return_ms(const struct route *route)

@@ -30,10 +30,10 @@ void route_steady(struct route *route);
 /* A connection that counted is lost: a new round. */
 void route_lost(struct route *route);
 
-/* Over how long a city comes to the broker that is next after one that it lost: to that very one,
- * which is just getting up, over all of its `spread`; to another, which is alive and may be asked
- * for more, over a quarter. Not at once: it gets all of them. lost: its url. */
-uint32_t route_spread_ms(const struct route *route, size_t lost, uint32_t spread_ms);
+/* Over how long a city that has lost its broker comes to the list, the first of it included: a
+ * quarter of its `spread` while there is more than one. A short way to the next is worth more than
+ * a gentle one back. Not at once: one of them gets all gateways. */
+uint32_t route_spread_ms(const struct route *route, uint32_t spread_ms);
 
 /* How long after a connect, or after the last look, to look for the first broker; 0 = this is the
  * first. */

@@ -33,7 +33,7 @@ def check_delivery(rig, aside=()):
             stream = (kind, batch.epoch, batch.sector)
             if segment.seq <= last_seq[stream] and key[1:] not in aside:
                 disorder.append((stream, segment.seq, last_seq[stream]))
-            last_seq[stream] = segment.seq
+            last_seq[stream] = max(last_seq[stream], segment.seq)
     rig.check("duplicates are byte-equal", not unequal, unequal[:5])
     rig.check("first arrivals are in seq order within live and within history", not disorder,
               disorder[:5])

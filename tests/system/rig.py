@@ -47,10 +47,15 @@ def load_wire(folder):
     return lifeline_pb2
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_port(given=set()):
+    """Below the ports that connections leave from, or one of those takes it before its server does;
+    none twice in a process."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as s:
+            if port not in given and s.connect_ex(("127.0.0.1", port)) != 0:
+                given.add(port)
+                return port
 
 
 def now_ms():

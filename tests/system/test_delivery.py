@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 from invariant import check_delivery
 from proxy import Proxy
 from rig import BUSY_MS, PAUSE_S, Rig, free_port, now_ms, run_scenarios, undo_compression
-from stub_broker import CLOSE, NEVER, SHUTTING_DOWN, Disconnect, Stub
+from stub_broker import CLOSE, NEVER, QUOTA_EXCEEDED, SHUTTING_DOWN, Disconnect, Stub
 from test_uplink import make_certificate, run_openssl
 
 PREFIX = "lifeline/v1/140502/gw-test-1/"
@@ -172,13 +172,13 @@ def longest_pause(moments):
 
 
 def deaths_of(stub):
-    return [p for p in stub.all() if p.answer is CLOSE]
+    return [p for p in stub.all() if p.answer is CLOSE or isinstance(p.answer, Disconnect)]
 
 
-def poison(tls=False):
+def poison(tls=False, how=CLOSE):
     """The row comes in a batch with others, and what the broker acknowledged last before its end
     does not arrive: the row is found by halves, within seconds, and only that one is set aside."""
-    rig, config = make_rig("poison" + ("-tls" if tls else ""))
+    rig, config = make_rig("poison" + "-tls" * tls + "-quota" * (how is not CLOSE))
     if tls:
         run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-keyout", rig.path("ca.key"), "-out", rig.path("ca.crt"), "-subj", "/CN=ca",
@@ -190,7 +190,7 @@ def poison(tls=False):
             "spread: 0s", "spread: 0s, tls: { ca: %s }" % rig.path("ca.crt")))
     rig.start_daemon(config)
     time.sleep(8)
-    bad = Poison(rig.wire, CLOSE)
+    bad = Poison(rig.wire, how)
     stub = Stub(rig.broker_port, bad, shuffle=lambda stub, due: [stub.puback(*d) for d in due],
                 tls=(rig.path("broker.crt"), rig.path("broker.key")) if tls else None)
     rig.subscriber = Taken(stub)
@@ -228,6 +228,11 @@ def poison(tls=False):
 
 def poison_tls():
     poison(tls=True)
+
+
+def poison_quota():
+    """The same by a broker that calls it a quota."""
+    poison(how=Disconnect(QUOTA_EXCEEDED))
 
 
 def shutting_down():
@@ -551,7 +556,7 @@ def compressed():
 
 
 SCENARIOS = {f.__name__: f for f in (refusals, silence, passed_over, disorder, poison, poison_tls,
-                                     shutting_down, forbidden, forbidden_manifest, cut_link, limits,
+                                     poison_quota, shutting_down, forbidden, forbidden_manifest, cut_link, limits,
                                      narrow, outage, outage_64k, subscriber, platform, compressed)}
 
 if __name__ == "__main__":

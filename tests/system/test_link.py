@@ -22,8 +22,6 @@ LONG = bool(os.environ.get("LIFELINE_LONG"))
 TRIALS = int(os.environ.get("LIFELINE_TRIALS", "25" if LONG else "1"))
 LOSSY_LINKS, LOSSY_S = (10, 1800) if LONG else (1, 40)
 KEEPALIVE_S = 5
-HERD_S = 40                             # the spread of a small city
-STEADY_S = 30                           # a connection that lives so long counts
 
 
 def proxied(name, uplink="", store="segment: 1s", every=None, tls=False):
@@ -343,9 +341,9 @@ def herd():
 
 
 def herd_moves(name, up_s, returns=False, death=signal.SIGKILL, seen_s=4):
-    """Two brokers, of which the first dies: everybody is at the second within a quarter of `spread`
-    from when that can be seen; or, if it comes back and had been a steady one, at the first again
-    within all of it. And not all at once."""
+    """Two brokers, of which the first dies: everybody is at the second, or at the first again if
+    that comes back and had been a steady one, within a quarter of `spread` from when that can be
+    seen; and not all at once."""
     rig = Rig(name)
     lines, devices = lines_and_devices()
     second = free_port()
@@ -353,11 +351,10 @@ def herd_moves(name, up_s, returns=False, death=signal.SIGKILL, seen_s=4):
     rig.spawn("second", ["mosquitto", "-c", rig.write(
         "second.conf", "listener %d 127.0.0.1\nallow_anonymous true\n" % second)])
     rig.wait_port(second)
-    names = ["u%d" % i for i in range(10)]
+    names = ["u%d" % i for i in range(6)]
     config = rig.configure(lines, devices, uplinks=[
         "name: %s, urls: [ \"mqtt://127.0.0.1:%d\", \"mqtt://127.0.0.1:%d\" ], root: %s/v1, "
-        "keepalive: %ds, spread: %ds"
-        % (uplink, rig.broker_port, second, uplink, KEEPALIVE_S, HERD_S)
+        "keepalive: %ds, spread: 60s" % (uplink, rig.broker_port, second, uplink, KEEPALIVE_S)
         for uplink in names])
     rig.start_sim(config)
     rig.start_daemon(config)
@@ -377,13 +374,10 @@ def herd_moves(name, up_s, returns=False, death=signal.SIGKILL, seen_s=4):
                 back.setdefault(uplink["name"], round(time.monotonic() - begun, 1))
         return len(back) == len(names)
 
-    within_s = HERD_S if returns else HERD_S / 4
-    rig.check("all are at the %s within %d s" % ("first" if returns else "second", within_s),
-              seconds_until(look, within_s + seen_s + BUSY_MS / 1000), back)
+    rig.check("all are at the %s within a quarter of 60 s" % ("first" if returns else "second"),
+              seconds_until(look, 15 + seen_s), back)
     times = sorted(back.values())
-    rig.check("but not all at once: %s s" % times, times and times[-1] - times[0] > 2)
-    if returns:
-        rig.check("nor over a quarter", times and times[-1] > HERD_S / 4 + 1)
+    rig.check("but not all at once: %s s" % times, times[-1] - times[0] > 2)
     rig.end("mosquitto", signal.SIGKILL)
     rig.finish()
 
@@ -393,7 +387,7 @@ def herd_fails_over():
 
 
 def herd_returns():
-    herd_moves("link-herd-back", STEADY_S + 5, returns=True)
+    herd_moves("link-herd-back", 31, returns=True)
 
 
 def herd_meets_silence():

@@ -3,7 +3,7 @@
 apart by what else it takes of the topic; live rows wait for neither."""
 import time
 
-from rig import run_scenarios, undo_compression
+from rig import BUSY_MS, run_scenarios, undo_compression
 from stub_broker import Stub
 from test_delivery import Taken, check_all, longest_pause, make_rig
 
@@ -48,16 +48,16 @@ def poison_refused():
     for sector in ("water", "manhole"):
         moments = [t for t, _, _ in taken(rig, stub, sector, ("data",))]
         still = longest_pause([*moments, time.monotonic()])
-        rig.check("%s goes on (%.1f s)" % (sector, still), still < 4)
+        rig.check("%s goes on (%.1f s)" % (sector, still), still < 4 + BUSY_MS / 1000)
     old = {n for _, _, numbers in taken(rig, stub, "water", ("history",)) for n in numbers}
     rig.check("of history all but the one arrives", len(old) >= 6 and
               old == set(range(1, max(old) + 1)) - {5}, old)
-    rig.check("it was found by halves (%d)" % len(at), len(at) < 12 and min(n for _, _, n in at) == 1)
+    rig.check("it was found by halves (%d)" % len(at), len(at) < 16 and min(n for _, _, n in at) == 1)
     for connection in (2, 3):
         stub.socket.shutdown(2)
         rig.wait(lambda: len(stub.connections) >= connection, 20, "it comes back")
-        time.sleep(4)
-    rig.wait(lambda: "is set aside" in rig.log("daemon"), 10, "the row is set aside")
+        time.sleep(4 + BUSY_MS / 500)
+    rig.wait(lambda: "is set aside" in rig.log("daemon"), 20, "the row is set aside")
     rig.check("the log says it once", rig.log("daemon").count("is set aside") == 1)
     rig.wait(lambda: rig.uplink()["backlog"]["set_aside"] == 1, 5, "status counts it")
     ended = len(at)
@@ -65,7 +65,7 @@ def poison_refused():
     rig.check("it is not sent any more", all(n == 5 for n, _, _ in at[ended:]), at[ended:])
     moments = [t for t, _, _ in taken(rig, stub, "water", ("data",)) if t > stub.connections[-1] + 4]
     still = longest_pause([*moments, time.monotonic()])
-    rig.check("nothing holds the live rows up (%.1f s)" % still, still < 4)
+    rig.check("nothing holds the live rows up (%.1f s)" % still, still < 4 + BUSY_MS / 1000)
     bad.remove(5)   # what no other message of its topic speaks against is kept, and arrives one day
     rig.wait(lambda: any(5 in numbers for _, _, numbers in taken(rig, stub, "water")), 60,
              "it is tried again")
@@ -92,7 +92,7 @@ def forbidden_history():
     for sector in ("water", "manhole"):
         still = longest_pause([*[t for t, _, _ in taken(rig, stub, sector, ("data",))],
                                time.monotonic()])
-        rig.check("%s goes on (%.1f s)" % (sector, still), still < 4)
+        rig.check("%s goes on (%.1f s)" % (sector, still), still < 4 + BUSY_MS / 1000)
     rig.check("the state says so", list([s for s, _, _ in rig.states()][-1].uplinks[0].refused) == [2])
     allowed["history"] = True
     rig.wait(lambda: taken(rig, stub, "water", ("history",)), 60, "it is tried again")

@@ -30,8 +30,8 @@ static void a_reason_is_taken_at_its_word(void **state)
         bool over_packet;
     } cases[] = {
         {0x80, true},  {0x81, true},  {0x82, true},  {0x83, true},  {0x87, true},  {0x89, false},
-        {0x8b, false}, {0x8d, false}, {0x8e, false}, {0x8f, false}, {0x90, true},  {0x93, true},
-        {0x94, true},  {0x95, true},  {0x96, false}, {0x97, false}, {0x98, false}, {0x99, true},
+        {0x8b, false}, {0x8d, false}, {0x8e, false}, {0x8f, true},  {0x90, true},  {0x93, true},
+        {0x94, true},  {0x95, true},  {0x96, true},  {0x97, true},  {0x98, false}, {0x99, true},
         {0x9c, false}, {0x9d, false}, {0x9f, false}, {0xa0, false},
     };
     (void)state;
@@ -61,7 +61,7 @@ static void the_end_without_a_word(void **state)
          true},
         {{.rc = MOSQ_ERR_ERRNO, .error = EHOSTUNREACH, .connected = true},
          MQTT_FAULT_LINK,
-         true,
+         false,
          false},
         {{.rc = MOSQ_ERR_ERRNO, .error = EPIPE, .connected = true}, MQTT_FAULT_BROKER, true, true},
         {{.rc = MOSQ_ERR_NO_CONN, .connected = true}, MQTT_FAULT_BROKER, true, true},

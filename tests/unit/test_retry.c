@@ -41,19 +41,6 @@ static uint32_t most_ms(const struct retry *retry, struct retry_end end)
     return retry_after(&copy, &end, SPREAD_MS, UINT64_MAX);
 }
 
-static void back_to_the_one_that_was_lost_over_all_of_spread(void **state)
-{
-    (void)state;
-    for (size_t count = 1; count <= 3; count++) {
-        struct retry retry;
-        retry_start(&retry, count);
-        retry_steady(&retry);
-        assert_in_range(most_ms(&retry, steady_ended), SPREAD_MS - 1, SPREAD_MS);
-        (void)retry_after(&retry, &steady_ended, SPREAD_MS, random_bits());
-        assert_int_equal(retry.route.url, 0);
-    }
-}
-
 static void to_another_over_a_quarter(void **state)
 {
     (void)state;
@@ -156,7 +143,6 @@ int main(void)
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
     print_message("LIFELINE_SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(back_to_the_one_that_was_lost_over_all_of_spread),
         cmocka_unit_test(to_another_over_a_quarter),
         cmocka_unit_test(a_hurried_pause_has_waited_for_its_cause),
         cmocka_unit_test(who_is_refused_does_not_hurry_on),
