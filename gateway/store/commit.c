@@ -283,7 +283,7 @@ static int try(struct store *store, bool clean)
               (!clean || database_meta_set(store, "clean", 1)) &&
               database_run(store, STATEMENT_COMMIT);
     int rc = ok ? SQLITE_OK : database_error(store);
-    if (!ok && store->db && !sqlite3_get_autocommit(store->db))
+    if (!ok && store->db)
         database_run(store, STATEMENT_ROLLBACK);
     return rc;
 }

@@ -185,14 +185,36 @@ sqlite3_stmt *database_statement(struct store *store, enum statement statement)
     return s;
 }
 
+/* A statement that finds no memory, also one that only reads, ends the transaction that it is in.
+ * What follows would be written one by one, and without it. */
+static bool is_cut_off(struct store *store)
+{
+    if (store->begun != store->db || !sqlite3_get_autocommit(store->db))
+        return false;
+    if (!store->error)
+        store->error = SQLITE_NOMEM;
+    return true;
+}
+
 bool database_run(struct store *store, enum statement statement)
 {
     sqlite3_stmt *s = store->statements[statement];
+    bool begins = statement == STATEMENT_BEGIN, undoes = statement == STATEMENT_ROLLBACK;
+    if (undoes && sqlite3_get_autocommit(store->db)) {
+        store->begun = NULL;
+        return true;
+    }
+    if (!begins && !undoes && is_cut_off(store))
+        return false;
     int rc = sqlite3_step(s);
     bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW;
     sqlite3_reset(s);
-    if (!ok || statement == STATEMENT_BEGIN)
+    if (!ok || begins)
         store->error = ok ? SQLITE_OK : sqlite3_errcode(store->db) & 0xff;
+    if (ok && begins)
+        store->begun = store->db;
+    else if (begins || undoes || (ok && statement == STATEMENT_COMMIT))
+        store->begun = NULL;
     watchdog_beat(); /* many statements may make up one turn; each of them alone must end */
     return ok;
 }
@@ -220,7 +242,8 @@ bool database_execute(struct store *store, const char *format, ...)
     va_start(arguments, format);
     char *sql = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
-    bool ok = sql && sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+    bool ok =
+        sql && !is_cut_off(store) && sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
     sqlite3_free(sql);
     return ok;
 }
@@ -383,6 +406,8 @@ int database_open_memory(struct store *store, int pages)
 
 void database_disconnect(struct store *store)
 {
+    if (store->begun == store->db)
+        store->begun = NULL;
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;

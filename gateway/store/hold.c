@@ -325,7 +325,7 @@ static int correct(struct store *store, struct slice *slice)
     int rc = ok ? SQLITE_OK : database_error(store);
     if (ok)
         take_over(store, slice);
-    else if (store->db && !sqlite3_get_autocommit(store->db))
+    else if (store->db)
         database_run(store, STATEMENT_ROLLBACK);
     return rc;
 }

@@ -38,10 +38,10 @@ struct store {
     bool changed[SECTOR_COUNT]; /* by the newest identity_register() */
 
     /* the store thread's own */
-    int lock_fd;        /* held while the store is ours */
-    bool opened;        /* the file on the disk, once */
-    enum wal_state log; /* of the file as it was found */
-    sqlite3 *db;
+    int lock_fd;         /* held while the store is ours */
+    bool opened;         /* the file on the disk, once */
+    enum wal_state log;  /* of the file as it was found */
+    sqlite3 *db, *begun; /* the one that has a transaction, as far as we know */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct epoch *epochs; /* ascending; the last is in force */
     size_t epoch_count;

@@ -286,8 +286,7 @@ int salvage_into_empty(struct store *store)
         salvage_begin(store);
     } else {
         rc = database_error(store);
-        if (!sqlite3_get_autocommit(store->db))
-            database_run(store, STATEMENT_ROLLBACK);
+        database_run(store, STATEMENT_ROLLBACK);
         salvage_stop(store);
         recover_forget(store);
         identity_free(&store->ids, store->settings);
@@ -519,7 +518,7 @@ bool salvage_run(struct store *store)
               (!together || database_run(store, STATEMENT_COMMIT));
     if (!ok) {
         /* the next commit finds out what is wrong with the disk */
-        if (store->db && !sqlite3_get_autocommit(store->db))
+        if (store->db)
             database_run(store, STATEMENT_ROLLBACK);
         store->carried_now = carried;
         return false;

@@ -282,7 +282,7 @@ def permissions():
     rig.check("the state on the broker names it", list(states[-1].uplinks[0].refused) == [WATER],
               states[-1].uplinks)
     rig.check("the log says it once",
-              count_log(rig, "daemon", "uplink city: water refused .Not authorized") == 1,
+              count_log(rig, "daemon", "uplink city: data.water refused .Not authorized") == 1,
               rig.log("daemon"))
     rig.end("mosquitto")
     rig.start_broker()
