@@ -11,6 +11,7 @@
 
 #include "config/diagnostics.h"
 #include "config/profile.h"
+#include "config/rule.h"
 #include "proto/names.h"
 
 enum crs { CRS_UNSPECIFIED = 0, CRS_CGCS2000 = 1, CRS_WGS84 = 2 };
@@ -64,6 +65,7 @@ struct settings_point {
     /* outside = OUT_OF_RANGE: the profile's own range, or what the device's sector says */
     bool has_range;
     double min, max;
+    struct rules rules; /* in force on it */
 };
 
 struct settings_device {
@@ -84,6 +86,7 @@ struct settings_device {
     uint32_t timeout_ms;           /* the line's or the profile's, whichever is longer */
     uint8_t retries;               /* the profile's, or else the line's */
     struct settings_point *points; /* profile->point_count of them */
+    struct rules rules;            /* in force on the device as a whole */
 };
 
 enum confirm { CONFIRM_BROKER, CONFIRM_SUBSCRIBER, CONFIRM_PLATFORM };
@@ -118,6 +121,7 @@ struct settings_api {
 };
 
 struct arena;
+struct pack;
 
 struct settings {
     struct arena *arena; /* holds the settings and all they point to but the profiles */
@@ -130,6 +134,8 @@ struct settings {
     struct settings_uplink *uplinks;
     size_t uplink_count;
     struct settings_api api;
+    struct pack **packs; /* alarm packs in force, in their order */
+    size_t pack_count;
     struct profile **profiles; /* the ones that devices use */
     size_t profile_count;
 };
@@ -138,6 +144,9 @@ struct settings_sources {
     const char *const *profile_dirs; /* in order; first file found wins */
     size_t profile_dir_count;
     quantity_lookup quantity;
+    const char *const *pack_dirs; /* likewise; none: no pack is looked for, not even the default */
+    size_t pack_dir_count;
+    diagnosis_lookup diagnosis;
 };
 
 /* NULL when there is an error; all of them (and the warnings) are in `out`, which must outlive the

@@ -45,3 +45,16 @@ const struct quantity *class_quantity(enum sector sector, const char *name)
     const struct quantity *found = find(class->quantities, class->count, name);
     return found != NULL ? found : find(common, CLASS_COUNT(common), name);
 }
+
+bool class_never_hidden(const char *quantity, double value)
+{
+    static const struct {
+        const char *quantity;
+        double from;
+    } gases[] = {{"ch4", 1}, {"lel", 20}};
+    for (size_t i = 0; i < CLASS_COUNT(gases); i++) {
+        if (strcmp(quantity, gases[i].quantity) == 0)
+            return value >= gases[i].from;
+    }
+    return false;
+}

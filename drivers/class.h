@@ -9,6 +9,7 @@
 #ifndef LIFELINE_CLASS_H
 #define LIFELINE_CLASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/profile.h"
@@ -27,6 +28,10 @@ const struct sensor_class *class_of(enum sector sector);
 
 /* A quantity_lookup (config/profile.h): NULL when the sector's class has none of that name. */
 const struct quantity *class_quantity(enum sector sector, const char *name);
+
+/* True for gas at or above 20 %LEL (1 %VOL of methane): no filter, maintenance window or
+ * acknowledgement may hide it. GB 50838-2015 [S11], CJJ/T 146. */
+bool class_never_hidden(const char *quantity, double value);
 
 #define CLASS_COUNT(table) (sizeof(table) / sizeof((table)[0]))
 

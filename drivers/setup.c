@@ -50,7 +50,8 @@ bool setup_load(struct setup *setup, const char *config, const struct setup_path
         return false;
     struct setup_path dirs = *path;
     complete_path(&dirs, config);
-    const struct settings_sources sources = {dirs.dirs, dirs.count, class_quantity};
+    const struct settings_sources sources = {
+        .profile_dirs = dirs.dirs, .profile_dir_count = dirs.count, .quantity = class_quantity};
     setup->settings = settings_load(config, &sources, setup->diagnostics);
     if (!setup->settings)
         return false;

@@ -90,6 +90,64 @@ const char *names_clock_state(enum clock_state state)
     return "unspecified";
 }
 
+const char *names_level(enum level level)
+{
+    switch (level) {
+    case LEVEL_RED:
+        return "red";
+    case LEVEL_ORANGE:
+        return "orange";
+    case LEVEL_YELLOW:
+        return "yellow";
+    case LEVEL_BLUE:
+        return "blue";
+    case LEVEL_NONE:
+    case LEVEL_COUNT:
+        break;
+    }
+    return "none";
+}
+
+const char *names_alarm_kind(enum alarm_kind kind)
+{
+    switch (kind) {
+    case ALARM_KIND_THRESHOLD:
+        return "threshold";
+    case ALARM_KIND_RATE:
+        return "rate";
+    case ALARM_KIND_STATE:
+        return "state";
+    case ALARM_KIND_DIAGNOSIS:
+        return "diagnosis";
+    case ALARM_KIND_DEVICE_FAULT:
+        return "device_fault";
+    case ALARM_KIND_UNSPECIFIED:
+        break;
+    }
+    return "unspecified";
+}
+
+const char *names_alarm_status(enum alarm_status status)
+{
+    switch (status) {
+    case ALARM_STATUS_RAISED:
+        return "raised";
+    case ALARM_STATUS_ESCALATED:
+        return "escalated";
+    case ALARM_STATUS_EASED:
+        return "eased";
+    case ALARM_STATUS_ACKED:
+        return "acked";
+    case ALARM_STATUS_CLEARED:
+        return "cleared";
+    case ALARM_STATUS_SUPPRESSED:
+        return "suppressed";
+    case ALARM_STATUS_UNSPECIFIED:
+        break;
+    }
+    return "unspecified";
+}
+
 bool names_sector_parse(const char *name, enum sector *out)
 {
     for (int i = SECTOR_UNSPECIFIED + 1; i < SECTOR_COUNT; i++) {

@@ -59,12 +59,45 @@ enum gap_reason {
     GAP_REASON_DISK = 7,
 };
 
+/* Of an alarm: 1 is the highest. */
+enum level {
+    LEVEL_NONE = 0,
+    LEVEL_RED = 1,    /* 红 */
+    LEVEL_ORANGE = 2, /* 橙 */
+    LEVEL_YELLOW = 3, /* 黄 */
+    LEVEL_BLUE = 4,   /* 蓝 */
+    LEVEL_COUNT = 5,
+};
+
+enum alarm_kind {
+    ALARM_KIND_UNSPECIFIED = 0,
+    ALARM_KIND_THRESHOLD = 1,
+    ALARM_KIND_RATE = 2,
+    ALARM_KIND_STATE = 3,
+    ALARM_KIND_DIAGNOSIS = 4,
+    ALARM_KIND_DEVICE_FAULT = 5, /* of the sensor, its line or its power: no public alarm */
+};
+
+/* What happened to an alarm in one step of its life. */
+enum alarm_status {
+    ALARM_STATUS_UNSPECIFIED = 0,
+    ALARM_STATUS_RAISED = 1,
+    ALARM_STATUS_ESCALATED = 2,
+    ALARM_STATUS_EASED = 3,
+    ALARM_STATUS_ACKED = 4,
+    ALARM_STATUS_CLEARED = 5,
+    ALARM_STATUS_SUPPRESSED = 6,
+};
+
 /* The lower-case name as it stands in topics, configuration and JSON ("waterlogging",
  * "out_of_range", "synced"); "unspecified" or "unknown" for a number without one. Never
  * NULL. */
 const char *names_sector(enum sector sector);
 const char *names_quality(enum quality quality);
 const char *names_clock_state(enum clock_state state);
+const char *names_level(enum level level); /* "red", "orange", "yellow", "blue", "none" */
+const char *names_alarm_kind(enum alarm_kind kind);
+const char *names_alarm_status(enum alarm_status status);
 
 /* The sector or quality of that name; false when there is none. */
 bool names_sector_parse(const char *name, enum sector *out);

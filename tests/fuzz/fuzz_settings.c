@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const folders[] = {SOURCE_DIR "/tests/replay/wrong/profiles"};
-    struct settings_sources sources = {folders, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct diagnostics *diagnostics = diagnostics_new();
     const struct source *source =
         diagnostics_source(diagnostics, "gateway.yaml", (const char *)data, size);

@@ -72,7 +72,8 @@ struct world {
 static struct world load(uint32_t line, unsigned fast_ms, unsigned slow_ms)
 {
     static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
-    const struct settings_sources sources = {folders, 1, class_quantity};
+    const struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct world world = {.diagnostics = diagnostics_new(), .line = line};
     char text[2000];
     if (line == 0)

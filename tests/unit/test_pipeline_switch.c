@@ -64,7 +64,7 @@ static const uint16_t first[] = {0, 1}, second[] = {2, 1};
 static int set_up_still(void **state) /* the store's thread does not run yet */
 {
     static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
-    const struct settings_sources sources = {folders, 1, class_quantity};
+    const struct settings_sources sources = {.profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct world *world = calloc(1, sizeof *world);
     char text[2000], why[200];
     snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-switch-XXXXXX");

@@ -60,7 +60,8 @@ static const char MINIMAL[] =
 
 static struct settings *load(const char *text, struct diagnostics *diagnostics)
 {
-    struct settings_sources sources = {FOLDERS, 2, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = FOLDERS, .profile_dir_count = 2, .quantity = class_quantity};
     const struct source *source =
         diagnostics_source(diagnostics, "gateway.yaml", text, strlen(text));
     assert_non_null(source);
@@ -195,7 +196,8 @@ static void patience(const char *head, uint32_t timeout_ms, uint8_t retries)
         "lines: [ { name: plc, transport: tcp, host: h, timeout: 500ms, retries: 2 } ]\n"
         "devices: [ { name: d, line: plc, unit: 1, profile: slow } ]\n";
     const char *const folders[] = {folder};
-    struct settings_sources sources = {folders, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct diagnostics *diagnostics = diagnostics_new();
     const struct source *source =
         diagnostics_source(diagnostics, "gateway.yaml", text, strlen(text));
@@ -223,7 +225,8 @@ static void a_profile_knows_how_patient_to_be(void **state)
 static void ranges_are_the_sectors(void **state)
 {
     (void)state;
-    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = SHIPPED, .profile_dir_count = 1, .quantity = class_quantity};
     static const char text[] =
         "gateway: { id: gw-1, region: 140502 }\n"
         "lines: [ { name: plc, transport: tcp, host: 192.168.1.10 } ]\n"
@@ -298,7 +301,8 @@ static void uplinks(void **state)
 static void clients_never_share_an_id(void **state)
 {
     (void)state;
-    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = SHIPPED, .profile_dir_count = 1, .quantity = class_quantity};
     static const char text[] =
         "gateway: { id: gw-1, region: 140502 }\n"
         "lines: [ { name: plc, transport: tcp, host: 192.168.1.10 } ]\n"
@@ -337,7 +341,8 @@ static void gateway_section(void **state)
 static void shipped_example(void **state)
 {
     (void)state;
-    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = SHIPPED, .profile_dir_count = 1, .quantity = class_quantity};
     struct diagnostics *diagnostics = diagnostics_new();
     struct settings *settings =
         settings_load(SOURCE_DIR "/config/gateway.yaml", &sources, diagnostics);

@@ -45,7 +45,8 @@ struct world {
 
 static struct world load(const char *text)
 {
-    struct settings_sources sources = {SHIPPED, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = SHIPPED, .profile_dir_count = 1, .quantity = class_quantity};
     struct world world = {.diagnostics = diagnostics_new()};
     const struct source *source =
         diagnostics_source(world.diagnostics, "gateway.yaml", text, strlen(text));

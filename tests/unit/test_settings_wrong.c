@@ -26,7 +26,8 @@ static int is_yaml(const struct dirent *entry)
 static char *judge(const char *name)
 {
     static const char *const folders[] = {"profiles"};
-    struct settings_sources sources = {folders, 1, class_quantity};
+    struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct diagnostics *diagnostics = diagnostics_new();
     if (name[0] == 'p')
         assert_null(profile_load(name, class_quantity, diagnostics));
@@ -90,7 +91,7 @@ static void wrong_files(void **state)
 
 static void missing_file(void **state)
 {
-    struct settings_sources sources = {NULL, 0, NULL};
+    struct settings_sources sources = {0};
     struct diagnostics *diagnostics = diagnostics_new();
     (void)state;
     assert_null(settings_load("/nonexistent/gateway.yaml", &sources, diagnostics));

@@ -40,7 +40,8 @@ struct world {
 static struct settings *load(struct world *world, const char *devices, const char *uplinks)
 {
     static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
-    const struct settings_sources sources = {folders, 1, class_quantity};
+    const struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct settings *before = world->settings;
     char text[2000];
     snprintf(text, sizeof text,

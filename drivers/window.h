@@ -1,0 +1,43 @@
+/* The last so many ms of a value: lowest, highest and the sum of increases. Pure, fixed size.
+ *
+ * A window of w ms is kept as at most WINDOW_SLOTS slots of w / WINDOW_SLOTS ms (at least 1 ms),
+ * counted from the first sample; a slot leaves when all of it is older than w. So what is asked for
+ * reaches at most one slot further back than w, never less. */
+#ifndef LIFELINE_WINDOW_H
+#define LIFELINE_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "drivers/clock.h"
+
+enum { WINDOW_SLOTS = 64 };
+
+struct window_slot {
+    int64_t number; /* of the slot since `origin` */
+    double low, high, sum;
+};
+
+struct window {
+    int64_t width_ms; /* of a slot */
+    int64_t span_ms;
+    bool begun;
+    mono_time origin;
+    uint16_t first, count; /* the slots in use */
+    struct window_slot slots[WINDOW_SLOTS + 1];
+};
+
+void window_start(struct window *window, int64_t span_ms);
+void window_add(struct window *window, mono_time at, double value, double increase);
+
+/* Lets go of what is too old at that moment. */
+void window_age(struct window *window, mono_time now);
+
+/* False when it is empty. */
+bool window_range(const struct window *window, double *low, double *high);
+double window_sum(const struct window *window);
+
+/* The oldest slot leaves then; ns INT64_MAX when it is empty. */
+mono_time window_next(const struct window *window);
+
+#endif

@@ -1,0 +1,98 @@
+/* The alarm lane: events on their way from the pipeline to the store and to every uplink, at once
+ * and side by side, and the events that are in force now. Any thread.
+ *
+ *     pipeline ── lane_put ──> [ lane ] ── lane_next ──> each uplink, most severe first
+ *                                 ├─── lane_unstored ──> the store
+ *                                 └─── lane_read ──────> whoever wants to see what is up
+ *
+ * Nobody waits for anybody. An event stays until it is stored, every uplink that is owed it has
+ * settled it, and a later step of its alarm is here. LANE_EVENTS are kept without allocating; when
+ * there are more, those that are stored already are let go of first: an uplink that is owed such
+ * a one finds it in the store (lane_floor). */
+#ifndef LIFELINE_LANE_H
+#define LIFELINE_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/alarm.h"
+
+enum {
+    LANE_EVENTS = 2048,
+    LANE_READERS = 32, /* STORE_UPLINKS; an uplink's place in the store is its number here */
+};
+
+struct lane;
+
+enum lane_kind { LANE_ALARM = 1, LANE_REPORT = 2 };
+
+/* A copy of one event. */
+struct lane_event {
+    uint64_t n; /* counts up over the gateway's life; store_alarms_next() says where it goes on */
+    enum lane_kind kind;
+    enum sector sector;
+    char id[ALARM_ID_LENGTH + 1]; /* of the alarm; "" of a report */
+    uint32_t step;
+    uint8_t level, previous_level;
+    enum alarm_status status;
+    int64_t at_ms;
+    uint32_t owed; /* bit of each reader that has not settled it */
+    size_t length;
+    uint8_t bytes[ALARM_EVENT_MAX]; /* the message */
+};
+
+struct lane *lane_new(void);
+void lane_free(struct lane *lane);
+
+/* Where numbers go on; before anything else. */
+void lane_begin(struct lane *lane, uint64_t next);
+
+/* A reader is there, with the sectors it takes; wake is called when there is something. Attached
+ * anew it owes only what comes from then on. */
+void lane_attach(struct lane *lane, size_t reader, const bool sectors[SECTOR_COUNT],
+                 void (*wake)(void *), void *context);
+void lane_detach(struct lane *lane, size_t reader);
+
+/* The store's own wake. */
+void lane_attach_store(struct lane *lane, void (*wake)(void *), void *context);
+
+/* From the pipeline. Fills in n and owed. False without memory: then it is counted as lost. */
+bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_unused_result));
+
+/* The next event that the reader owes, and that is not one of `busy` (those in flight): of the most
+ * severe alarm that any of them is of, its earliest. False: there is none. */
+bool lane_next(struct lane *lane, size_t reader, const uint64_t *busy, size_t busy_count,
+               struct lane_event *out);
+
+/* The reader's broker has it. True: the store has it noted as owed, and is to be told. */
+bool lane_settle(struct lane *lane, size_t reader, uint64_t n);
+
+/* All events from here on that the reader owes are in the lane; what is before may only be in the
+ * store. */
+uint64_t lane_floor(struct lane *lane, size_t reader);
+
+/* For the store: up to `count` events after `after` in their order, with what is owed at this
+ * moment; from then on they count as taken. lane_stored() when they are safe. */
+size_t lane_unstored(struct lane *lane, struct lane_event *out, size_t count);
+void lane_stored(struct lane *lane, uint64_t up_to);
+
+/* What is in force: the last event of each open alarm, from `*at` = 0 on; false at the end. */
+bool lane_read(struct lane *lane, size_t *at, struct lane_event *out);
+
+/* An open alarm of a life before: in force, owed by nobody, stored. */
+bool lane_restore(struct lane *lane, const struct lane_event *event);
+
+/* Goes up with every change of what is in force in a sector. */
+uint64_t lane_version(struct lane *lane, enum sector sector);
+
+struct lane_status {
+    uint64_t events; /* put since start */
+    uint64_t lost;   /* for want of memory */
+    size_t kept;
+    uint32_t up[LEVEL_COUNT]; /* open alarms by level, without faults and suppressed ones */
+};
+
+void lane_status(struct lane *lane, struct lane_status *out);
+
+#endif
