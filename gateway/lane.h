@@ -7,8 +7,8 @@
  *
  * Nobody waits for anybody. An event stays until it is stored, every uplink that is owed it has
  * settled it, and a later step of its alarm is here. LANE_EVENTS are kept without allocating; when
- * there are more, those that are stored already are let go of first: an uplink that is owed such
- * a one finds it in the store (lane_floor). */
+ * there are more, those that are stored already are let go of first, and the store returns them to
+ * those that owe them when there is room. */
 #ifndef LIFELINE_LANE_H
 #define LIFELINE_LANE_H
 
@@ -29,10 +29,10 @@ enum lane_kind { LANE_ALARM = 1, LANE_REPORT = 2 };
 
 /* A copy of one event. */
 struct lane_event {
-    uint64_t n; /* counts up over the gateway's life; store_alarms_next() says where it goes on */
+    uint64_t n; /* order within this run of the daemon, from 1 */
     enum lane_kind kind;
     enum sector sector;
-    char id[ALARM_ID_LENGTH + 1]; /* of the alarm; "" of a report */
+    char id[ALARM_ID_LENGTH + 1]; /* (id, step) is what it is known by everywhere */
     uint32_t step;
     uint8_t level, previous_level;
     enum alarm_status status;
@@ -44,9 +44,6 @@ struct lane_event {
 
 struct lane *lane_new(void);
 void lane_free(struct lane *lane);
-
-/* Where numbers go on; before anything else. */
-void lane_begin(struct lane *lane, uint64_t next);
 
 /* A reader is there, with the sectors it takes; wake is called when there is something. Attached
  * anew it owes only what comes from then on. */
@@ -65,22 +62,28 @@ bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_u
 bool lane_next(struct lane *lane, size_t reader, const uint64_t *busy, size_t busy_count,
                struct lane_event *out);
 
-/* The reader's broker has it. True: the store has it noted as owed, and is to be told. */
+/* The reader's broker has it. True: the store has taken it with the note that it is owed, and is to
+ * be told. */
 bool lane_settle(struct lane *lane, size_t reader, uint64_t n);
 
-/* All events from here on that the reader owes are in the lane; what is before may only be in the
- * store. */
-uint64_t lane_floor(struct lane *lane, size_t reader);
+/* From the store: an event of before, which this reader owes. True when it is in the lane now, or
+ * was there already; false when there is no room: later. */
+bool lane_return(struct lane *lane, size_t reader, const struct lane_event *event)
+    __attribute__((warn_unused_result));
 
-/* For the store: up to `count` events after `after` in their order, with what is owed at this
- * moment; from then on they count as taken. lane_stored() when they are safe. */
+/* Events that this reader owed were let go of since the last call, or it has just attached: the
+ * store is to return them. */
+bool lane_is_behind(struct lane *lane, size_t reader);
+
+/* For the store: the first `count` events that it has not taken, in their order, with what is owed
+ * at this moment; from then on they are taken. lane_stored() when they are safe. */
 size_t lane_unstored(struct lane *lane, struct lane_event *out, size_t count);
 void lane_stored(struct lane *lane, uint64_t up_to);
 
 /* What is in force: the last event of each open alarm, from `*at` = 0 on; false at the end. */
 bool lane_read(struct lane *lane, size_t *at, struct lane_event *out);
 
-/* An open alarm of a life before: in force, owed by nobody, stored. */
+/* An open alarm of a life before: in force, owed by nobody, stored. False without memory. */
 bool lane_restore(struct lane *lane, const struct lane_event *event);
 
 /* Goes up with every change of what is in force in a sector. */

@@ -18,9 +18,9 @@ struct watch;
 struct watch_sink {
     /* A step of an alarm; the event and its strings last as long as the call. */
     void (*emit)(void *context, const struct alarm_event *event);
-    /* Ask the device at its every_alarm (or no longer); once: just now (a spike). */
+    /* Ask the device at its every_alarm, or no longer; once, and now. */
     void (*boost)(void *context, uint32_t device, bool on);
-    void (*ask_again)(void *context, uint32_t block);
+    void (*ask_again)(void *context, uint32_t device);
     void *context;
 };
 
@@ -29,7 +29,7 @@ struct watch *watch_new(const struct settings *settings, const struct plan *plan
                         const struct store_ids *ids);
 void watch_free(struct watch *watch);
 
-/* Before the first sample; the clock as it is then. */
+/* In the thread that will call all that follows, first of all. */
 void watch_start(struct watch *watch, const struct watch_sink *sink, mono_time now);
 
 struct watch_clock {
@@ -61,15 +61,15 @@ void watch_maintain(struct watch *watch, uint32_t device, mono_time until,
 
 /* ---- over a restart and a reload ---- */
 
-/* An open alarm as it was last stored; false when there is no such rule any more: the caller has it
- * cleared with watch_emit_end(). Before watch_start(). */
+/* An open alarm as it was last stored; false when there is no such rule any more. */
 bool watch_restore(struct watch *watch, const struct alarm_event *last, mono_time now)
     __attribute__((warn_unused_result));
 
-/* What was learned: save gives the pieces one after another (index from 0; false: no more), load
- * takes one back. The name is the key of the rule. */
-bool watch_save(struct watch *watch, size_t index, const struct watch_clock *clock,
-                const char **name, uint8_t *out, size_t capacity, size_t *length);
+/* What was learned over hours and days, piece by piece: the next one at or after *at, which is 0 at
+ * first; false: no more. The name is the key of the rule. load takes one back. */
+enum { WATCH_MEMORY_MAX = 8192 };
+bool watch_save(const struct watch *watch, size_t *at, const struct watch_clock *clock,
+                const char **name, uint8_t out[WATCH_MEMORY_MAX], size_t *length);
 void watch_load(struct watch *watch, const char *name, const uint8_t *bytes, size_t length,
                 const struct watch_clock *clock);
 
