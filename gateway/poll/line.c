@@ -54,6 +54,9 @@ struct line {
     struct binding next; /* to be taken over */
     bool any_wanted;
     bool *wanted; /* [read of ours] to be polled now */
+    bool boosts_changed;
+    uint32_t *boosts; /* [place of a device] asked so often beside its periods; 0 = not */
+    uint32_t boost_count;
     enum question_state question_state;
     bool forgotten; /* nobody waits for the answer */
     uint32_t ticket;
@@ -83,7 +86,10 @@ struct line *line_new(const struct settings *settings, const struct plan *plan, 
         line->units = calloc(line->schedule.count + 1, sizeof *line->units);
         line->wanted = calloc(line->schedule.count + 1, sizeof *line->wanted);
     }
-    if (line->entries && line->units && line->wanted)
+    for (size_t d = 0; d < settings->device_count; d++)
+        line->boost_count += settings->devices[d].line == index;
+    line->boosts = calloc(line->boost_count + 1, sizeof *line->boosts);
+    if (line->entries && line->units && line->wanted && line->boosts)
         return line;
     line_free(line);
     return NULL;
@@ -101,6 +107,7 @@ void line_free(struct line *line)
     free(line->entries);
     free(line->units);
     free(line->wanted);
+    free(line->boosts);
     free(line);
 }
 
@@ -139,6 +146,41 @@ void line_poll_now(struct line *line, uint32_t place)
     }
     pthread_cond_signal(&line->wake);
     pthread_mutex_unlock(&line->mutex);
+}
+
+void line_boost(struct line *line, uint32_t place, uint32_t every_ms)
+{
+    pthread_mutex_lock(&line->mutex);
+    if (place < line->boost_count && line->boosts[place] != every_ms) {
+        line->boosts[place] = every_ms;
+        line->boosts_changed = true;
+        pthread_cond_signal(&line->wake);
+    }
+    pthread_mutex_unlock(&line->mutex);
+}
+
+/* The shortest boost of a read's devices. Under the mutex. */
+static uint32_t boost_of(const struct line *line, size_t read)
+{
+    uint32_t every_ms = 0;
+    for (uint32_t place = 0; place < line->boost_count; place++) {
+        uint32_t boost = line->boosts[place];
+        if (boost && (!every_ms || boost < every_ms) &&
+            has_device(line, read, ledger_index(line->ledger, place)))
+            every_ms = boost;
+    }
+    return every_ms;
+}
+
+/* In the line's thread, under the mutex. */
+static void take_boosts(struct line *line)
+{
+    for (size_t i = 0; line->boosts_changed && i < line->schedule.count; i++) {
+        uint32_t every_ms = boost_of(line, i);
+        if (line->entries[i].boost_ms != every_ms)
+            schedule_boost(&line->schedule, i, every_ms, clock_mono());
+    }
+    line->boosts_changed = false;
 }
 
 /* ---- a reload ---- */
@@ -267,7 +309,7 @@ static void serve_question(struct line *line)
 static bool wait_until(struct line *line, mono_time due)
 {
     pthread_mutex_lock(&line->mutex);
-    while (!line->stop && !line->next.settings && !line->any_wanted &&
+    while (!line->stop && !line->next.settings && !line->any_wanted && !line->boosts_changed &&
            line->question_state != QUESTION_WAITS && due.ns > clock_mono().ns &&
            thread_wait(&line->wake, &line->mutex, due))
         ;
@@ -278,6 +320,7 @@ static bool wait_until(struct line *line, mono_time due)
     }
     line->any_wanted = false;
     take_binding(line);
+    take_boosts(line);
     bool go_on = !line->stop;
     pthread_mutex_unlock(&line->mutex);
     return go_on;

@@ -43,6 +43,9 @@ bool line_is_bound(struct line *line);
  * Polls all its blocks as soon as the line is free, before everything else. */
 void line_poll_now(struct line *line, uint32_t place);
 
+/* Polls the device so often beside its periods, while an alarm of it is up; 0 ends it. */
+void line_boost(struct line *line, uint32_t place, uint32_t every_ms);
+
 /* A question that somebody else asks on the line, between two polls: a probe. */
 struct line_question {
     struct transport_request request;

@@ -193,6 +193,25 @@ static void a_wish_is_heard_at_once(void **state)
     end(line);
 }
 
+static void an_alarm_boosts_until_it_is_over(void **state)
+{
+    (void)state;
+    peer.behaviour = PEER_GOOD;
+    struct line *line = begin(60000);
+    wait_samples(1);
+    line_boost(line, 0, 20);
+    wait_samples(6);
+    line_boost(line, 0, 0);
+    peer_sleep_ms(100); /* the one under way */
+    unsigned before = samples;
+    peer_sleep_ms(200);
+    assert_int_equal(samples, before);
+    line_boost(line, 7, 20); /* there is no such device */
+    peer_sleep_ms(100);
+    assert_int_equal(samples, before);
+    end(line);
+}
+
 static void the_end_waits_for_nobody(void **state)
 {
     (void)state;
@@ -214,6 +233,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(polls_and_questions),
+        cmocka_unit_test(an_alarm_boosts_until_it_is_over),
         cmocka_unit_test(questions_leave_room_for_polls),
         cmocka_unit_test(who_is_pressed_is_not_hurried),
         cmocka_unit_test(a_wish_is_heard_at_once),
