@@ -272,6 +272,7 @@ struct settings *settings_parse(const struct source *source, const struct settin
         field_read(&loader.reader, &SETTINGS, loader.root, settings);
         read_lines(&loader);
         read_devices(&loader, sources, &wanted);
+        catchment_read(&loader);
         read_uplinks(&loader);
         keep_profiles(settings, &wanted);
         settings_check(&loader, sources->quantity);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/catchment.h"
 #include "config/diagnostics.h"
 #include "config/profile.h"
 #include "config/rule.h"
@@ -133,6 +134,8 @@ struct settings {
     size_t device_count;
     struct settings_uplink *uplinks;
     size_t uplink_count;
+    struct catchment *catchments;
+    size_t catchment_count;
     struct settings_api api;
     struct pack **packs; /* alarm packs in force, in their order */
     size_t pack_count;

@@ -224,12 +224,15 @@ bool settings_diff_same_uplink(const struct settings_uplink *a, const struct set
 bool settings_diff_same(const struct settings *a, const struct settings *b)
 {
     bool same = same_section(&SETTINGS, a, b) && a->line_count == b->line_count &&
-                a->device_count == b->device_count && a->uplink_count == b->uplink_count;
+                a->device_count == b->device_count && a->uplink_count == b->uplink_count &&
+                a->catchment_count == b->catchment_count;
     for (size_t l = 0; same && l < a->line_count; l++)
         same = settings_diff_same_line(a, l, b, l);
     for (size_t d = 0; same && d < a->device_count; d++)
         same = strcmp(a->devices[d].name, b->devices[d].name) == 0;
     for (size_t u = 0; same && u < a->uplink_count; u++)
         same = settings_diff_same_uplink(&a->uplinks[u], &b->uplinks[u]);
+    for (size_t c = 0; same && c < a->catchment_count; c++)
+        same = catchment_same(&a->catchments[c], &b->catchments[c]);
     return same;
 }

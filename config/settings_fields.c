@@ -144,6 +144,9 @@ static const struct field SETTINGS_FIELDS[] = {
      .required = true,
      .help = "the serial lines and TCP connections that sensors hang on"},
     {.key = "devices", .parse = field_list, .help = "the sensors"},
+    {.key = "catchments",
+     .parse = field_list,
+     .help = "where sponge facilities keep the rain, and where the rest flows out"},
     {.key = "uplinks", .parse = field_list, .help = "the brokers that data goes to"},
     {.key = "api", .parse = field_section, .section = &API, .help = "the local interface"},
 };

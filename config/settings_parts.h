@@ -48,6 +48,9 @@ struct loader {
     const struct node **line_nodes, **device_nodes, **uplink_nodes;
 };
 
+/* The catchments, when the devices are known (catchment.c). */
+void catchment_read(struct loader *loader);
+
 /* Everything that no single field can know. */
 void settings_check(const struct loader *loader, quantity_lookup quantity);
 
