@@ -37,7 +37,7 @@ struct lane_event {
     uint8_t level, previous_level;
     enum alarm_status status;
     int64_t at_ms;
-    uint32_t owed; /* bit of each reader that has not settled it */
+    uint32_t settled; /* bit of each reader whose broker has it */
     size_t length;
     uint8_t bytes[ALARM_EVENT_MAX]; /* the message */
 };
@@ -45,8 +45,8 @@ struct lane_event {
 struct lane *lane_new(void);
 void lane_free(struct lane *lane);
 
-/* A reader is there, with the sectors it takes; wake is called when there is something. Attached
- * anew it owes only what comes from then on. */
+/* A reader is there, with the sectors it takes; wake is called when there is something. It owes
+ * what the store has not made safe yet; the rest the store returns. */
 void lane_attach(struct lane *lane, size_t reader, const bool sectors[SECTOR_COUNT],
                  void (*wake)(void *), void *context);
 void lane_detach(struct lane *lane, size_t reader);
@@ -54,7 +54,7 @@ void lane_detach(struct lane *lane, size_t reader);
 /* The store's own wake. */
 void lane_attach_store(struct lane *lane, void (*wake)(void *), void *context);
 
-/* From the pipeline. Fills in n and owed. False without memory: then it is counted as lost. */
+/* From the pipeline. Fills in n. False without memory: then it is counted as lost. */
 bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_unused_result));
 
 /* The next event that the reader owes, and that is not one of `busy` (those in flight): of the most
@@ -62,8 +62,7 @@ bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_u
 bool lane_next(struct lane *lane, size_t reader, const uint64_t *busy, size_t busy_count,
                struct lane_event *out);
 
-/* The reader's broker has it. True: the store has taken it with the note that it is owed, and is to
- * be told. */
+/* The reader's broker has it. True: the store has taken it as owed, and is to be told. */
 bool lane_settle(struct lane *lane, size_t reader, uint64_t n);
 
 /* From the store: an event of before, which this reader owes. True when it is in the lane now, or
@@ -75,13 +74,14 @@ bool lane_return(struct lane *lane, size_t reader, const struct lane_event *even
  * store is to return them. */
 bool lane_is_behind(struct lane *lane, size_t reader);
 
-/* For the store: the first `count` events that it has not taken, in their order, with what is owed
- * at this moment; from then on they are taken. lane_stored() when they are safe. */
+/* For the store: the first `count` events that it has not taken, in their order, and who has
+ * settled them by now; from then on they are taken. lane_stored() when they are safe. */
 size_t lane_unstored(struct lane *lane, struct lane_event *out, size_t count);
 void lane_stored(struct lane *lane, uint64_t up_to);
 
-/* What is in force: the last event of each open alarm, from `*at` = 0 on; false at the end. */
-bool lane_read(struct lane *lane, size_t *at, struct lane_event *out);
+/* What is in force: the last event of each alarm that is not CLEARED, the next one after
+ * number *after, which is 0 at first; false at the end. */
+bool lane_read(struct lane *lane, uint64_t *after, struct lane_event *out);
 
 /* An open alarm of a life before: in force, owed by nobody, stored. False without memory. */
 bool lane_restore(struct lane *lane, const struct lane_event *event);
@@ -93,7 +93,7 @@ struct lane_status {
     uint64_t events; /* put since start */
     uint64_t lost;   /* for want of memory */
     size_t kept;
-    uint32_t up[LEVEL_COUNT]; /* open alarms by level, without faults and suppressed ones */
+    uint32_t up[LEVEL_COUNT]; /* by level, faults of devices too, without suppressed ones */
 };
 
 void lane_status(struct lane *lane, struct lane_status *out);
