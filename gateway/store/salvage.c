@@ -247,12 +247,19 @@ bool salvage_load(struct store *store)
     return salvage_write(store, store->epoch_count) && begin_epoch(store) && commit_write(store);
 }
 
-/* A death, or a disk that refused, came between the setting aside and the first commit after. */
+static bool has_no(struct store *store, enum statement list)
+{
+    sqlite3_stmt *s = database_statement(store, list);
+    bool none = sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_reset(s);
+    return none;
+}
+
+/* A death, or a disk that refused, came between the setting aside and the first commit after. One
+ * list of epochs that is empty may be damage: the file beside may be long since saved. */
 int salvage_find(struct store *store, bool *found)
 {
-    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
-    bool empty = sqlite3_step(s) == SQLITE_DONE;
-    sqlite3_reset(s);
+    bool empty = has_no(store, STATEMENT_EPOCH_LIST) && has_no(store, STATEMENT_EPOCH_COPIES);
     int64_t stamp = empty ? database_newest_aside(store) : 0;
     *found = stamp != 0;
     if (!stamp)

@@ -387,6 +387,32 @@ static void the_file_just_set_aside_stays(void **state)
     assert_int_equal(count_aside(world, false), 2);
 }
 
+/* A bit in the list of epochs, beside a damaged file that was saved and delivered long ago. */
+static void what_was_saved_long_ago_stays_where_it_is(void **state)
+{
+    struct world *world = *state;
+    make_store(world, OLD);
+    off_t epoch =
+        (ask_file(world, "SELECT rootpage FROM sqlite_schema WHERE name='epoch'") - 1) * PAGE;
+    const char empty[] = {0, 0};
+    int fd = open(world->path, O_WRONLY);
+    assert_int_equal(pwrite(fd, empty, sizeof empty, epoch + 3), sizeof empty);
+    close(fd);
+    struct world old = *world;
+    snprintf(old.path, sizeof old.path, "%s/store.db.corrupt-1000000000000", world->folder);
+    old.settings.store.path = old.path;
+    make_store(&old, 200);
+    start(world);
+    put_many(world, NEW, NEW_END);
+    receive_all(world, 800);
+    assert_int_equal(status_of(world).mode, STORE_MODE_OK);
+    close_store(world);
+    arrived(0, OLD);
+    arrived(NEW, NEW_END);
+    assert_int_equal(got.gaps, 0);
+    assert_int_equal(count_aside(world, false), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -401,6 +427,7 @@ int main(void)
         TEST(what_is_owed_is_not_believed_when_it_shrank),
         TEST(a_trigger_and_a_view_do_nothing),
         TEST(the_file_just_set_aside_stays),
+        TEST(what_was_saved_long_ago_stays_where_it_is),
         TEST(no_damage_stops_it),
     };
     const char *given = getenv("LIFELINE_SEED");
