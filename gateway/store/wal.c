@@ -3,7 +3,8 @@
  * SQLite takes a log up to the first frame whose checksum is wrong and drops the rest without a
  * word. That is right for the commit that a power cut has torn. A flipped bit looks the same, and
  * costs commits that were whole, out of which numbers were given: so where another commit of this
- * log ends behind the torn one, the numbers are in doubt. Never changes the log. */
+ * log ends behind the torn one, or its own head is gone, the numbers are in doubt. Never changes
+ * the log. */
 #include "gateway/store/wal.h"
 
 #include <stdbool.h>
@@ -70,6 +71,9 @@ static enum wal_state judge(FILE *log)
     if (fread(head, HEAD, 1, log) != 1)
         return WAL_WHOLE;
     bool whole = is_head(head, &sum);
+    /* the head is synced before anything follows it: nobody can tell what these frames were */
+    if (!whole)
+        return fread(frame, sizeof frame, 1, log) == 1 ? WAL_BROKEN : WAL_WHOLE;
     while (fread(frame, sizeof frame, 1, log) == 1) {
         bool ours = memcmp(frame + FRAME_SALT_AT, head + SALT_AT, SALT) == 0;
         if (whole) {
