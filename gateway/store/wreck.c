@@ -64,9 +64,13 @@ static bool replace_first_page(const char *path)
 static int look(const struct connection *wreck)
 {
     sqlite3_stmt *s = wreck->statements[STATEMENT_EPOCH_LIST];
-    if (!s || !wreck->statements[STATEMENT_SEGMENT_READ])
-        return sqlite3_errcode(wreck->db) & 0xff;
-    int rc = sqlite3_step(s);
+    int rc;
+    if (!s || !wreck->statements[STATEMENT_SEGMENT_READ]) {
+        rc = sqlite3_errcode(wreck->db) & 0xff;
+        /* the next one found its table, and has wiped out why this one did not */
+        return rc ? rc : SQLITE_ERROR;
+    }
+    rc = sqlite3_step(s);
     sqlite3_reset(s);
     return rc & 0xff;
 }

@@ -19,14 +19,49 @@ static off_t root_of(const struct world *world, const char *table)
     return page * PAGE;
 }
 
-static void flip(const struct world *world, off_t at)
+static void flip_in(const char *path, off_t at)
 {
     uint8_t byte;
-    int fd = open(world->path, O_RDWR);
+    int fd = open(path, O_RDWR);
     assert_int_equal(pread(fd, &byte, 1, at), 1);
     byte ^= 4;
     assert_int_equal(pwrite(fd, &byte, 1, at), 1);
     close(fd);
+}
+
+static void flip(const struct world *world, off_t at)
+{
+    flip_in(world->path, at);
+}
+
+/* In the first page. */
+static off_t place_of(const struct world *world, const char *text)
+{
+    uint8_t page[PAGE];
+    int fd = open(world->path, O_RDONLY);
+    assert_int_equal(pread(fd, page, PAGE, 0), PAGE);
+    close(fd);
+    const uint8_t *at = memmem(page, PAGE, text, strlen(text));
+    assert_non_null(at);
+    return at - page;
+}
+
+/* Of a store that owed 1000 readings. */
+static void has_cost_nothing(struct world *world)
+{
+    start(world);
+    put_many(world, 1000, 1100);
+    receive_all(world, 500);
+    arrived(0, 1100);
+    assert_int_equal(got.corrupt_numbers, 0);
+    close_store(world);
+    start(world);
+    receive_all(world, 200);
+    arrived(0, 1100);
+    close_store(world);
+    remove_store(world);
+    memset(got.times, 0, sizeof got.times);
+    got.announced_count = 0;
 }
 
 /* The first page, the list of epochs, that of streams: all else hangs on them. Nothing is lost
@@ -37,8 +72,6 @@ static void what_all_hangs_on_costs_nothing(void **state)
     static const int damages[] = {HEAD, SCHEMA, ROOT, EPOCH, BIT, HEAD | EPOCH | STREAM};
     struct world *world = *state;
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        memset(got.times, 0, sizeof got.times);
-        got.announced_count = 0;
         make_store(world, 1000);
         off_t epoch = root_of(world, "epoch"), stream = root_of(world, "stream");
         if (damages[i] & HEAD)
@@ -53,17 +86,20 @@ static void what_all_hangs_on_costs_nothing(void **state)
             flip(world, epoch + PAGE - 8); /* of its only row: in the number */
         if (damages[i] & STREAM)
             overwrite(world->path, stream, PAGE);
-        start(world);
-        put_many(world, 1000, 1100);
-        receive_all(world, 500);
-        arrived(0, 1100);
-        assert_int_equal(got.corrupt_numbers, 0);
-        close_store(world);
-        start(world);
-        receive_all(world, 200);
-        arrived(0, 1100);
-        close_store(world);
-        remove_store(world);
+        has_cost_nothing(world);
+    }
+}
+
+/* The statements of the other tables are fine, and say nothing of the one that is not. */
+static void a_letter_of_one_table_costs_nothing(void **state)
+{
+    static const char *const places[] = {"CREATE TABLE segment(", "TABLE segment(", "segment(id",
+                                         "CREATE TABLE epoch("};
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        make_store(world, 1000);
+        flip(world, place_of(world, places[i]));
+        has_cost_nothing(world);
     }
 }
 
@@ -176,41 +212,38 @@ static void what_nobody_can_tell_is_said_without_numbers(void **state)
     close_store(world);
 }
 
-/* A bit of the log: what SQLite drops behind it was committed, and its numbers were given. */
-static void numbers_that_the_log_lost_are_not_given_again(void **state)
+/* A process dies with a hundred readings in its log; out: the name of that. */
+static void leave_a_log(struct world *world, int64_t from, char *log, size_t size)
 {
-    struct world *world = *state;
-    char log[200];
-    uint64_t epoch = 0;
-    snprintf(log, sizeof log, "%s-wal", world->path);
+    snprintf(log, size, "%s-wal", world->path);
     pid_t child = fork();
     if (child == 0) {
         start(world);
-        put_many(world, 0, 100);
-        end_of(world, SECTOR_GAS, 10, 0);
+        put_many(world, from, from + 100);
+        end_of(world, SECTOR_GAS, (uint64_t)from / 10 + 10, 0);
         _exit(0);
     }
     int code;
     assert_int_equal(waitpid(child, &code, 0), child);
     assert_int_equal(code, 0);
-    /* the second commit of rows; before it is that of the start */
-    struct stat file;
-    uint8_t byte = 0;
-    assert_int_equal(stat(log, &file), 0);
-    int fd = open(log, O_RDWR);
-    off_t at = file.st_size - 5 * (24 + PAGE) - 100;
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 4;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    sqlite3 *db; /* SQLite sees no harm in it */
+}
+
+/* By a reader, to whom the log is good for what it is worth. */
+static uint64_t epoch_in_file(const struct world *world)
+{
+    sqlite3 *db;
     sqlite3_stmt *s;
     assert_int_equal(sqlite3_open_v2(world->path, &db, SQLITE_OPEN_READONLY, "unix"), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT number FROM epoch", -1, &s, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    epoch = (uint64_t)sqlite3_column_int64(s, 0);
+    uint64_t epoch = (uint64_t)sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
     sqlite3_close(db);
-    close(fd);
+    return epoch;
+}
+
+static void epoch_is_left(struct world *world, uint64_t epoch)
+{
     start(world);
     assert_int_not_equal(status_of(world).epoch, epoch);
     assert_int_equal(status_of(world).previous_epoch, epoch);
@@ -219,17 +252,47 @@ static void numbers_that_the_log_lost_are_not_given_again(void **state)
     close_store(world);
 }
 
+/* A bit of the log: what SQLite drops behind it was committed, and its numbers were given. */
+static void numbers_that_the_log_lost_are_not_given_again(void **state)
+{
+    struct world *world = *state;
+    struct stat file;
+    char log[200];
+    leave_a_log(world, 0, log, sizeof log);
+    assert_int_equal(stat(log, &file), 0);
+    /* the second commit of rows; before it is that of the start */
+    flip_in(log, file.st_size - 5 * (24 + PAGE) - 100);
+    epoch_is_left(world, epoch_in_file(world));
+}
+
+/* SQLite drops all of it then. */
+static void nor_those_of_a_log_without_its_head(void **state)
+{
+    static const char zeros[512];
+    struct world *world = *state;
+    char log[200];
+    make_store(world, 100); /* a sector that has none cannot have lost any */
+    uint64_t epoch = epoch_in_file(world);
+    leave_a_log(world, 100, log, sizeof log);
+    int fd = open(log, O_WRONLY);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, 0), sizeof zeros);
+    close(fd);
+    epoch_is_left(world, epoch);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(what_all_hangs_on_costs_nothing),
+        TEST(a_letter_of_one_table_costs_nothing),
         TEST(the_list_of_epochs_stands_there_twice),
         TEST(one_list_of_epochs_will_do),
         TEST(what_the_first_page_said_is_known),
         TEST(a_cut_before_the_first_page_is_replaced),
         TEST(what_nobody_can_tell_is_said_without_numbers),
         TEST(numbers_that_the_log_lost_are_not_given_again),
+        TEST(nor_those_of_a_log_without_its_head),
     };
     disk_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
