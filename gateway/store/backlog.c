@@ -66,7 +66,7 @@ bool backlog_forget(struct store *store)
         if (named)
             continue;
         static const enum statement forget[] = {STATEMENT_UPLINK_FORGET, STATEMENT_UNACKED_FORGET,
-                                                STATEMENT_GAP_FORGET};
+                                                STATEMENT_GAP_FORGET, STATEMENT_ALARM_FORGET};
         for (size_t i = 0; ok && i < sizeof forget / sizeof *forget; i++) {
             sqlite3_bind_int64(database_statement(store, forget[i]), 1, sqlite3_column_int64(s, 0));
             ok = database_run(store, forget[i]);
@@ -473,7 +473,9 @@ static int64_t oldest_of(struct store *store, size_t epoch, int sector, struct o
 void backlog_report(struct store *store, size_t uplink, struct store_backlog *out)
 {
     const struct debtor *debtor = &store->debtors[uplink];
-    *out = (struct store_backlog){.readings = debtor->readings, .set_aside = debtor->set_aside};
+    *out = (struct store_backlog){.readings = debtor->readings,
+                                  .set_aside = debtor->set_aside,
+                                  .alarms = alarms_owed(store, uplink)};
     size_t now = current(store);
     for (size_t e = 0; e <= now; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {

@@ -175,7 +175,8 @@ bool commit_write(struct store *store)
         if (b->length && !(b->closed ? close_body(store, b) : commit_put_open(store, b)))
             return false;
     }
-    return write_behind(store) && write_losses(store) && backlog_write(store);
+    return alarms_write(store) && write_behind(store) && write_losses(store) &&
+           backlog_write(store);
 }
 
 /* LIFELINE_TEST_JOURNAL: what is on disk from now on, for the rigs in tests/. */
@@ -246,6 +247,7 @@ bool commit_is_newest(const struct store *store, const struct body *body)
 void commit_done(struct store *store)
 {
     write_journal(store);
+    store->more_alarms = alarms_written(store);
     memset(store->losing, 0, sizeof store->losing);
     if (!store->beyond)
         memset(store->behind, 0, sizeof store->behind);

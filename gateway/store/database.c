@@ -49,7 +49,17 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS device(ordinal INTEGER, id INTEGER, sector INTEGER, name TEXT,"
     " retired INTEGER, body BLOB, PRIMARY KEY(ordinal, id)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS point(ordinal INTEGER, device INTEGER, id INTEGER, name TEXT,"
-    " meaning TEXT, retired INTEGER, body BLOB, PRIMARY KEY(ordinal, device, id)) WITHOUT ROWID;";
+    " meaning TEXT, retired INTEGER, body BLOB, PRIMARY KEY(ordinal, device, id)) WITHOUT ROWID;"
+    /* events of alarms and reports, whole; of what is open the last step */
+    "CREATE TABLE IF NOT EXISTS alarm(id TEXT, step INTEGER, kind INTEGER, sector INTEGER,"
+    " level INTEGER, previous_level INTEGER, status INTEGER, at_ms INTEGER, crc INTEGER,"
+    " body BLOB, rank INTEGER, PRIMARY KEY(id, step)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS alarm_open(id TEXT PRIMARY KEY, step INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS alarm_owed(uplink INTEGER, rank INTEGER, id TEXT, step INTEGER,"
+    " PRIMARY KEY(uplink, rank, id, step)) WITHOUT ROWID;"
+    /* what rules have learned over days */
+    "CREATE TABLE IF NOT EXISTS memory(name TEXT PRIMARY KEY, crc INTEGER, body BLOB)"
+    " WITHOUT ROWID;";
 
 static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -148,6 +158,21 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         "SELECT d.id,d.sector,d.name,p.id,p.name,p.meaning FROM device d JOIN point p"
         " ON p.ordinal=d.ordinal AND p.device=d.id WHERE d.ordinal=?1 AND d.id>?2"
         " ORDER BY d.id,p.id",
+    [STATEMENT_ALARM_PUT] =
+        "INSERT OR REPLACE INTO alarm VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
+    [STATEMENT_ALARM_OPEN] = "INSERT OR REPLACE INTO alarm_open VALUES(?1,?2)",
+    [STATEMENT_ALARM_CLOSE] = "DELETE FROM alarm_open WHERE id=?1",
+    [STATEMENT_ALARM_OPEN_LIST] = "SELECT alarm.* FROM alarm_open JOIN alarm USING(id,step)",
+    [STATEMENT_ALARM_OWE] = "INSERT OR IGNORE INTO alarm_owed VALUES(?1,?2,?3,?4)",
+    [STATEMENT_ALARM_SETTLE] =
+        "DELETE FROM alarm_owed WHERE uplink=?1 AND id=?2 AND step=?3 AND rank IN(1,2,3,4,5)",
+    [STATEMENT_ALARM_FORGET] = "DELETE FROM alarm_owed WHERE uplink=?1",
+    [STATEMENT_ALARM_OWED] = "SELECT count(*) FROM alarm_owed WHERE uplink=?1",
+    [STATEMENT_ALARM_BACK] =
+        "SELECT alarm.* FROM alarm_owed o JOIN alarm ON alarm.id=o.id AND alarm.step=o.step"
+        " WHERE uplink=?1 AND (o.rank,o.id,o.step)>(?2,?3,?4) ORDER BY o.rank,o.id,o.step LIMIT ?5",
+    [STATEMENT_MEMORY_PUT] = "INSERT OR REPLACE INTO memory VALUES(?1,?2,?3)",
+    [STATEMENT_MEMORY_LIST] = "SELECT name,crc,body FROM memory",
 };
 
 /* -first: of a damaged file only, see wreck.h */

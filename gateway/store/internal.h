@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "gateway/clock_state.h"
+#include "gateway/store/alarms.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
@@ -55,6 +56,8 @@ struct store {
     size_t row_capacity;
     uint32_t *open_crc; /* of what stands open on the disk; one a part */
     size_t open_parts;
+    struct alarms *alarms; /* NULL: nobody watches */
+    bool more_alarms;      /* than the last transaction took */
     bool failing;
     int error; /* of the last statement that failed since BEGIN */
     enum store_mode mode;

@@ -110,6 +110,8 @@ bool salvage_write(struct store *store, size_t epochs)
         if (ok && store->wreck.db)
             ok = carry_readable(store, &carry);
     }
+    if (ok && store->wreck.db)
+        ok = alarms_carry(store, store->wreck.db, true);
     backlog_mark(store);
     return ok && backlog_write(store);
 }

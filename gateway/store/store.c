@@ -78,6 +78,7 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
+    alarms_free(store);
     salvage_stop(store);
     database_close(store);
     database_unlock(store);
@@ -354,7 +355,8 @@ static bool commit(struct store *store, bool clean)
 {
     take_mail(store);
     store->retry_at = clock_after_ms(clock_mono(), SETTLE_MS);
-    if (!store->queue && !clean && !backlog_dirty(store) && !commit_losing(store))
+    if (!store->queue && !clean && !backlog_dirty(store) && !commit_losing(store) &&
+        !alarms_wait(store))
         return true;
     bool ok;
     do {
@@ -366,7 +368,7 @@ static bool commit(struct store *store, bool clean)
             trim(store);
         }
         watchdog_beat();
-    } while (ok && store->queue);
+    } while (ok && (store->queue || store->more_alarms));
     if (!ok)
         store->retry_at = clock_after_ms(clock_mono(), RETRY_MS);
     return ok;
@@ -411,6 +413,8 @@ static void *run(void *argument)
             come_back(store);
         reserve_look(store);
         trim(store);
+        if (!stop && alarms_serve(store))
+            come_back(store);
         for (size_t u = 0; u < store->debtor_count && !stop; u++)
             postbox_serve(store, u);
         if (store->damaged && !store->failing)

@@ -58,6 +58,30 @@ void store_commit(struct store *store);
 void store_lost(struct store *store, enum sector sector, enum gap_reason reason, int64_t from_ms,
                 int64_t to_ms, uint64_t readings);
 
+/* ---- alarms: before store_start() ---- */
+
+struct lane;
+
+/* Events of the lane go to the disk at once, and until every uplink has them; those of alarms that
+ * were open when the store was last written are in force in the lane afterwards. The lane must
+ * outlive the store. False without memory. */
+bool store_use_lane(struct store *store, struct lane *lane) __attribute__((warn_unused_result));
+
+/* What was remembered under that number; false: no more. */
+bool store_recall(const struct store *store, size_t index, const char **name, const uint8_t **bytes,
+                  size_t *length);
+
+/* ---- alarms: any thread ---- */
+
+/* The uplink's broker has this event (lane_settle() said that the store is to be told). False: too
+ * many wait; ask again. */
+bool store_alarm_settled(struct store *store, size_t uplink, const char *id, uint32_t step)
+    __attribute__((warn_unused_result));
+
+/* Written with the next commit, in the place of what had that name. False without memory. */
+bool store_remember(struct store *store, const char *name, const uint8_t *bytes, size_t length)
+    __attribute__((warn_unused_result));
+
 /* ---- uplink side ---- */
 
 /* An uplink has no more parcels than this. */
@@ -191,6 +215,7 @@ struct store_backlog {
     int64_t oldest_ms; /* 0 = none */
     bool refused[SECTOR_COUNT];
     uint64_t set_aside; /* rows that the broker would not take, since start */
+    uint64_t alarms;    /* events of alarms and reports that are owed */
     struct store_end ends[SECTOR_COUNT];
     struct store_end previous_ends[SECTOR_COUNT];
 };

@@ -302,6 +302,7 @@ static bool trim_age(struct store *store, mono_time until)
     struct limit limit = {.until = until};
     if (!is_believed(store) || clock_wall().ms <= (int64_t)store->settings->store.retain_ms)
         return false;
+    alarms_trim(store, clock_wall().ms - (int64_t)store->settings->store.retain_ms);
     for (size_t e = 0; e < store->epoch_count; e++) {
         for (int sector = 1; sector < SECTOR_COUNT; sector++) {
             struct oldest at;
@@ -323,7 +324,8 @@ static bool shrink(struct store *store, uint64_t used, mono_time until)
     const struct limit limit = {.used = used, .until = until};
     while (trim_used(store) > used && clock_ms_between(clock_mono(), until) > 0) {
         struct oldest at;
-        if (!choose(store, &at) || !cut(store, &at, limit))
+        bool any = choose(store, &at);
+        if (any ? !cut(store, &at, limit) : !alarms_shrink(store))
             return false;
     }
     return true;

@@ -1,0 +1,37 @@
+/* Events of alarms, and reports, on the disk: written at once, kept until every uplink has them,
+ * and read again when somebody owes them or asks. Store thread; the functions for others are in
+ * store.h. */
+#ifndef LIFELINE_STORE_ALARMS_H
+#define LIFELINE_STORE_ALARMS_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct store;
+
+void alarms_free(struct store *store);
+
+/* There is something for the next transaction. */
+bool alarms_wait(const struct store *store);
+/* In the transaction of a commit; false: SQLite refused. */
+bool alarms_write(struct store *store) __attribute__((warn_unused_result));
+/* After its COMMIT; true when more wait than one transaction takes. */
+bool alarms_written(struct store *store);
+
+/* Gives back to the lane what uplinks owe and it does not have; true when there is more. */
+bool alarms_serve(struct store *store);
+
+/* All of them from another database into the store's, inside its transaction. lenient: what cannot
+ * be read is left out. */
+bool alarms_carry(struct store *store, sqlite3 *from, bool lenient);
+
+/* Deletes alarms that began before then, have ended and are owed by nobody, some at a time. */
+void alarms_trim(struct store *store, int64_t before_ms);
+/* Room at any cost: the oldest that ended, delivered ones first. False: there is none. */
+bool alarms_shrink(struct store *store);
+
+/* So many events an uplink owes. */
+uint64_t alarms_owed(const struct store *store, size_t uplink);
+
+#endif
