@@ -14,6 +14,7 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/database.h"
 #include "gateway/store/epochs.h"
+#include "gateway/store/recover.h"
 
 enum { ORDINAL_MAX = 32000 }; /* 15 bits of a row's id */
 
@@ -110,41 +111,6 @@ static bool is_whole(struct store *store, sqlite3_stmt *s)
     return rc == SQLITE_OK;
 }
 
-static bool read_table(struct store *store, struct epochs_found *out)
-{
-    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
-    bool ok = true;
-    while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        int64_t ordinal = sqlite3_column_int64(s, 0), number = sqlite3_column_int64(s, 1);
-        out->doubt |= !is_possible(ordinal, number);
-        if (!is_possible(ordinal, number))
-            continue;
-        ok = epochs_append(store, (uint32_t)ordinal, (uint64_t)number);
-        out->board = sqlite3_column_int64(s, 2);
-    }
-    return is_whole(store, s) && ok;
-}
-
-/* A row of that epoch has the number in its CRC. */
-static bool is_vouched(struct store *store, uint32_t ordinal, uint64_t number)
-{
-    enum { ROWS = 16 };
-    bool found = false;
-    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
-    for (int sector = 1; !found && sector < SECTOR_COUNT; sector++) {
-        const int64_t first = SEGMENT_ID(ordinal, sector, 0);
-        sqlite3_bind_int64(s, 1, first);
-        sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector + 1, 0) - 1);
-        for (int i = 0; !found && i < ROWS && sqlite3_step(s) == SQLITE_ROW; i++)
-            found = database_crc(number, (enum sector)sector,
-                                 (uint64_t)(sqlite3_column_int64(s, 0) - first),
-                                 sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)) ==
-                    (uint32_t)sqlite3_column_int64(s, 2);
-        sqlite3_reset(s);
-    }
-    return found;
-}
-
 /* No two have one number: the ordinal of one of them is damaged. */
 static void remove_number(struct store *store, uint64_t number)
 {
@@ -179,6 +145,44 @@ static bool insert(struct store *store, uint32_t ordinal, uint64_t number)
     return true;
 }
 
+/* A damaged ordinal stands where it stood, out of order. */
+static bool read_table(struct store *store, struct epochs_found *out)
+{
+    sqlite3_stmt *s = database_statement(store, STATEMENT_EPOCH_LIST);
+    bool ok = true;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        int64_t ordinal = sqlite3_column_int64(s, 0), number = sqlite3_column_int64(s, 1);
+        out->board = sqlite3_column_int64(s, 2);
+        if (is_possible(ordinal, number) &&
+            epochs_index(store, (uint32_t)ordinal) == store->epoch_count)
+            ok = insert(store, (uint32_t)ordinal, (uint64_t)number);
+        else
+            out->doubt = true;
+    }
+    return is_whole(store, s) && ok;
+}
+
+/* A row of that epoch has the number in its CRC. Where the disk refuses, the transaction is over.
+ */
+static bool is_vouched(struct store *store, uint32_t ordinal, uint64_t number)
+{
+    enum { ROWS = 16 };
+    bool found = false;
+    sqlite3_stmt *s = database_statement(store, STATEMENT_SEGMENT_BACK);
+    for (int sector = 1; !found && sector < SECTOR_COUNT; sector++) {
+        const int64_t first = SEGMENT_ID(ordinal, sector, 0);
+        sqlite3_bind_int64(s, 1, first);
+        sqlite3_bind_int64(s, 2, SEGMENT_ID(ordinal, sector + 1, 0) - 1);
+        for (int i = 0; !found && i < ROWS && sqlite3_step(s) == SQLITE_ROW; i++)
+            found = database_crc(number, (enum sector)sector,
+                                 (uint64_t)(sqlite3_column_int64(s, 0) - first),
+                                 sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)) ==
+                    (uint32_t)sqlite3_column_int64(s, 2);
+        sqlite3_reset(s);
+    }
+    return found;
+}
+
 /* What the copy says of an epoch; nothing is owed yet, so that they may change places. */
 static bool take_copy(struct store *store, uint32_t ordinal, uint64_t number,
                       struct epochs_found *out)
@@ -190,7 +194,8 @@ static bool take_copy(struct store *store, uint32_t ordinal, uint64_t number,
     bool vouched = is_vouched(store, ordinal, number);
     if (e == store->epoch_count)
         return (has_number(store, number) && !vouched) || insert(store, ordinal, number);
-    if (vouched)
+    /* what stands open knows its number, though not its ordinal */
+    if (vouched || recover_is_open(store, number))
         store->epochs[e].number = number;
     return true;
 }

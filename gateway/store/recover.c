@@ -105,6 +105,19 @@ static bool read_open(struct store *store)
     return sqlite3_reset(s) == SQLITE_OK && ok;
 }
 
+bool recover_is_open(struct store *store, uint64_t number)
+{
+    bool found = false;
+    struct body *queue = store->queue;
+    store->queue = NULL;
+    (void)read_open(store); /* as far as it goes: the start reads it again */
+    for (const struct body *b = store->queue; b && !found; b = b->next)
+        found = database_crc(number, b->sector, 0, b->bytes, b->length) == b->crc;
+    commit_free_bodies(store->queue);
+    store->queue = queue;
+    return found;
+}
+
 /* Of the part that lags most the newest sample is where the sector stops being whole. */
 static void trace_open(struct traces *traces, const struct body *body)
 {

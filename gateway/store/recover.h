@@ -23,6 +23,8 @@ int recover_run(struct store *store);
  * transaction. */
 bool recover_read(struct store *store);
 void recover_forget(struct store *store);
+/* What stands open has that number of an epoch in its CRC. */
+bool recover_is_open(struct store *store, uint64_t number);
 /* The same of a damaged file, as far as it goes. */
 bool recover_read_list(struct store *store, struct traces *traces); /* false: in part */
 void recover_read_open(struct store *store, struct traces *traces);

@@ -256,6 +256,81 @@ static void nor_where_the_numbers_are_in_doubt(void **state)
     assert_int_equal(world->debtor->readings, 0);
 }
 
+/* Nothing was closed yet under the number that one of the lists has wrong. */
+static void what_stands_open_vouches_for_its_epoch(void **state)
+{
+    struct world *world = *state;
+    put_open(world, 1);
+    uint64_t epoch = world->store->epochs[0].number;
+    assert_true(database_execute(world->store, "UPDATE epoch SET number=number+1"));
+    die(world);
+    assert_int_equal(world->store->epochs[0].number, epoch);
+    assert_int_equal(ask(world->store->db, "SELECT count(*) FROM segment"), 1);
+    assert_int_equal(ask(world->store->db, "SELECT count(*) FROM gap WHERE reason=5"), 0);
+}
+
+/* One read of the start fails, each in turn: neither list is taken for right because of that. */
+static void a_disk_that_refuses_once_is_asked_again(void **state)
+{
+    enum { READS = 40 };
+    struct world *world = *state;
+    int failures = 0;
+    put(world, SECTOR_GAS);
+    uint64_t epoch = world->store->epochs[0].number;
+    for (int i = 0; i < READS; i++) {
+        assert_true(database_execute(world->store, "UPDATE epoch SET number=number+1"
+                                                   " WHERE ordinal=1"));
+        store_free(world->store);
+        disk.read = SQLITE_IOERR_READ;
+        disk.spared = i;
+        disk.times = 1;
+        start(world);
+        failures += disk.failures;
+        disk_heal();
+        if (world->store->in_memory)
+            assert_true(media_return(world->store));
+        assert_int_equal(world->store->epochs[0].number, epoch);
+    }
+    assert_in_range(failures, 10, READS - 1);
+}
+
+/* A bit in an ordinal: that row stands where it stood, as the greatest it would be in force. */
+static void an_ordinal_out_of_order_is_not_in_force(void **state)
+{
+    enum { PAGE = 4096, CELLS_AT = 3, POINTERS_AT = 8, WRONG = 6 };
+    uint8_t page[PAGE];
+    struct world *world = *state;
+    for (int i = 0; i < 2; i++) {
+        assert_true(database_execute(world->store, "UPDATE epoch SET machine=machine+1"));
+        die(world);
+    }
+    assert_int_equal(world->store->epoch_count, 3);
+    uint64_t second = world->store->epochs[1].number;
+    long at = PAGE * (long)(ask(world->store->db,
+                                "SELECT rootpage-1 FROM sqlite_schema WHERE name='epoch'"));
+    store_free(world->store);
+    FILE *file = fopen(world->path, "r+e");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fread(page, sizeof page, 1, file), 1);
+    assert_int_equal(page[CELLS_AT] << 8 | page[CELLS_AT + 1], 3);
+    int cell = page[POINTERS_AT + 2] << 8 | page[POINTERS_AT + 3];
+    assert_int_equal(page[cell + 1], 2);
+    page[cell + 1] = WRONG;
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fwrite(page, sizeof page, 1, file), 1);
+    fclose(file);
+    for (int i = 0; i < 2; i++) {
+        start(world);
+        const struct epoch *epochs = world->store->epochs;
+        for (size_t e = 1; e < world->store->epoch_count; e++)
+            assert_true(epochs[e - 1].ordinal < epochs[e].ordinal);
+        assert_true(epochs[world->store->epoch_count - 1].number != second);
+        store_free(world->store);
+    }
+    start(world);
+}
+
 static int begin(void **state)
 {
     disk_heal();
@@ -273,6 +348,9 @@ int main(void)
         TEST(what_is_open_in_an_old_state_is_not_believed),
         TEST(what_stood_open_gets_no_number_of_the_old_epoch),
         TEST(nor_where_the_numbers_are_in_doubt),
+        TEST(what_stands_open_vouches_for_its_epoch),
+        TEST(a_disk_that_refuses_once_is_asked_again),
+        TEST(an_ordinal_out_of_order_is_not_in_force),
     };
     disk_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
