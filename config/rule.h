@@ -83,11 +83,14 @@ struct diagnosis_param {
 
 /* A point that it looks at, by the quantity. */
 struct diagnosis_role {
-    const char *name;     /* "flow" */
-    const char *quantity; /* of any sector */
-    bool required;        /* without it the rule is not in force */
-    bool elsewhere;       /* one of another device will do: the only one of the gateway, or named */
-    bool many;            /* all there are, but the rule's own device (neighbours) */
+    const char *name;        /* "flow" */
+    const char *quantity;    /* of any sector; NULL, only [0]: whatever the rule stands under */
+    const char *alternative; /* another quantity that will do; NULL */
+    bool required;           /* without it the rule is not in force */
+    bool elsewhere; /* one of another device will do: the only one of the gateway, or named */
+    bool many;      /* all there are, but the rule's own device's (neighbours); with elsewhere:
+                     * those too */
+    bool siblings;  /* all there are on the rule's own device, in the profile's order */
 };
 
 struct diagnosis_form {
@@ -95,9 +98,14 @@ struct diagnosis_form {
     const char *title_zh, *title_en;
     const char *levels_mean; /* what the number of a level is: "drop in MPa" */
     bool fault;              /* speaks of the device, not of what it measures */
+    bool of_device;  /* one a device, not one a point: a device's rule in packs (no quantity).
+                      * In force where at least one of its roles is played by the own device;
+                      * it is about the first point of the first role that is */
+    bool only_hints; /* takes no levels and wants none: its hint goes with the other alarms of
+                      * its point */
     const struct diagnosis_param *params;
     size_t param_count;
-    const struct diagnosis_role *roles; /* [0] is the point that the rule is about */
+    const struct diagnosis_role *roles; /* [0] is the point that the rule is about, but of_device */
     size_t role_count;
 };
 

@@ -13,11 +13,14 @@
 #include <stddef.h>
 
 #include "config/profile.h"
+#include "drivers/diagnosis.h"
 
 struct sensor_class {
     enum sector sector;
     const struct quantity *quantities;
     size_t count;
+    const struct diagnosis *const *diagnoses;
+    size_t diagnosis_count;
 };
 
 extern const struct sensor_class class_gas, class_water, class_drainage, class_heat, class_manhole,

@@ -5,6 +5,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"strain", "应变", "strain", "µε", 0, 0},                  /* from design, domain 2.1 */
@@ -16,10 +17,20 @@ static const struct quantity quantities[] = {
     {"temperature", "温度", "temperature", "°C", -40, 85},     /* [eng], what the sensors survive */
     {"humidity", "湿度", "humidity", "%RH", 0, 100},           /* physical */
     {"wind_speed", "风速", "wind speed", "m/s", 0, 75},        /* [eng] */
+    {"acceleration_rms", "加速度均方根", "acceleration, RMS", "mm/s²", 0, 0}, /* from design */
+    {"acceleration_peak", "加速度峰值", "acceleration, peak", "mm/s²", 0, 0}, /* from design */
+    {"deflection", "挠度", "deflection", "mm", 0,
+     0}, /* from design; Hefei has them, domain 2.1 [S28] */
+};
+
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_drift,
 };
 
 const struct sensor_class class_bridge = {
     .sector = SECTOR_BRIDGE,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

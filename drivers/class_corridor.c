@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"temperature", "温度", "temperature", "°C", -20, 60},   /* domain 2.1 */
@@ -21,8 +22,15 @@ static const struct quantity quantities[] = {
     {"fault", "故障", "fault", "1", 0, 1},                        /* state */
 };
 
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_biogas,
+    &diagnosis_drift,
+};
+
 const struct sensor_class class_corridor = {
     .sector = SECTOR_CORRIDOR,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

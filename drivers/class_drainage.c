@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"level", "液位", "level", "m", -0.5, 100}, /* submersible gauges end at 100 m, domain 2.2 P5 */
@@ -25,10 +26,19 @@ static const struct quantity quantities[] = {
     {"o2", "氧气", "oxygen", "%VOL", 0, 30},                     /* domain 2.1 */
     {"temperature", "温度", "temperature", "°C", -40, 85}, /* [eng], what the sensors survive */
     {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
+    {"starts", "启动次数", "starts", "1", 0, 0}, /* a counter; starts in an hour, domain 2.1 */
+};
+
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_overflow,
+    &diagnosis_biogas,
+    &diagnosis_drift,
 };
 
 const struct sensor_class class_drainage = {
     .sector = SECTOR_DRAINAGE,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

@@ -5,6 +5,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"ch4", "甲烷", "methane", "%VOL", 0, 100},              /* 0..100 %VOL, domain 2.1 */
@@ -19,8 +20,15 @@ static const struct quantity quantities[] = {
     {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
 };
 
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_biogas,
+    &diagnosis_drift,
+};
+
 const struct sensor_class class_gas = {
     .sector = SECTOR_GAS,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"tilt", "倾角", "tilt", "°", -180, 180},   /* domain 2.1: 0..180, here signed */
@@ -20,8 +21,15 @@ static const struct quantity quantities[] = {
     {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
 };
 
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_cover_opened, &diagnosis_cover_missing, &diagnosis_overflow,
+    &diagnosis_biogas,       &diagnosis_drift,
+};
+
 const struct sensor_class class_manhole = {
     .sector = SECTOR_MANHOLE,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

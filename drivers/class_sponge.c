@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"rain", "累计降雨量", "rain, cumulative", "mm", 0, 0}, /* a counter */
@@ -21,8 +22,15 @@ static const struct quantity quantities[] = {
     {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
 };
 
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_blocked_gauge,
+    &diagnosis_drift,
+};
+
 const struct sensor_class class_sponge = {
     .sector = SECTOR_SPONGE,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"co", "一氧化碳", "carbon monoxide", "mg/m³", 0, 1200000}, /* the pure gas [calc] */
@@ -17,10 +18,20 @@ static const struct quantity quantities[] = {
     {"h2s", "硫化氢", "hydrogen sulphide", "mg/m³", 0, 1500000}, /* the pure gas [calc] */
     {"temperature", "温度", "temperature", "°C", -40, 85},       /* [eng] */
     {"humidity", "湿度", "humidity", "%RH", 0, 100},             /* physical */
+    {"run", "运行", "running", "1", 0, 1},                       /* state, of a fan or pump */
+    {"fault", "故障", "fault", "1", 0, 1},                       /* state */
+};
+
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_onset,
+    &diagnosis_biogas,
+    &diagnosis_drift,
 };
 
 const struct sensor_class class_tunnel = {
     .sector = SECTOR_TUNNEL,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"pressure", "压力", "pressure", "MPa", -0.1, 1.6}, /* domain 2.1 */
@@ -14,10 +15,21 @@ static const struct quantity quantities[] = {
     {"leak_noise", "噪声值", "leak noise", "dB", 0, 120},             /* domain 2.1 */
     {"leak_freq", "噪声频率", "leak noise frequency", "Hz", 0, 4000}, /* domain 2.1 */
     {"temperature", "温度", "temperature", "°C", -40, 85},            /* [eng] */
+    {"run", "运行", "running", "1", 0, 1},                            /* state, of a pump */
+    {"fault", "故障", "fault", "1", 0, 1},                            /* state */
+    {"current", "电流", "current", "A", 0, 1000},                     /* [eng] */
+};
+
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_burst,
+    &diagnosis_night_leak,
+    &diagnosis_drift,
 };
 
 const struct sensor_class class_water = {
     .sector = SECTOR_WATER,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

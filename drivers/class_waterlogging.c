@@ -4,6 +4,7 @@
  * page of domain research, [own] own knowledge, [eng] an engineering proposal). A range is what can
  * be true, not what is good: outside of it a reading is OUT_OF_RANGE. 0, 0 = no range. */
 #include "drivers/class.h"
+#include "drivers/diagnosis_parts.h"
 
 static const struct quantity quantities[] = {
     {"depth", "积水深度", "water depth", "mm", -20, 2500}, /* gauges of 0.5 to 2.5 m, domain 2.1 */
@@ -19,8 +20,17 @@ static const struct quantity quantities[] = {
     {"humidity", "湿度", "humidity", "%RH", 0, 100},       /* physical */
 };
 
+static const struct diagnosis *const diagnoses[] = {
+    &diagnosis_onset,
+    &diagnosis_without_rain,
+    &diagnosis_blocked_gauge,
+    &diagnosis_drift,
+};
+
 const struct sensor_class class_waterlogging = {
     .sector = SECTOR_WATERLOGGING,
     .quantities = quantities,
     .count = CLASS_COUNT(quantities),
+    .diagnoses = diagnoses,
+    .diagnosis_count = CLASS_COUNT(diagnoses),
 };

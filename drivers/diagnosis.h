@@ -35,6 +35,7 @@ struct diagnosis_moment {
     wall_time wall;
     bool wall_is_true; /* the clock is set: hours of the day mean something */
     const struct rule *rule;
+    const char *quantity, *unit; /* of the point that the rule is about; NULL = none */
     const struct diagnosis_role_inputs *roles; /* in the form's order */
 };
 
