@@ -405,18 +405,17 @@ int database_open(struct store *store)
 {
     make_folder(store->settings->store.path);
     finish_aside(store);
-    if (!store->opened) /* later it is our own log */
-        store->log = wal_look(store->settings->store.path);
-    int rc = prepare(store, store->settings->store.path,
-                     "PRAGMA locking_mode=EXCLUSIVE;"
-                     "PRAGMA journal_mode=WAL;"
-                     "PRAGMA synchronous=FULL;"
-                     "PRAGMA secure_delete=OFF;"
-                     "PRAGMA temp_store=MEMORY;"
-                     "PRAGMA cache_size=-256;"
-                     "PRAGMA journal_size_limit=4194304;");
-    store->opened |= rc == SQLITE_OK;
-    return rc;
+    enum wal_state log = wal_look(store->settings->store.path);
+    if (log > store->log) /* an attempt that failed may have written over what was wrong */
+        store->log = log;
+    return prepare(store, store->settings->store.path,
+                   "PRAGMA locking_mode=EXCLUSIVE;"
+                   "PRAGMA journal_mode=WAL;"
+                   "PRAGMA synchronous=FULL;"
+                   "PRAGMA secure_delete=OFF;"
+                   "PRAGMA temp_store=MEMORY;"
+                   "PRAGMA cache_size=-256;"
+                   "PRAGMA journal_size_limit=4194304;");
 }
 
 int database_open_memory(struct store *store, int pages)

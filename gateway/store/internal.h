@@ -40,8 +40,7 @@ struct store {
 
     /* the store thread's own */
     int lock_fd;         /* held while the store is ours */
-    bool opened;         /* the file on the disk, once */
-    enum wal_state log;  /* of the file as it was found */
+    enum wal_state log;  /* of the file as it was found, until it is read */
     sqlite3 *db, *begun; /* the one that has a transaction, as far as we know */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct epoch *epochs; /* ascending; the last is in force */

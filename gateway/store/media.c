@@ -288,6 +288,8 @@ static bool undo_return(struct store *store, uint64_t number)
             ordinal = (uint32_t)sqlite3_column_int64(s, 0);
     }
     sqlite3_reset(s);
+    if (ordinal)
+        store->log = WAL_NONE;
     return !ordinal || (forget_delete(store, ordinal) && database_meta_set(store, "clean", 1) &&
                         database_execute(store,
                                          "DELETE FROM open; DELETE FROM gap WHERE ordinal=%u;"
@@ -359,6 +361,7 @@ static void arrive(struct store *store)
 {
     store->in_memory = false;
     store->mode = STORE_MODE_OK;
+    store->log = WAL_NONE;
     store->quota = store->settings->store.max_size;
     store->arrived_at = clock_mono();
     store->carried += store->carried_now;
@@ -431,7 +434,9 @@ bool media_return(struct store *store)
 static bool reopen(struct store *store)
 {
     database_abandon(store);
-    return database_open(store) == SQLITE_OK && database_checkpoint(store) == SQLITE_OK;
+    bool ok = database_open(store) == SQLITE_OK && database_checkpoint(store) == SQLITE_OK;
+    store->log = WAL_NONE; /* our own, and memory knows what is in it */
+    return ok;
 }
 
 void media_replace(struct store *store)
@@ -490,6 +495,7 @@ static int open_disk(struct store *store, char *why, size_t why_size)
         if (is_damaged(rc))
             rc = salvage_starting(store);
         if (rc == SQLITE_OK) {
+            store->log = WAL_NONE;
             reserve_prepare(store);
             salvage_resume(store);
             return rc;

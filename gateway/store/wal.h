@@ -2,10 +2,10 @@
 #ifndef LIFELINE_WAL_H
 #define LIFELINE_WAL_H
 
-enum wal_state {
-    WAL_NONE,   /* it ended well: SQLite removes the log then */
-    WAL_WHOLE,  /* it died; all of the log counts, but for what was not yet committed */
-    WAL_BROKEN, /* a part of it does not count any more that may have been committed */
+enum wal_state {            /* ever worse */
+                 WAL_NONE,  /* it ended well: SQLite removes the log then */
+                 WAL_WHOLE, /* it died; all of the log counts, but for what was not yet committed */
+                 WAL_BROKEN, /* a part of it does not count any more that may have been committed */
 };
 
 /* path: of the database. Reads the log once, from begin to end. */

@@ -115,6 +115,22 @@ static inline void put(struct world *world, enum sector sector)
     put_at(world, sector, 1000);
 }
 
+/* A body of so many readings that is still open. */
+static inline void put_open(struct world *world, int readings)
+{
+    static const struct segment_column column = {.point = 1};
+    static const struct segment_block block = {1, 1, &column};
+    struct segment *segment = segment_new(&block, 1);
+    const struct segment_start start = {.base_ms = 9000, .clock = CLOCK_STATE_SYNCED};
+    const struct value value = {.steps = 7};
+    segment_reset(segment, &start);
+    for (int i = 0; i < readings; i++)
+        assert_true(segment_add(segment, 0, 9000 + 1000 * i, &value));
+    assert_true(store_put(world->store, 3, SECTOR_GAS, segment, false));
+    segment_free(segment);
+    commit_mail(world->store);
+}
+
 static inline void turn(struct world *world)
 {
     postbox_read(world->store, 0);

@@ -154,21 +154,6 @@ static void a_page_is_a_small_piece_of_work(void **state)
     assert_int_equal(ask(store->db, "SELECT count(*) FROM segment"), MANY);
 }
 
-static void put_open(struct world *world, int readings)
-{
-    static const struct segment_column column = {.point = 1};
-    static const struct segment_block block = {1, 1, &column};
-    struct segment *segment = segment_new(&block, 1);
-    const struct segment_start start = {.base_ms = 9000, .clock = CLOCK_STATE_SYNCED};
-    const struct value value = {.steps = 7};
-    segment_reset(segment, &start);
-    for (int i = 0; i < readings; i++)
-        assert_true(segment_add(segment, 0, 9000 + 1000 * i, &value));
-    assert_true(store_put(world->store, 3, SECTOR_GAS, segment, false));
-    segment_free(segment);
-    commit_mail(world->store);
-}
-
 /* Without its log the file is as it was once. */
 static void what_is_open_in_an_old_state_is_not_believed(void **state)
 {
