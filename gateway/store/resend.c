@@ -94,20 +94,28 @@ static bool is_misfit(const struct misfit *m, const struct receipt *receipt)
            receipt->first_seq <= m->seq && m->seq <= receipt->last_seq;
 }
 
-static struct misfit *note_misfit(struct debtor *debtor, const struct receipt *receipt)
+static bool is_owed(const struct store *store, const struct debtor *debtor, const struct misfit *m)
 {
-    /* where all are taken one begins anew */
-    struct misfit *place = &debtor->misfits[receipt->first_seq % MISFITS];
+    size_t e = backlog_epoch(store, m->epoch);
+    return e < store->epoch_count && ranges_contains(&debtor->owed[e][m->sector].unacked, m->seq);
+}
+
+/* NULL: all places are taken. Who has one keeps it, or of very many none would come to its end. */
+static struct misfit *note_misfit(const struct store *store, struct debtor *debtor,
+                                  const struct receipt *receipt)
+{
+    struct misfit *place = NULL;
     for (size_t i = 0; i < MISFITS; i++) {
         struct misfit *m = &debtor->misfits[i];
         if (is_misfit(m, receipt)) {
             m->times++;
             return m;
         }
-        if (!m->times)
+        if (!place && (!m->times || !is_owed(store, debtor, m)))
             place = m;
     }
-    *place = (struct misfit){receipt->epoch, receipt->sector, receipt->first_seq, 1};
+    if (place)
+        *place = (struct misfit){receipt->epoch, receipt->sector, receipt->first_seq, 1};
     return place;
 }
 
@@ -118,7 +126,7 @@ void resend_misfit(struct store *store, struct debtor *debtor, const struct rece
     size_t e = backlog_epoch(store, receipt->epoch);
     if (e == store->epoch_count)
         return;
-    struct misfit *misfit = receipt->rows == 1 ? note_misfit(debtor, receipt) : NULL;
+    struct misfit *misfit = receipt->rows == 1 ? note_misfit(store, debtor, receipt) : NULL;
     struct owed *owed = &debtor->owed[e][receipt->sector];
     if (!misfit || misfit->times < MISFIT_TIMES) {
         if (ranges_remove(&owed->unsent, receipt->first_seq, receipt->last_seq))
