@@ -1,13 +1,14 @@
 /* A broker that refuses: the topic, or one message of it?
  * Store thread; memory only: a connection begins anew. After a refusal the topic rests (rest.c) and
  * then its oldest row is tried; but at once after each message that is refused a single row goes:
- * the first of several, and after one that was alone another, each time a later one. When that is
- * refused too, or the reason speaks of the topic, the topic is refused, and all of it stays. When
- * it is taken, the rest is over: what was refused is at fault, and is sent in halves until one row
- * is found. That one waits as a row that is too
- * large does, and has as many trials (resend.c); everything else goes on. So nothing is set aside
- * for an access list, nor for a quota that all messages exceed. Messages that were in flight with
- * the refused one can only speak for the topic, never against it. Never looks at Gaps. */
+ * the first of several, and after one that was alone another, in turns the next one that was not
+ * tried yet and the newest: behind many bad ones in a row is a good one. When that is refused too,
+ * or the reason speaks of the topic, the topic is refused, and all of it stays. When it is taken,
+ * the rest is over: what was refused is at fault, and is sent in halves until one row is found.
+ * That one waits as a row that is too large does, and has as many trials (resend.c); everything
+ * else goes on. So nothing is set aside for an access list, nor for a quota that all messages
+ * exceed. Messages that were in flight with the refused one can only speak for the topic, never
+ * against it. Never looks at Gaps. */
 #include "gateway/store/refusal.h"
 
 #include "gateway/log.h"
@@ -21,6 +22,11 @@ enum { SEARCH_MS = 10000 };
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
+}
+
+static bool is_out(const struct refusal *r, const struct receipt *receipt)
+{
+    return r->out && receipt->first_seq == r->out && receipt->epoch == r->out_epoch;
 }
 
 /* The half of what is at fault that is to be tried. */
@@ -37,6 +43,21 @@ static bool next_half(const struct refusal *r, const struct refusal_ask *ask,
     return true;
 }
 
+/* The newest row of [from, end). */
+static bool find_newest(const struct ranges *unsent, uint64_t from, uint64_t end,
+                        struct range *wanted)
+{
+    for (size_t i = unsent->count; i-- > 0;) {
+        const struct range *range = &unsent->items[i];
+        uint64_t newest = range->last < end ? range->last : end - 1;
+        if (newest < range->first)
+            continue;
+        *wanted = (struct range){newest, newest};
+        return newest >= from;
+    }
+    return false;
+}
+
 /* A row to tell: the first of several that were refused, which keeps their order; else one that was
  * not refused, and after the last the first. */
 static bool next_other(struct refusal *r, const struct refusal_ask *ask,
@@ -51,6 +72,8 @@ static bool next_other(struct refusal *r, const struct refusal_ask *ask,
                wanted->first <= r->last_seq;
     if (ask->epoch != r->epoch)
         return ranges_next(unsent, ask->from, wanted);
+    if (r->late && find_newest(unsent, later_of(ask->from, r->last_seq + 1), ask->end, wanted))
+        return true;
     uint64_t after = later_of(r->last_seq, r->beyond) + 1;
     if (ranges_next(unsent, later_of(ask->from, after), wanted) && wanted->first < ask->end)
         return true;
@@ -81,8 +104,11 @@ void refusal_sent(struct debtor *debtor, const struct parcel *parcel)
         return;
     if (r->guilty || !rest_is_over(&r->rest, clock_mono())) {
         r->out = parcel->first_seq;
+        r->out_epoch = parcel->epoch;
         return;
     }
+    if (r->rest.on)
+        r->late = !r->late;
     rest_sent(&r->rest);
     r->last_seq = r->out = 0;
 }
@@ -90,7 +116,7 @@ void refusal_sent(struct debtor *debtor, const struct parcel *parcel)
 void refusal_unsent(struct debtor *debtor, const struct receipt *receipt)
 {
     struct refusal *r = &debtor->refusals[receipt->live][receipt->sector];
-    if (receipt->first_seq == r->out)
+    if (is_out(r, receipt))
         r->out = 0;
     rest_unsent(&r->rest);
 }
@@ -103,7 +129,7 @@ static void find(struct store *store, struct debtor *debtor, struct refusal *r, 
                                     .first_seq = r->first_seq,
                                     .last_seq = r->last_seq,
                                     .rows = 1};
-    *r = (struct refusal){0};
+    *r = (struct refusal){.late = r->late}; /* which may have told: the next one is bad too */
     resend_misfit(store, debtor, &receipt, "refused by the broker, which takes others");
 }
 
@@ -119,7 +145,7 @@ void refusal_refused(struct store *store, struct debtor *debtor, const struct re
 {
     struct refusal *r = &debtor->refusals[receipt->live][receipt->sector];
     mono_time now = clock_mono();
-    bool told = r->out && receipt->first_seq == r->out;
+    bool told = is_out(r, receipt);
     if (receipt->kind == RECEIPT_FORBIDDEN) {
         rest_refused(&r->rest, now);
         r->last_seq = r->out = 0;
@@ -130,7 +156,8 @@ void refusal_refused(struct store *store, struct debtor *debtor, const struct re
         if (r->guilty && receipt->rows == 1)
             find(store, debtor, r, receipt->sector);
     } else if (told) {
-        r->beyond = receipt->last_seq;
+        if (!r->late)
+            r->beyond = receipt->last_seq;
         r->last_seq = r->out = 0;
     } else if (!r->guilty && (!r->rest.on || r->rest.probing)) {
         rest_refused(&r->rest, now);
@@ -142,7 +169,7 @@ void refusal_accepted(struct store *store, struct debtor *debtor, const struct r
 {
     struct refusal *r = &debtor->refusals[receipt->live][receipt->sector];
     if (r->guilty) {
-        if (!r->out || receipt->first_seq != r->out)
+        if (!is_out(r, receipt))
             return;
         r->out = 0;
         r->first_seq = receipt->last_seq + 1;
@@ -151,7 +178,7 @@ void refusal_accepted(struct store *store, struct debtor *debtor, const struct r
             *r = (struct refusal){0};
     } else if (r->rest.on && r->last_seq) {
         bool several = r->last_seq > r->first_seq;
-        if (several && receipt->first_seq == r->out)
+        if (several && is_out(r, receipt))
             r->first_seq = receipt->last_seq + 1;
         r->rest = (struct rest){0};
         r->out = 0;

@@ -18,9 +18,11 @@ struct store;
 struct refusal {
     struct rest rest;
     uint64_t epoch, first_seq, last_seq; /* rows that were refused; last 0 = none to be tried */
-    bool guilty;     /* another message was taken since: it is one of these, the rest is over */
-    uint64_t out;    /* begin of the one message that is out to tell; 0 = none */
+    bool guilty;  /* another message was taken since: it is one of these, the rest is over */
+    uint64_t out; /* begin of the one message that is out to tell; 0 = none */
+    uint64_t out_epoch;
     uint64_t beyond; /* end of the other message that was refused too */
+    bool late;       /* the next other message is the newest */
     mono_time until; /* guilty: others wait so long at most */
 };
 

@@ -162,6 +162,52 @@ static void rows_that_are_refused_side_by_side_are_all_found(void **state)
     assert_false(rest->on);
 }
 
+/* Not one pause for each: behind them is one that is taken. */
+static void nor_do_many_of_them_keep_the_others(void **state)
+{
+    enum { BAD = 40, ALL = 50 };
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    struct rest *rest = &debtor->refusals[false][SECTOR_GAS].rest;
+    int pauses = 0;
+    put_many(world, ALL);
+    connect(world, 1);
+    store_room(world->store, 0, 0, 1);
+    while (debtor->readings > BAD) {
+        assert_in_range(pauses, 0, 3);
+        (void)judge_all(world, (UINT64_C(2) << BAD) - 2);
+        pauses += rest->on;
+        rest->until = clock_mono();
+        turn(world);
+    }
+    assert_int_equal(world->delivered, (UINT64_C(2) << ALL) - (UINT64_C(2) << BAD));
+    assert_int_equal(debtor->set_aside, 0);
+    assert_int_equal(debtor->owed[0][SECTOR_GAS].waiting.count, 1);
+}
+
+/* More than there are places to count their trials in. */
+static void each_of_very_many_is_set_aside(void **state)
+{
+    enum { MANY = 2 * MISFITS + 2, ROUNDS = 9 };
+    struct world *world = *state;
+    struct debtor *debtor = world->debtor;
+    const struct ranges *owed = &debtor->owed[0][SECTOR_GAS].unacked;
+    put_many(world, MANY);
+    for (int i = 0; i < ROUNDS; i++) {
+        for (uint64_t seq = 1; seq <= MANY; seq++) {
+            const struct receipt receipt = {.sector = SECTOR_GAS,
+                                            .epoch = world->store->epochs[0].number,
+                                            .first_seq = seq,
+                                            .last_seq = seq,
+                                            .rows = 1};
+            if (ranges_contains(owed, seq))
+                resend_misfit(world->store, debtor, &receipt, "made up");
+        }
+    }
+    assert_int_equal(owed->count, 0);
+    assert_int_equal(debtor->set_aside, MANY);
+}
+
 /* What is at fault went another way, as live rows do that grow old: the others do not wait for it.
  */
 static void a_search_ends(void **state)
@@ -476,6 +522,8 @@ int main(void)
         TEST(a_live_row_that_is_refused_is_found),
         TEST(where_all_is_refused_nothing_is_set_aside),
         TEST(rows_that_are_refused_side_by_side_are_all_found),
+        TEST(nor_do_many_of_them_keep_the_others),
+        TEST(each_of_very_many_is_set_aside),
         TEST(a_search_ends),
         TEST(what_is_forbidden_is_no_fault_of_a_row),
         TEST(live_rows_do_not_wait_for_history_that_is_refused),
