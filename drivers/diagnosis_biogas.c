@@ -42,8 +42,9 @@ struct hour {
 };
 
 struct memory {
-    bool has_before;
-    double before;
+    uint32_t heard; /* samples, up to 3 */
+    double values[2];
+    mono_time times[2];                /* of the two before */
     int64_t minutes[RISE_MINUTES + 1]; /* monotonic, of lows */
     double lows[RISE_MINUTES + 1];
     mono_time since, rose; /* first sample; newest fast rise */
@@ -53,26 +54,32 @@ struct memory {
     struct hour hours[HOURS];
 };
 
+/* The median of three samples stands for the one in the middle: no spike is a rise. */
 static void hear_rise(struct memory *memory, const struct diagnosis_moment *moment,
                       const struct diagnosis_input *gas)
 {
-    double before = memory->has_before ? memory->before : gas->value;
-    double sure = before < gas->value ? before : gas->value;
-    double low = before < gas->value ? gas->value : before;
-    int64_t minute = clock_mono_ms(gas->at) / 60000;
-    size_t slot = (uint64_t)minute % (RISE_MINUTES + 1);
-    if (!memory->has_before)
+    double three[3] = {memory->values[0], memory->values[1], gas->value};
+    mono_time middle_at = memory->times[1];
+    memory->values[0] = memory->values[1];
+    memory->times[0] = memory->times[1];
+    memory->values[1] = gas->value;
+    memory->times[1] = gas->at;
+    if (memory->heard == 0)
         memory->since = gas->at;
-    for (size_t i = 0; i <= RISE_MINUTES && memory->has_before; i++) {
+    memory->heard += memory->heard < 3;
+    if (memory->heard < 3)
+        return;
+    double middle = diagnosis_median(three, 3);
+    int64_t minute = clock_mono_ms(middle_at) / 60000;
+    size_t slot = (uint64_t)minute % (RISE_MINUTES + 1);
+    for (size_t i = 0; i <= RISE_MINUTES; i++) {
         bool is_recent = memory->minutes[i] != 0 && minute - memory->minutes[i] <= RISE_MINUTES;
-        if (is_recent && sure - memory->lows[i] >= diagnosis_number(moment, RISING))
+        if (is_recent && middle - memory->lows[i] >= diagnosis_number(moment, RISING))
             memory->rose = gas->at;
     }
-    if (memory->minutes[slot] != minute || low < memory->lows[slot])
-        memory->lows[slot] = low;
+    if (memory->minutes[slot] != minute || middle < memory->lows[slot])
+        memory->lows[slot] = middle;
     memory->minutes[slot] = minute;
-    memory->before = gas->value;
-    memory->has_before = true;
 }
 
 static void end_hour(struct memory *memory)
@@ -135,8 +142,8 @@ static struct evidence weigh(const struct memory *memory, const struct diagnosis
     const struct diagnosis_input *h2s = diagnosis_player(moment, H2S);
     struct evidence found = {.score = 50, .course = course_of(memory, moment)};
     found.is_fast = memory->rose.ns && clock_ms_between(memory->rose, moment->now) <= DAY_MS;
-    found.is_slow = !found.is_fast && memory->has_before &&
-                    clock_ms_between(memory->since, moment->now) >= DAY_MS;
+    found.is_slow =
+        !found.is_fast && memory->heard && clock_ms_between(memory->since, moment->now) >= DAY_MS;
     found.has_h2s = diagnosis_is_known(h2s);
     found.is_h2s = found.has_h2s && h2s->value >= diagnosis_number(moment, H2S_FROM);
     found.score += found.is_fast ? -40 : found.is_slow ? 15 : 0;

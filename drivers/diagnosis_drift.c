@@ -24,16 +24,33 @@ static const struct diagnosis_role roles[] = {
  * between a night and the one half the nights later, so that a few wet nights move nothing.
  *
  *     learning --`nights` nights--> judging, once a night at 04 h:
- *         change in 30 days >= a level's number, and 3 in 4 slopes agree: wanted
+ *         change in 30 days >= a level's number, 3 in 4 slopes agree, and over all the nights it
+ *         moves three times as far as they scatter: wanted
  *
  * Confidence: how many of the slopes agree, at most 95. */
 struct memory {
     struct diagnosis_night night;
     struct diagnosis_nights nights;
     double trend, agree; /* of them */
+    bool is_clear;       /* the trend stands out of the scatter */
 };
 
 enum { KEPT = 30, TREND_DAYS = 30, SAVED_AS = 1 };
+
+/* Over all of the nights it moves three times as far as a night usually lies beside it. */
+static bool stands_out(const struct diagnosis_nights *nights, double per_day)
+{
+    double beside[DIAGNOSIS_NIGHTS_MAX];
+    if (nights->count == 0)
+        return false;
+    for (uint32_t i = 0; i < nights->count; i++)
+        beside[i] = nights->lows[i] - per_day * (nights->days[i] - nights->days[0]);
+    double middle = diagnosis_median(beside, nights->count);
+    for (uint32_t i = 0; i < nights->count; i++)
+        beside[i] = fabs(beside[i] - middle);
+    double scatter = diagnosis_median(beside, nights->count);
+    return fabs(per_day) * (nights->days[nights->count - 1] - nights->days[0]) >= 3 * scatter;
+}
 
 /* agree: the share of the slopes that go the same way. */
 static void find_trend(struct memory *memory)
@@ -50,6 +67,7 @@ static void find_trend(struct memory *memory)
     for (uint32_t i = 0; i < half; i++)
         same += (slopes[i] > 0 && trend > 0) || (slopes[i] < 0 && trend < 0);
     memory->agree = half ? (double)same / half : 0;
+    memory->is_clear = stands_out(nights, trend);
     memory->trend = trend * TREND_DAYS;
 }
 
@@ -76,7 +94,8 @@ static void step(void *state, const struct diagnosis_moment *moment, struct find
         find_trend(memory);
     }
     *out = (struct finding){.due = diagnosis_night_due(&memory->night, moment)};
-    if (memory->nights.count < diagnosis_number(moment, NIGHTS) || memory->agree < 0.75)
+    if (memory->nights.count < diagnosis_number(moment, NIGHTS) || memory->agree < 0.75 ||
+        !memory->is_clear)
         return;
     out->level = diagnosis_level(moment->rule, fabs(memory->trend));
     if (out->level == LEVEL_NONE)

@@ -88,10 +88,15 @@ bool diagnosis_night_is_weekend(int32_t day)
     return weekday == 0 || weekday == 6;
 }
 
-void diagnosis_nights_add(struct diagnosis_nights *nights, int32_t day, double low, uint32_t most)
+void diagnosis_nights_forget_from(struct diagnosis_nights *nights, int32_t day)
 {
     while (nights->count > 0 && nights->days[nights->count - 1] >= day)
         nights->count--;
+}
+
+void diagnosis_nights_add(struct diagnosis_nights *nights, int32_t day, double low, uint32_t most)
+{
+    diagnosis_nights_forget_from(nights, day);
     uint32_t keep = most < DIAGNOSIS_NIGHTS_MAX ? most : DIAGNOSIS_NIGHTS_MAX;
     uint32_t drop = keep > 0 && nights->count >= keep ? nights->count - keep + 1 : 0;
     for (uint32_t i = drop; i < nights->count; i++) {

@@ -37,7 +37,10 @@ mono_time diagnosis_night_due(const struct diagnosis_night *night,
 
 bool diagnosis_night_is_weekend(int32_t day);
 
-/* Keeps the newest `most`; nights that claim to be later come from a wrong clock and go. */
+/* Nights from that day on: they come from a clock that was wrong. */
+void diagnosis_nights_forget_from(struct diagnosis_nights *nights, int32_t day);
+
+/* Forgets those from that day on, and keeps the newest `most`. */
 void diagnosis_nights_add(struct diagnosis_nights *nights, int32_t day, double low, uint32_t most);
 void diagnosis_nights_put(const struct diagnosis_nights *nights, struct diagnosis_bytes *bytes);
 

@@ -64,6 +64,7 @@ static void end_night(struct memory *memory, const struct diagnosis_moment *mome
     uint32_t enough = (uint32_t)diagnosis_number(moment, NIGHTS);
     uint32_t of_kind;
     bool is_calm;
+    diagnosis_nights_forget_from(&memory->nights, day);
     double base = base_of(&memory->nights, day, &of_kind, &is_calm);
     bool is_known = memory->nights.count >= enough && of_kind >= OF_KIND_LEAST && base > 0;
     bool is_above = is_known && diagnosis_level(moment->rule, low / base) != LEVEL_NONE;

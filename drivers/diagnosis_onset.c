@@ -30,9 +30,9 @@ static const struct diagnosis_role roles[] = {
  * say
  *
  * What counts is the lower one of two samples in a row: a spike is no flood. The rate is the median
- * of the slopes between samples of the last ten minutes. Confidence: two samples at the level 85,
- * 5 more while it rises; early by its rate 70. */
-enum { RATE_KEPT = 8, RATE_APART_MS = 15000, RATE_WITHIN_MS = 600000, RATE_LEAST = 3 };
+ * of the slopes between five samples, half a minute apart or more, of the last ten minutes.
+ * Confidence: two samples at the level 85, 5 more while it rises; early by its rate 70. */
+enum { RATE_KEPT = 5, RATE_APART_MS = 30000, RATE_WITHIN_MS = 600000, RATE_LEAST = 3 };
 
 struct memory {
     bool has_before, wet, is_early;
