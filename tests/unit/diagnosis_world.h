@@ -1,14 +1,20 @@
 /* A diagnosis as the watch keeps it: a rule, inputs, memory and a clock that the test moves.
  *
  * Every step is checked for what must always hold: a level of the rule's table, a due that lies
- * ahead, percent, texts that are whole UTF-8. Include after cmocka. */
+ * ahead, percent, texts that are whole UTF-8. */
 #ifndef LIFELINE_DIAGNOSIS_WORLD_H
 #define LIFELINE_DIAGNOSIS_WORLD_H
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "drivers/class.h"
 #include "drivers/diagnosis.h"

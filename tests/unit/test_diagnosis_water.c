@@ -1,4 +1,5 @@
-/* Water where none should be, in virtual time: onset on the road, without rain, wells that spill.
+/* Water where none should be, in virtual time: onset on the road, water without rain, wells that
+ * spill.
  *
  * A depth every minute at the numbers of domain 4: 50 mm, or 30 mm and 10 mm/min [S26]. */
 #include <setjmp.h>
