@@ -8,8 +8,8 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/comb.h"
 #include "gateway/store/database.h"
-#include "gateway/store/ranges.h"
 #include "gateway/store/epochs.h"
+#include "gateway/store/ranges.h"
 #include "gateway/store/salvage.h"
 
 enum {

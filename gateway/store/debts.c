@@ -7,8 +7,8 @@
 #include "gateway/store/backlog.h"
 #include "gateway/store/database.h"
 #include "gateway/store/debts.h"
-#include "gateway/store/ranges.h"
 #include "gateway/store/epochs.h"
+#include "gateway/store/ranges.h"
 
 /* All that is there of a stream: better twice than not at all. A number without a row is damage in
  * the epoch in force, and owed too; in an older one it may be what was delivered before the file

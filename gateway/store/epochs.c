@@ -39,12 +39,16 @@ int64_t epochs_board(void)
     return length > 0 ? (int64_t)crc32(0, (const Bytef *)id, (uInt)length) : 0;
 }
 
-bool epochs_may_begin(uint32_t ordinal)
+bool epochs_may_begin(struct store *store, uint32_t ordinal)
 {
-    if (ordinal <= ORDINAL_MAX)
-        return true;
-    log_error("store: this file has had %d epochs and takes no more; move it away", ORDINAL_MAX);
-    return false;
+    bool full = ordinal > ORDINAL_MAX;
+    if (full)
+        store->error = SQLITE_CANTOPEN;
+    if (full && !store->full)
+        log_error("store: this file has had %d epochs and takes no more; move it away",
+                  ORDINAL_MAX);
+    store->full = full;
+    return !full;
 }
 
 /* ---- writing ---- */

@@ -29,8 +29,8 @@ bool epochs_read(struct store *store, struct epochs_found *out);
 /* store->epochs into both lists of the database, and nothing else. */
 bool epochs_rewrite(struct store *store);
 
-/* False, and said: no file takes that many, and one beyond them would not be found again. */
-bool epochs_may_begin(uint32_t ordinal);
+/* False, and said once: no file takes that many, and one beyond them would not be found again. */
+bool epochs_may_begin(struct store *store, uint32_t ordinal);
 bool epochs_write(struct store *store, uint32_t ordinal, uint64_t number);
 bool epochs_append(struct store *store, uint32_t ordinal, uint64_t number);
 /* Both: an epoch begins. */

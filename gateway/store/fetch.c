@@ -8,20 +8,20 @@
 #include <stdlib.h>
 
 #include "gateway/log.h"
-#include "proto/batch.h"
 #include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/comb.h"
 #include "gateway/store/database.h"
 #include "gateway/store/doubt.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/fetch.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/hold.h"
-#include "gateway/store/epochs.h"
 #include "gateway/store/refusal.h"
 #include "gateway/store/rest.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/suspect.h"
+#include "proto/batch.h"
 
 enum {
     UNREAD_MS = 10000,

@@ -6,8 +6,8 @@
 
 #include "gateway/store/backlog.h"
 #include "gateway/store/database.h"
-#include "gateway/store/gap.h"
 #include "gateway/store/epochs.h"
+#include "gateway/store/gap.h"
 
 static void bind_gap(sqlite3_stmt *s, const struct debtor *debtor, const struct gap *gap)
 {

@@ -72,6 +72,7 @@ struct store {
     int64_t wreck_stamp;     /* its name */
     bool salvaging;
     bool damaged;         /* the file is to be replaced */
+    bool full;            /* it takes no more epochs, and the log said so */
     mono_time replace_at; /* not before */
     struct salvage_place salvage_at;
     uint64_t carried, carried_now; /* segments */

@@ -18,11 +18,11 @@
 #include "gateway/store/carry.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/forget.h"
 #include "gateway/store/identity.h"
 #include "gateway/store/lock.h"
 #include "gateway/store/media.h"
-#include "gateway/store/epochs.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
@@ -184,7 +184,7 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     const struct epoch *now = &store->epochs[store->epoch_count - 1];
     const struct carry carry = {memory, ordinal, now->ordinal};
     backlog_mark(store);
-    if (!epochs_may_begin(now->ordinal) || !epochs_write(store, now->ordinal, now->number) ||
+    if (!epochs_may_begin(store, now->ordinal) || !epochs_write(store, now->ordinal, now->number) ||
         !carry_epoch(store, &carry) || !alarms_carry(store, memory->db, false))
         return false;
     store->carried_now = store->copied;

@@ -195,7 +195,7 @@ static bool begin_next(struct store *store, bool doubt)
     uint32_t last = store->epochs[store->epoch_count - 1].ordinal;
     log_notice("store: %s; a new epoch begins",
                doubt ? "the numbers of this one are in doubt" : "this is another board");
-    return epochs_may_begin(last + 1) && epochs_begin(store, last + 1, database_random()) &&
+    return epochs_may_begin(store, last + 1) && epochs_begin(store, last + 1, database_random()) &&
            carry_identity(store, &(struct carry){NULL, last, last + 1});
 }
 

@@ -18,9 +18,9 @@
 #include "gateway/store/comb.h"
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
+#include "gateway/store/epochs.h"
 #include "gateway/store/gap.h"
 #include "gateway/store/identity.h"
-#include "gateway/store/epochs.h"
 #include "gateway/store/recover.h"
 #include "gateway/store/reserve.h"
 #include "gateway/store/salvage.h"
@@ -120,10 +120,7 @@ bool salvage_write(struct store *store, size_t epochs)
  * found again. */
 static bool may_begin(struct store *store)
 {
-    if (epochs_may_begin(store->epochs[store->epoch_count - 1].ordinal + 1))
-        return true;
-    store->error = SQLITE_CANTOPEN;
-    return false;
+    return epochs_may_begin(store, store->epochs[store->epoch_count - 1].ordinal + 1);
 }
 
 static bool begin_epoch(struct store *store)

@@ -5,7 +5,6 @@
  * Never believes anything in the file, and never takes a disk that refuses for damage. */
 #include "gateway/store/internal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,15 +33,16 @@ static bool make_first_page(uint8_t page[PAGE_BYTES])
     return true;
 }
 
-/* One that is there already was kept before a power cut. */
+/* One that is there whole was kept before a power cut, and the file has the new page since. */
 static bool keep(const char *path, const uint8_t page[PAGE_BYTES])
 {
     char name[4200];
     snprintf(name, sizeof name, "%s-first", path);
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
-        return errno == EEXIST;
-    bool ok = write(fd, page, PAGE_BYTES) == PAGE_BYTES && fsync(fd) == 0;
+        return false;
+    bool ok = lseek(fd, 0, SEEK_END) == PAGE_BYTES ||
+              (pwrite(fd, page, PAGE_BYTES, 0) == PAGE_BYTES && fsync(fd) == 0);
     return close(fd) == 0 && ok;
 }
 
@@ -56,7 +56,9 @@ static bool replace_first_page(const char *path)
     if (fd >= 0)
         close(fd);
     if (ok)
-        log_notice("store: the first page of %s leads nowhere; it is replaced", path);
+        log_notice(
+            "store: no way leads from the first page of %s to its epochs and rows; it is replaced",
+            path);
     return ok;
 }
 

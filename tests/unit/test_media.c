@@ -67,6 +67,8 @@ static void a_file_with_too_many_epochs_takes_no_more(void **state)
     for (int i = 0; i < 2; i++) {
         assert_false(media_return(world->store));
         assert_true(world->store->in_memory);
+        assert_int_equal(world->store->error, SQLITE_CANTOPEN);
+        assert_true(world->store->full);
     }
     connect(world, LENT);
     accept_all(world); /* out of memory it is sent */

@@ -179,7 +179,7 @@ static void what_the_first_page_said_is_known(void **state)
     close_store(world);
 }
 
-/* The old one was kept, and the power went before the new one stood there. */
+/* The old one was being kept, and the power went before it was. */
 static void a_cut_before_the_first_page_is_replaced(void **state)
 {
     struct world *world = *state;
@@ -194,6 +194,9 @@ static void a_cut_before_the_first_page_is_replaced(void **state)
     arrived(0, 1000);
     assert_int_equal(got.corrupt_numbers, 0);
     close_store(world);
+    struct stat file;
+    assert_int_equal(stat(kept, &file), 0);
+    assert_int_equal(file.st_size, PAGE);
 }
 
 /* All but the rows: that something is missing is all that can be said. */
