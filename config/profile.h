@@ -8,6 +8,7 @@
  *     mask:          0x0fff                   bits side by side
  *     wrap:          6553.6
  *     unit_from:     { address: 2, mask: 0xf000, units: { 0: MPa, 1: kPa } }
+ *     lel:           5                        %VOL at 100 %LEL, where a unit takes it
  *     decimals_from: { address: 3 }           or with mask and codes: { 0: 0, 4: 1, 8: 2, 12: 3 }
  *     status_from:   { address: 5, mask: 0x00ff, codes: { 0: warmup, 1: good, 3: sensor_fault } }
  *     timeout:       2s                       a slow sensor; a line's own, when longer, stays
@@ -113,6 +114,7 @@ struct profile_point {
     uint64_t *invalid; /* raw values (after mask) that mean "no value" */
     size_t invalid_count;
     struct profile_selector unit_from, decimals_from, status_from;
+    double lel;       /* %VOL of the gas at 100 %LEL, for unit_from; 0 = not given */
     double wrap;      /* a counter falls back to 0 at this value; 0 = no counter */
     bool below_mount; /* the register is a distance down from the mounting point */
 };

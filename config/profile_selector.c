@@ -19,8 +19,13 @@ typedef bool (*meaning_parser)(const struct reader *reader, const struct profile
 static bool unit_meaning(const struct reader *reader, const struct profile_point *point,
                          const struct node *node, struct profile_code *code)
 {
-    if (units_factor(node->text, point->unit, &code->factor))
+    const char *quantity = point->quantity == NULL ? "" : point->quantity;
+    if (units_gas_factor(quantity, point->lel, node->text, point->unit, &code->factor))
         return true;
+    if (strcmp(node->text, "%LEL") == 0 || strcmp(point->unit, "%LEL") == 0)
+        return field_error(reader, node,
+                           "\"%.20s\" converts into \"%s\" only with the gas's `lel`, in %%VOL",
+                           node->text, point->unit);
     return field_error(reader, node, "\"%.20s\" cannot be converted into the point's unit \"%s\"",
                        node->text, point->unit);
 }

@@ -9,4 +9,10 @@
  * always converts into itself, known or not. */
 bool units_factor(const char *from, const char *to, double *factor);
 
+/* The same for a gas, whose constants join what is no one dimension: ppm and mg/m³ by its molar
+ * mass (at 20 °C and 101.325 kPa), %LEL and %VOL by its lower explosive limit. quantity: ch4, h2s,
+ * co ...; lel: %VOL at 100 %LEL, 0 = not given, and then %LEL converts into nothing else. */
+bool units_gas_factor(const char *quantity, double lel, const char *from, const char *to,
+                      double *factor);
+
 #endif
