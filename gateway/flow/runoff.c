@@ -164,7 +164,7 @@ static bool count_rain(const struct runoff *runoff, struct gauge *gauge, int64_t
         gauge->lost_mm += fmin(mm, RUNOFF_SUSPECT_MM_MIN * minutes);
         return false;
     }
-    if (t - gauge->burst_at >= RUNOFF_MINUTE_MS) {
+    if (gauge->at - gauge->burst_at >= RUNOFF_MINUTE_MS) {
         gauge->burst_at = gauge->at;
         gauge->burst_mm = 0;
     }
@@ -311,12 +311,13 @@ void runoff_flow(struct runoff *runoff, size_t i, double m3_s, bool usable, mono
 
 /* ---- the end ---- */
 
+/* A flow that is not back moves the end along with each reading. */
 static bool has_ended(struct runoff *runoff, enum runoff_ending *ending)
 {
     int64_t now = runoff->now, dry = now - runoff->rain_at;
     int64_t gap = runoff->catchment->dry_gap_ms;
     *ending = ENDING_DRY;
-    if (dry >= gap && sees_rain(runoff, NO_GAUGE) && runoff->quiet && sees_flow(runoff) &&
+    if (dry >= gap && sees_rain(runoff, NO_GAUGE) && sees_flow(runoff) &&
         now - runoff->end >= RUNOFF_SETTLE_MS)
         return true;
     *ending = now - runoff->start >= RUNOFF_EVENT_MAX_MS ? ENDING_TOO_LONG : ENDING_NOT_BACK;
@@ -360,6 +361,13 @@ void runoff_look(const struct runoff *runoff, struct runoff_now *out)
     out->from_ms = runoff->start + runoff->wall_offset;
     out->duration_ms = runoff->now - runoff->start;
     out->outflow_m3 = runoff->main.outflow + runoff->after.outflow;
-    for (size_t i = 0; i < catchment->gauge_count; i++)
-        out->rain_mm += runoff->gauges[i].depth_mm / (double)catchment->gauge_count;
+    size_t heard = 0;
+    for (size_t i = 0; i < catchment->gauge_count; i++) {
+        const struct gauge *gauge = &runoff->gauges[i];
+        if (!gauge->ever || runoff->now - gauge->at > gauge_patience(runoff, i))
+            continue;
+        heard++;
+        out->rain_mm += gauge->depth_mm;
+    }
+    out->rain_mm = heard > 0 ? out->rain_mm / (double)heard : most_rain(runoff);
 }

@@ -31,7 +31,7 @@ struct gauge {
     bool ever; /* it had a good reading: */
     int64_t at;
     double mm;
-    int64_t burst_at; /* rain since then, less than a minute ago: the rate */
+    int64_t burst_at; /* rain since then, for about a minute: the rate */
     double burst_mm;
     /* of the event */
     uint64_t minutes; /* bit k: the k-th minute before the newest was covered */

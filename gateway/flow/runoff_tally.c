@@ -58,19 +58,6 @@ static void shift_minutes(struct runoff *runoff)
     runoff->head++;
 }
 
-/* Minutes that nobody saw, all judged at once: the machine was off. */
-static void skip_minutes(struct runoff *runoff, int64_t count)
-{
-    int64_t first = runoff->head - RING + 1, last = first + count;
-    int64_t begin = first < 0 ? 0 : first, end = minutes_until(runoff, runoff->end);
-    int64_t cut = end < begin ? begin : end > last ? last : end;
-    if (last > begin) {
-        runoff->main.minutes += cut - begin;
-        runoff->after.minutes += last - cut;
-    }
-    runoff->head += count;
-}
-
 void runoff_advance(struct runoff *runoff, int64_t now)
 {
     int64_t head = now < runoff->start ? 0 : (now - runoff->start) / RUNOFF_MINUTE_MS;
@@ -78,8 +65,10 @@ void runoff_advance(struct runoff *runoff, int64_t now)
         judge_minute(runoff, RING - 1);
         shift_minutes(runoff);
     }
-    if (runoff->head < head)
-        skip_minutes(runoff, head - runoff->head);
+    if (runoff->head < head) { /* the machine was off: nobody saw these minutes */
+        runoff->after.minutes += head - runoff->head;
+        runoff->head = head;
+    }
 }
 
 void runoff_cover(const struct runoff *runoff, uint64_t *minutes, int64_t from, int64_t to)

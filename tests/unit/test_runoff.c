@@ -145,6 +145,47 @@ static void an_event_waits_for_the_flow(void **state)
     world_close(&world);
 }
 
+/* A pump empties the basin in strokes of half an hour, as long again apart: one event. */
+static void an_event_waits_for_the_pump(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world_open(&world);
+    world_run(&world, 7 * WORLD_HOUR, 0, 0);
+    world_run(&world, 60, 0.5, 0);
+    for (int i = 0; i < 10; i++) {
+        world_run(&world, 30, 0, 0.05);
+        world_run(&world, 30, 0, 0);
+    }
+    assert_int_equal(world.events, 0);
+    world_run(&world, 4 * WORLD_HOUR, 0, 0);
+    assert_int_equal(world.events, 1);
+    is_near(world.event.outflow_m3, 10 * 1800 * 0.05, 15);
+    world_close(&world);
+}
+
+/* The outfall is read every 10 minutes: it rises from 0 to 0.6 m³/s while the rain begins in the
+ * middle of that. */
+static void flow_is_counted_from_the_begin(void **state)
+{
+    (void)state;
+    struct world world;
+    struct runoff_now now;
+    world_start(&world);
+    world.outfalls[0].every_ms = 10 * WORLD_MINUTE_MS;
+    world_open(&world);
+    world_run(&world, 7 * WORLD_HOUR, 0, 0);
+    world.flow_dead[0] = true;
+    world_run(&world, 5, 0, 0);
+    world_run(&world, 4, 0.5, 0);
+    world.flow_dead[0] = false;
+    world_run(&world, 1, 0.5, 0.6);
+    runoff_look(world.runoff, &now);
+    is_near(now.outflow_m3, 300 * 0.45, 1e-6);
+    world_close(&world);
+}
+
 /* ---- storms with a known truth ---- */
 
 enum shape { BLOCK, TRIANGLE, BURSTS, SPIKE, DRIZZLE, SHAPES };
@@ -367,6 +408,8 @@ int main(void)
         cmocka_unit_test(drizzle),
         cmocka_unit_test(the_dry_gap_parts_events),
         cmocka_unit_test(an_event_waits_for_the_flow),
+        cmocka_unit_test(an_event_waits_for_the_pump),
+        cmocka_unit_test(flow_is_counted_from_the_begin),
         cmocka_unit_test(storms_lie_within_their_uncertainty),
         cmocka_unit_test(a_step_of_the_clock_moves_labels_only),
         cmocka_unit_test(a_clock_that_is_not_set_teaches_nothing),

@@ -48,6 +48,10 @@ static void below_the_cutoff_is_not_zero(void **state)
     rain();
     end();
     has(RUNOFF_CUTOFF);
+    int blind_minutes = (int)((world.event.to_ms - world.event.from_ms) / 60000) - 49;
+    char said[100];
+    snprintf(said, sizeof said, "for %d min:", blind_minutes);
+    assert_non_null(strstr(world_doubt(&world, RUNOFF_CUTOFF), said));
     graded(RUNOFF_GRADE_B);
     /* 40 minutes of rain and what is left of the first hour: 0 to 0.01 m³/s */
     double hidden = (double)(world.event.to_ms - world.event.from_ms - 50 * 60000) / 1000 * 0.005;
@@ -94,6 +98,34 @@ static void the_pattern_of_the_same_hour(void **state)
     graded(RUNOFF_GRADE_A);
 }
 
+/* Days that differ by half of their mean: so far the number can be trusted. */
+static void a_pattern_of_days_that_differ(void **state)
+{
+    (void)state;
+    world.outfalls[0].base_is_own = true;
+    world_open(&world);
+    for (int day = 0; day < 8; day++)
+        world_run(&world, WORLD_DAY, 0, day % 2 ? 0.03 : 0.01);
+    world_run(&world, 40, 0.5, 0.02);
+    world_run(&world, 30 * WORLD_HOUR, 0, 0.02);
+    assert_int_equal(world.events, 1);
+    has_not(RUNOFF_BASE_YOUNG);
+    double s = (double)(world.event.to_ms - world.event.from_ms) / 1000;
+    assert_true(world.event.not_known_m3 > 0.007 * s);
+}
+
+/* What seeps on, too little to wait for it, is not known. */
+static void a_slow_tail(void **state)
+{
+    (void)state;
+    dry(0);
+    rain();
+    world_run(&world, 9 * WORLD_HOUR, 0, 0.0005);
+    assert_int_equal(world.events, 1);
+    assert_true(world.event.not_known_m3 > 0.0005 * 6 * 3600);
+    graded(RUNOFF_GRADE_A);
+}
+
 static void a_young_pattern(void **state)
 {
     (void)state;
@@ -104,6 +136,8 @@ static void a_young_pattern(void **state)
     world_run(&world, 10 * WORLD_HOUR, 0, 0.01);
     assert_int_equal(world.events, 1);
     has(RUNOFF_BASE_YOUNG);
+    double s = (double)(world.event.to_ms - world.event.from_ms) / 1000;
+    is_near(world.event.not_known_m3, 0.2 * 0.01 * s, 1);
     graded(RUNOFF_GRADE_B);
 }
 
@@ -351,6 +385,8 @@ int main(void)
         RULE(below_the_cutoff_is_not_zero),
         RULE(backwater_counts_as_negative),
         RULE(the_pattern_of_the_same_hour),
+        RULE(a_pattern_of_days_that_differ),
+        RULE(a_slow_tail),
         RULE(a_young_pattern),
         RULE(a_pattern_of_other_hours),
         RULE(the_flow_before_the_rain),

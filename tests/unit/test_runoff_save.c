@@ -74,30 +74,36 @@ static void same_event(const struct runoff_event *a, const struct runoff_event *
     fail_msg("the reports differ");
 }
 
-/* Two gauges, two outfalls with a daily pattern, gaps and a reset; restarted after `at` minutes of
- * the event (-1: never). */
-static struct runoff_event played(int at, int64_t mono_moves_ms)
+/* Two gauges, two outfalls with a daily pattern, if there was the time to learn it; gaps, a reset,
+ * a burst. Read every 20 s; restarted after `at` readings of the event (-1: never). */
+static struct runoff_event played(int dry_minutes, int at, int64_t mono_moves_ms)
 {
     struct world world;
     world_start(&world);
     world.catchment.gauge_count = world.catchment.outfall_count = world.catchment.outfalls_total =
         2;
     world.outfalls[0].base_is_own = world.outfalls[1].base_is_own = true;
-    world.outfalls[1].cutoff_m3_s = 0.002;
+    world.outfalls[1].cutoff_m3_s = 0.035;
+    world.catchment.area_ha = 4;
     world_open(&world);
-    for (int i = 0; i < 3 * WORLD_DAY; i++)
+    for (int i = 0; i < dry_minutes; i++)
         world_run(&world, 1, 0, 0.005 + 0.002 * (i / WORLD_HOUR % 24) / 24);
-    for (int i = 0; i < 12 * WORLD_HOUR; i++) {
+    for (int i = 0; i < 3 * 30 * WORLD_HOUR && world.events == 0; i++) {
         if (i == at)
             restart(&world, mono_moves_ms);
-        world.rain_dead[1] = i >= 30 && i < 33;
-        world.flow_dead[0] = i >= 70 && i < 75;
-        if (i == 50)
+        world.rain_dead[1] = i >= 90 && i < 99;
+        world.flow_dead[0] = i >= 210 && i < 225;
+        for (size_t g = 0; g < 2; g++)
+            world.mm[g] += i >= 60 && i < 65 ? 1.5 : i < 270 ? 0.1 : 0;
+        if (i == 150)
             world.mm[0] = 0;
-        world_run(&world, 1, i < 90 ? 0.25 : 0, 0.006 + (i > 20 && i < 200 ? 0.03 : 0));
+        world.m3_s[0] = world.m3_s[1] = 0.006 + (i > 60 && i < 600 ? 0.03 : 0);
+        world_step(&world, 20000);
     }
     assert_int_equal(world.events, 1);
-    assert_true(world.event.has_captured && world.event.doubt_count >= 3);
+    assert_true(world.event.has_captured && world.event.doubt_count >= 5 &&
+                world_doubt(&world, RUNOFF_CUTOFF) != NULL &&
+                world_doubt(&world, RUNOFF_RAIN_SUSPECT) != NULL);
     struct runoff_event event = world.event;
     world_close(&world);
     return event;
@@ -106,13 +112,16 @@ static struct runoff_event played(int at, int64_t mono_moves_ms)
 static void a_restart_changes_no_report(void **state)
 {
     (void)state;
-    struct runoff_event whole = played(-1, 0);
-    static const int moments[] = {0, 1, 31, 51, 72, 120, 300, 500};
-    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
-        struct runoff_event same_boot = played(moments[i], 0);
-        struct runoff_event other_boot = played(moments[i], -259200000);
-        same_event(&whole, &same_boot);
-        same_event(&whole, &other_boot);
+    static const int dry_minutes[] = {7 * WORLD_HOUR, 3 * WORLD_DAY};
+    static const int moments[] = {0, 1, 61, 62, 63, 64, 65, 95, 151, 215, 300, 601, 1000};
+    for (size_t d = 0; d < 2; d++) {
+        struct runoff_event whole = played(dry_minutes[d], -1, 0);
+        for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+            struct runoff_event same_boot = played(dry_minutes[d], moments[i], 0);
+            struct runoff_event other_boot = played(dry_minutes[d], moments[i], -24000000);
+            same_event(&whole, &same_boot);
+            same_event(&whole, &other_boot);
+        }
     }
 }
 
@@ -153,10 +162,14 @@ static void a_power_cut_without_a_clock(void **state)
     int64_t wall_ms = world.wall_ms;
     world.wall_ms = 100000;
     world_run(&world, 30, 0, 0.05);
+    struct runoff_now now;
+    runoff_look(world.runoff, &now);
+    assert_int_equal(now.from_ms, WORLD_WALL_MS + 7 * 3600000);
     world.wall_ms = wall_ms + 40 * WORLD_MINUTE_MS;
     world_run(&world, 9 * WORLD_HOUR, 0, 0);
     assert_int_equal(world.events, 1);
     assert_non_null(world_doubt(&world, RUNOFF_CLOCK));
+    assert_null(world_doubt(&world, RUNOFF_BEGIN_UNKNOWN));
     assert_int_equal(world.event.grade, RUNOFF_GRADE_C);
     assert_true(world.event.from_ms > WORLD_WALL_MS);
     world_close(&world);
