@@ -253,6 +253,7 @@ static bool sums_are_sane(const struct sums *sums)
 static bool event_is_sane(const struct runoff *runoff)
 {
     int64_t now = runoff->now;
+    double latest = (double)(now - runoff->start) * (1 + 1e-9); /* the centre of rain lies before */
     bool sane = runoff->start <= runoff->end && runoff->end <= now && runoff->rain_at <= now &&
                 runoff->dry_since <= now && runoff->head >= 0 &&
                 runoff->head <= (now - runoff->start) / RUNOFF_MINUTE_MS &&
@@ -263,7 +264,8 @@ static bool event_is_sane(const struct runoff *runoff)
         const struct gauge *gauge = &runoff->gauges[i];
         sane = sane && gauge->at <= now && gauge->burst_at <= now && gauge->mm >= 0 &&
                gauge->depth_mm >= 0 && gauge->refused_mm >= 0 && gauge->lost_mm >= 0 &&
-               gauge->gap_mm >= 0;
+               gauge->gap_mm >= 0 && gauge->moment >= 0 &&
+               gauge->moment <= gauge->depth_mm * latest;
     }
     for (size_t i = 0; i < runoff->catchment->outfall_count; i++)
         sane = sane && runoff->outfalls[i].at <= now;
