@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -77,6 +78,55 @@ static void look_up_by_sector_and_name(void **state)
     }
 }
 
+/* The rows of domain 2.1: what each system measures has its entry. */
+static void what_each_system_measures_is_there(void **state)
+{
+    (void)state;
+    static const struct {
+        enum sector sector;
+        const char *quantities;
+    } rows[] = {
+        {SECTOR_WATER, "pressure flow flow_total leak_noise leak_freq run fault"},
+        {SECTOR_DRAINAGE, "level fill velocity flow ch4 lel h2s co o2"},
+        {SECTOR_DRAINAGE, "run fault current starts level flow"}, /* pump stations */
+        {SECTOR_HEAT, "t_supply t_return pressure dp makeup_flow"},
+        {SECTOR_GAS, "ch4 lel h2s co o2 pressure flow"},
+        {SECTOR_MANHOLE, "tilt moved open level battery csq ch4 h2s"},
+        {SECTOR_WATERLOGGING, "depth rain rain_rate"},
+        {SECTOR_WATERLOGGING, "level v_surface discharge"}, /* rivers */
+        {SECTOR_SPONGE, "rain rain_rate flow flow_total level v_surface discharge"},
+        {SECTOR_BRIDGE, "strain tilt acceleration_rms acceleration_peak frequency crack"},
+        {SECTOR_BRIDGE, "displacement deflection temperature"},
+        {SECTOR_TUNNEL, "co visibility depth wind_speed"},
+        {SECTOR_CORRIDOR, "temperature humidity o2 ch4 lel h2s co level"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char name[32];
+        for (const char *at = rows[i].quantities; *at;) {
+            size_t length = strcspn(at, " ");
+            snprintf(name, sizeof name, "%.*s", (int)length, at);
+            if (!class_quantity(rows[i].sector, name))
+                fail_msg("%s has no %s", names_sector(rows[i].sector), name);
+            at += length + (at[length] == ' ');
+        }
+    }
+}
+
+/* Sensors of explosive gas can be asked for the hint, in every sector that has them. */
+static void diagnoses_stand_where_their_quantities_do(void **state)
+{
+    (void)state;
+    for (unsigned s = SECTOR_GAS; s < SECTOR_COUNT; s++) {
+        bool has_gas =
+            class_quantity((enum sector)s, "ch4") || class_quantity((enum sector)s, "lel");
+        assert_true((diagnosis_form_of((enum sector)s, "biogas") != NULL) == has_gas);
+        assert_non_null(diagnosis_form_of((enum sector)s, "drift"));
+    }
+    assert_non_null(diagnosis_form_of(SECTOR_TUNNEL, "onset"));
+    assert_non_null(diagnosis_form_of(SECTOR_DRAINAGE, "overflow"));
+    assert_non_null(diagnosis_form_of(SECTOR_MANHOLE, "overflow"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +134,8 @@ int main(void)
         cmocka_unit_test(quantities_are_complete_and_unique),
         cmocka_unit_test(one_name_has_one_unit_everywhere),
         cmocka_unit_test(look_up_by_sector_and_name),
+        cmocka_unit_test(what_each_system_measures_is_there),
+        cmocka_unit_test(diagnoses_stand_where_their_quantities_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,6 +219,9 @@ static void a_contact_alone_will_do(void **state)
     (void)state;
     world_play(&world, "tilt", 0);
     world_play(&world, "open", 1);
+    world_repeat(&world, "open", 1, 1, MINUTE); /* once, and nothing to compare it with */
+    world_fail(&world, "open");
+    assert_int_equal(world.finding.level, LEVEL_NONE);
     world_repeat(&world, "open", 0, 5, 10 * SECOND);
     assert_int_equal(world.finding.level, LEVEL_NONE);
     world_repeat(&world, "open", 1, 2, 10 * SECOND);

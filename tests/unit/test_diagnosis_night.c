@@ -124,11 +124,11 @@ static void a_leak_is_not_learned_at_once(void **state)
 {
     (void)state;
     pass_weeks(2, 10, 10);
-    for (int i = 0; i < 14; i++) {
+    for (int i = 0; i < 20; i++) {
         pass_night(18);
         assert_int_equal(world.finding.level, LEVEL_YELLOW);
     }
-    assert_non_null(strstr(world.en, "base of 10.0, 14 nights"));
+    assert_non_null(strstr(world.en, "base of 10.0, 20 nights"));
     for (int i = 0; i < 40; i++) /* how it is, in the end */
         pass_night(18);
     assert_int_equal(world.finding.level, LEVEL_NONE);
