@@ -36,14 +36,16 @@ static json_t *load_of(const json_t *line)
     if (!json_is_true(json_object_get(line, "back_to_back")))
         return json_sprintf("%.1f %%", percent);
     if (percent <= 0)
-        return json_string("back to back");
-    return json_sprintf("%.1f %%, then back to back", percent);
+        return json_string(say("连续采集", "back to back"));
+    return json_sprintf(say("%.1f %%，余下连续采集", "%.1f %%, then back to back"), percent);
 }
 
 static void show_lines(const json_t *lines)
 {
-    static const struct text_column columns[] = {
-        {"line", false}, {"devices", true}, {"requests", true}, {"load", true}};
+    static const struct text_column columns[] = {{{"线路", "line"}, false},
+                                                 {{"设备", "devices"}, true},
+                                                 {{"请求", "requests"}, true},
+                                                 {{"负荷", "load"}, true}};
     json_t *rows = json_array(), *line;
     size_t index;
     json_array_foreach(lines, index, line)
@@ -61,11 +63,13 @@ static void show_lines(const json_t *lines)
 
 static void show(const json_t *result)
 {
-    text_diagnostics(text_of(result, "diagnostics"));
+    text_diagnostics(stdout, text_of(result, "diagnostics"));
     show_lines(json_object_get(result, "lines"));
     json_int_t errors = text_integer(result, "errors"), warnings = text_integer(result, "warnings");
-    text_line("%s: %lld error%s, %lld warning%s", text_of(result, "file"), (long long)errors,
-              errors == 1 ? "" : "s", (long long)warnings, warnings == 1 ? "" : "s");
+    text_line(say("%s：%lld %s，%lld %s", "%s: %lld %s, %lld %s"), text_of(result, "file"),
+              (long long)errors, errors == 1 ? say("个错误", "error") : say("个错误", "errors"),
+              (long long)warnings,
+              warnings == 1 ? say("个警告", "warning") : say("个警告", "warnings"));
 }
 
 static enum ctl_exit run(struct ctl *ctl)
@@ -82,7 +86,7 @@ static enum ctl_exit run(struct ctl *ctl)
     if (result)
         ctl->writer->write(ctl->command, result);
     else
-        fputs(diagnostics_text(setup.diagnostics), stderr);
+        text_diagnostics(stderr, diagnostics_text(setup.diagnostics));
     json_decref(result);
     setup_free(&setup);
     return fine ? CTL_FINE : CTL_FINDING;
@@ -91,7 +95,7 @@ static enum ctl_exit run(struct ctl *ctl)
 const struct command check_command = {
     .name = "check",
     .arguments = "[FILE]",
-    .help = "find what is wrong with a configuration",
+    .help = {"检查配置文件中的错误", "find what is wrong with a configuration"},
     .least = 0,
     .most = 1,
     .run = run,

@@ -88,12 +88,12 @@ static enum ctl_exit begin(struct exchange *exchange, const char *path, curl_wri
 {
     char url[8192];
     if ((size_t)snprintf(url, sizeof url, "http://lifeline%s", path) >= sizeof url) {
-        fputs("lifelinectl: too many arguments\n", stderr);
+        say_error("%s", say("参数过多", "too many arguments"));
         return CTL_USAGE;
     }
     exchange->curl = curl_easy_init();
     if (!exchange->curl) {
-        fputs("lifelinectl: out of memory\n", stderr);
+        say_error("%s", say("内存不足", "out of memory"));
         return CTL_FINDING;
     }
     curl_easy_setopt(exchange->curl, CURLOPT_UNIX_SOCKET_PATH, exchange->ctl->socket);
@@ -118,8 +118,10 @@ static enum ctl_exit no_daemon(const struct exchange *exchange, CURLcode result)
     curl_easy_getinfo(exchange->curl, CURLINFO_OS_ERRNO, &number);
     const char *why = exchange->why[0] ? exchange->why : curl_easy_strerror(result);
     if (result == CURLE_COULDNT_CONNECT && number)
-        why = strerror((int)number);
-    fprintf(stderr, "lifelinectl: no daemon at %s: %s\n", exchange->ctl->socket, why);
+        why = say_errno((int)number);
+    else if (result == CURLE_OPERATION_TIMEDOUT)
+        why = say("应答超时", "no answer in time");
+    say_error(say("%s 处没有守护进程：%s", "no daemon at %s: %s"), exchange->ctl->socket, why);
     return CTL_NO_DAEMON;
 }
 
@@ -132,9 +134,10 @@ static enum ctl_exit judge(const struct exchange *exchange, const json_t *body)
         return CTL_FINE;
     const char *error = json_string_value(json_object_get(body, "error"));
     if (error)
-        fprintf(stderr, "lifelinectl: %s\n", error);
+        say_error("%s", say_name(error));
     else
-        fprintf(stderr, "lifelinectl: the daemon answers with HTTP status %ld\n", code);
+        say_error(say("守护进程应答 HTTP 状态 %ld", "the daemon answers with HTTP status %ld"),
+                  code);
     return code == 404 ? CTL_USAGE : CTL_FINDING;
 }
 
@@ -154,7 +157,7 @@ enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *
         *body = exchange.got.text ? json_loads(exchange.got.text, 0, NULL) : NULL;
         code = judge(&exchange, *body);
         if (code == CTL_FINE && !*body) {
-            fprintf(stderr, "lifelinectl: %s does not speak JSON\n", ctl->socket);
+            say_error(say("%s 的应答不是 JSON", "%s does not speak JSON"), ctl->socket);
             code = CTL_NO_DAEMON;
         }
     }
@@ -207,7 +210,7 @@ enum ctl_exit client_follow(const struct ctl *ctl, const char *path,
         code = result == CURLE_OK ? judge(&exchange, body) : no_daemon(&exchange, result);
         json_decref(body);
         if (code == CTL_FINE) {
-            fprintf(stderr, "lifelinectl: the daemon has ended\n");
+            say_error("%s", say("守护进程已退出", "the daemon has ended"));
             code = CTL_NO_DAEMON;
         }
     }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "drivers/setup.h"
+#include "gateway/ctl/say.h"
 
 enum ctl_exit { CTL_FINE = 0, CTL_FINDING = 1, CTL_USAGE = 2, CTL_NO_DAEMON = 3 };
 
@@ -16,7 +17,7 @@ struct ctl;
 struct command {
     const char *name;
     const char *arguments; /* as the help shows them */
-    const char *help;
+    struct words help;
     int least, most; /* arguments; most -1 = any number */
     enum ctl_exit (*run)(struct ctl *ctl);
     void (*text)(const json_t *result); /* what run() found out, for people */

@@ -9,15 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/ctl/ctl.h"
-#include "gateway/ctl/text.h"
-
-#define DEFAULT_SOCKET "/run/lifeline/api.sock"
-
-enum { HELP_COLUMN = 26 };
-
-static const struct command *const commands[] = {&status_command, &tail_command,  &read_command,
-                                                 &query_command,  &check_command, &probe_command};
+#include "gateway/ctl/commands.h"
 
 static void write_text(const struct command *command, const json_t *result)
 {
@@ -33,36 +25,6 @@ static void write_json(const struct command *command, const json_t *result)
 
 static const struct writer writers[] = {{"text", write_text}, {"json", write_json}};
 
-static void usage(FILE *out)
-{
-    fputs("usage: lifelinectl [--format text|json] [--socket PATH] COMMAND ...\n\n", out);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        char form[64];
-        snprintf(form, sizeof form, "%s %s", commands[i]->name, commands[i]->arguments);
-        fprintf(out, "  %-*s%s\n", HELP_COLUMN, form, commands[i]->help);
-    }
-    fputs("\n"
-          "      --format FORMAT     text for people (default), json for scripts\n"
-          "      --socket PATH       the daemon's API; else $LIFELINE_SOCKET, else\n"
-          "                          " DEFAULT_SOCKET "\n"
-          "      --profiles DIR      check, probe: where profiles are, before profiles/\n"
-          "                          beside the file and " SETUP_PROFILES "\n"
-          "      --since T           query: from when, 1h ago if not given; 2h, 30d or\n"
-          "                          2026-11-22T03:00, local or with Z, +08:00\n"
-          "      --until T           query: before when, now if not given\n"
-          "      --csv, --json       query: for other programs; json is one object a line\n"
-          "  -c, --config FILE       probe, query without a daemon: the configuration, else\n"
-          "                          " SETUP_CONFIG "\n"
-          "      --scan              probe: every unit at every usual baud\n"
-          "      --record FILE       probe: write what was said into a transcript\n"
-          "  -h, --help\n"
-          "      --version\n"
-          "\n"
-          "POINT is device.point or a device; * and ? stand for others.\n"
-          "Exit status: 0 fine, 1 a finding, 2 usage, 3 no daemon (query: and no store).\n",
-          out);
-}
-
 static bool choose_writer(struct ctl *ctl, const char *name)
 {
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
@@ -72,20 +34,18 @@ static bool choose_writer(struct ctl *ctl, const char *name)
             return true;
         }
     }
-    fprintf(stderr, "lifelinectl: no format \"%s\"; there are text and json\n", name);
+    say_error(
+        say("没有格式 \"%s\"，可用 text 或 json", "no format \"%s\"; there are text and json"),
+        name);
     return false;
 }
 
 static bool choose_command(struct ctl *ctl, const char *name)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(commands[i]->name, name) == 0) {
-            ctl->command = commands[i];
-            return true;
-        }
-    }
-    fprintf(stderr, "lifelinectl: no command \"%s\"\n", name);
-    return false;
+    ctl->command = commands_find(name);
+    if (!ctl->command)
+        say_error(say("没有命令 \"%s\"", "no command \"%s\""), name);
+    return ctl->command != NULL;
 }
 
 static bool arguments_fit(const struct ctl *ctl)
@@ -94,7 +54,7 @@ static bool arguments_fit(const struct ctl *ctl)
     bool fit = ctl->argument_count >= command->least &&
                (command->most < 0 || ctl->argument_count <= command->most);
     if (!fit)
-        fprintf(stderr, "usage: lifelinectl %s %s\n", command->name, command->arguments);
+        commands_usage(stderr, command);
     return fit;
 }
 
@@ -128,6 +88,19 @@ static bool take_word(struct ctl *ctl, int option)
     }
 }
 
+/* What getopt would say in English. */
+static void refuse(int why, const char *argument)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    const char *option = optopt == 0 || strncmp(argument, "--", 2) == 0 ? argument : letter;
+    if (why == ':')
+        say_error(say("选项 %s 缺少参数", "option %s needs an argument"), option);
+    else
+        say_error(say("选项 %s 不存在、不唯一或不带参数",
+                      "option %s: there is none, or several, or it takes no argument"),
+                  option);
+}
+
 /* True to go on; otherwise *code is the exit status. */
 static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 {
@@ -146,7 +119,8 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
                                           {0}};
     int option;
     *code = CTL_USAGE;
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":c:h", known, NULL)) != -1) {
         if (option == 'f' && choose_writer(ctl, optarg))
             continue;
         if (option == 'j' && choose_writer(ctl, "json"))
@@ -158,13 +132,15 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
         if (option == 'h' || option == 'v')
             *code = CTL_FINE;
         if (option == 'h')
-            usage(stdout);
+            commands_help(stdout);
         else if (option == 'v')
             puts("lifelinectl " LIFELINE_VERSION);
+        else if (option == '?' || option == ':')
+            refuse(option, argv[optind - 1]);
         return false;
     }
     if (optind == argc) {
-        usage(stderr);
+        commands_help(stderr);
         return false;
     }
     ctl->arguments = argv + optind + 1;
@@ -175,11 +151,11 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 int main(int argc, char **argv)
 {
     const char *socket = getenv("LIFELINE_SOCKET");
-    struct ctl ctl = {.socket = socket && *socket ? socket : DEFAULT_SOCKET,
+    struct ctl ctl = {.socket = socket && *socket ? socket : COMMANDS_SOCKET,
                       .config = SETUP_CONFIG,
                       .writer = &writers[0]};
     enum ctl_exit code;
-    text_begin();
+    say_begin();
     if (!parse(&ctl, argc, argv, &code))
         return (int)code;
     curl_global_init(CURL_GLOBAL_NOTHING);

@@ -111,6 +111,22 @@ const char *moment_local(int64_t ms, char out[MOMENT_BYTES])
     return text(ms, false, out);
 }
 
+const char *moment_short(int64_t ms, int64_t now_ms, char out[MOMENT_BYTES])
+{
+    struct tm then, today;
+    int64_t rest_ms = (ms % 1000 + 1000) % 1000;
+    time_t seconds = (time_t)((ms - rest_ms) / 1000), now = (time_t)(now_ms / 1000);
+    if (!localtime_r(&seconds, &then) || !localtime_r(&now, &today))
+        return "-";
+    if (then.tm_year != today.tm_year || then.tm_yday != today.tm_yday) {
+        strftime(out, MOMENT_BYTES, "%m-%d %H:%M ", &then);
+        return out;
+    }
+    size_t length = strftime(out, MOMENT_BYTES, "%H:%M:%S", &then);
+    snprintf(out + length, MOMENT_BYTES - length, ".%03d", (int)rest_ms);
+    return out;
+}
+
 const char *moment_utc(int64_t ms, char out[MOMENT_BYTES])
 {
     return text(ms, true, out);

@@ -16,6 +16,10 @@ bool moment_parse(const char *text, int64_t now_ms, int64_t *out)
 /* "2026-11-22 03:00:05.250", local time */
 const char *moment_local(int64_t ms, char out[MOMENT_BYTES]);
 
+/* "03:00:05.250" of the day that now_ms is in, otherwise "11-22 03:00 ", local time: twelve columns
+ * for a tail. */
+const char *moment_short(int64_t ms, int64_t now_ms, char out[MOMENT_BYTES]);
+
 /* "2026-11-21T19:00:05.250Z" */
 const char *moment_utc(int64_t ms, char out[MOMENT_BYTES]);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "drivers/clock.h"
+#include "gateway/ctl/text.h"
 
 enum { UNITS_MAX = 256, ALIKE = 10, GARBLED_MAX = 16 };
 
@@ -106,10 +107,11 @@ static bool takes_no_notice(struct hunt *hunt, size_t done)
 {
     if (hunt->port.line.transport != TRANSPORT_TCP || done != ALIKE || hunt->found != ALIKE)
         return false;
-    snprintf(hunt->port.why, sizeof hunt->port.why,
-             "units 1 to %d all answer: most likely this is one device that takes no notice of "
-             "the unit",
-             ALIKE);
+    probe_port_say(
+        &hunt->port, "地址 1 至 %d 全部应答：很可能是同一台设备，不理会地址",
+        "units 1 to %d all answer: most likely this is one device that takes no notice of "
+        "the unit",
+        ALIKE);
     return true;
 }
 
@@ -122,9 +124,13 @@ static void scan(struct hunt *hunt)
         return;
     }
     int64_t seconds = probe_steps_ms(&hunt->port.line, steps, count) / 1000 + 1;
-    fprintf(stderr, "scanning takes at most %lld %s%s; Ctrl-C shows what was found until then\n",
-            (long long)(seconds < 120 ? seconds : (seconds + 59) / 60), seconds < 120 ? "s" : "min",
-            hunt->port.daemon ? ", and the polls in between" : "");
+    fprintf(stderr,
+            say("扫描最多需 %lld %s%s；按 Ctrl-C 显示已找到的设备\n",
+                "scanning takes at most %lld %s%s;\n"
+                "Ctrl-C shows what was found until then\n"),
+            (long long)(seconds < 120 ? seconds : (seconds + 59) / 60),
+            seconds < 120 ? say("秒", "s") : say("分钟", "min"),
+            hunt->port.daemon ? say("，另加其间的采集", ", and the polls in between") : "");
     for (size_t i = 0; i < count && hunt->complete; i++) {
         struct probe_unit unit;
         if (takes_no_notice(hunt, i))
@@ -153,10 +159,11 @@ static void report_missing(struct hunt *hunt)
     for (unsigned unit = 0; unit < UNITS_MAX; unit++)
         garbled += !hunt->seen[unit] && hunt->garbled[unit].presence == PROBE_GARBLED;
     if (garbled > GARBLED_MAX && !hunt->port.why[0])
-        snprintf(hunt->port.why, sizeof hunt->port.why,
-                 "garbled bytes where %zu units were asked: another master on the line, noise, or "
-                 "its wires swapped",
-                 garbled);
+        probe_port_say(
+            &hunt->port, "询问 %zu 个地址时收到乱码：线路上另有主站、干扰或 A/B 线接反",
+            "garbled bytes where %zu units were asked: another master on the line, noise, or "
+            "its wires swapped",
+            garbled);
     for (unsigned unit = 0; garbled <= GARBLED_MAX && unit < UNITS_MAX; unit++) {
         if (!hunt->seen[unit] && hunt->garbled[unit].presence == PROBE_GARBLED)
             report_unit(hunt, &hunt->garbled[unit]);
@@ -179,7 +186,7 @@ static bool begin_record(struct hunt *hunt, const char *path)
     json_t *serial = own_serial(line);
     hunt->port.record = fopen(path, "we");
     if (!hunt->port.record) {
-        fprintf(stderr, "lifelinectl: %s: %s\n", path, strerror(errno));
+        say_error(say("%s：%s", "%s: %s"), path, say_errno(errno));
     } else {
         fprintf(hunt->port.record, "# lifelinectl probe --record\n# line %s %s\n",
                 settings_transport_name(line->transport),
@@ -196,7 +203,7 @@ static bool end_record(struct hunt *hunt, const char *path)
     bool failed = record && ferror(record);
     if (!record || (fclose(record) == 0 && !failed))
         return true;
-    fprintf(stderr, "lifelinectl: %s: could not be written\n", path);
+    say_error(say("%s：写入失败", "%s: could not be written"), path);
     return false;
 }
 
@@ -227,14 +234,15 @@ static void look(struct hunt *hunt, const struct ctl *ctl)
     if (ctl->scan)
         report_missing(hunt);
     if (!ctl->scan && port->device_count == 0)
-        snprintf(port->why, sizeof port->why,
-                 "nothing is configured on this line; --scan looks for every unit");
-    json_t *why = port->why[0] && !probe_port_stopped() ? json_string(port->why) : json_null();
+        probe_port_say(port, "该线路没有配置设备；--scan 可扫描所有地址",
+                       "nothing is configured on this line; --scan looks for every unit");
+    bool is_said = port->why[0] && !probe_port_stopped();
     json_t *result = json_pack(
-        "{s:s, s:s, s:o, s:b, s:b, s:b, s:o, s:I, s:I, s:O}", "line", ctl->arguments[0],
+        "{s:s, s:s, s:o, s:b, s:b, s:b, s:s?, s:s?, s:I, s:I, s:O}", "line", ctl->arguments[0],
         "transport", settings_transport_name(port->line.transport), "serial",
         own_serial(&port->line), "daemon", port->daemon != NULL, "scan", ctl->scan, "complete",
-        hunt->complete, "why", why, "questions", (json_int_t)port->questions, "took_ms",
+        hunt->complete, "why", is_said ? port->why : NULL, "why_zh", is_said ? port->why_zh : NULL,
+        "questions", (json_int_t)port->questions, "took_ms",
         (json_int_t)clock_ms_between(before, clock_mono()), "units", hunt->units);
     if (result)
         ctl->writer->write(ctl->command, result);
@@ -249,13 +257,13 @@ static enum ctl_exit run(struct ctl *ctl)
     enum ctl_exit code =
         probe_port_open(&hunt.port, ctl, loaded ? setup.settings : NULL, ctl->arguments[0]);
     if (code == CTL_FINDING && !loaded && setup.diagnostics)
-        fputs(diagnostics_text(setup.diagnostics), stderr);
+        text_diagnostics(stderr, diagnostics_text(setup.diagnostics));
     if (code != CTL_FINE)
         goto out;
     code = CTL_FINDING;
     if (!probe_catalogue_load(&hunt.catalogue, ctl->profiles.dirs, ctl->profiles.count))
         goto out;
-    fputs(diagnostics_text(hunt.catalogue.diagnostics), stderr);
+    text_diagnostics(stderr, diagnostics_text(hunt.catalogue.diagnostics));
     if (ctl->record && !begin_record(&hunt, ctl->record))
         goto out;
     probe_port_catch_signals();
@@ -273,7 +281,7 @@ out:
 const struct command probe_command = {
     .name = "probe",
     .arguments = "LINE",
-    .help = "find who is on a line, and what it is",
+    .help = {"找出线路上的设备及其型号", "find who is on a line, and what it is"},
     .least = 1,
     .most = 1,
     .run = run,

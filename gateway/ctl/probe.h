@@ -5,6 +5,8 @@
 #include "drivers/probe.h"
 #include "gateway/ctl/ctl.h"
 
+enum { PROBE_WHY_MAX = 240 };
+
 struct probe_device { /* configured on the line */
     char *name, *profile;
     uint8_t unit;
@@ -23,7 +25,8 @@ struct probe_port {
     struct serial recorded;       /* the last settings that stand in it */
     struct serial refused;        /* the last settings that the port does not take */
     uint32_t questions, link_failures;
-    char why[200]; /* why no more can be asked; "" when somebody has had enough */
+    /* why no more can be asked; "" when somebody has had enough */
+    char why[PROBE_WHY_MAX], why_zh[PROBE_WHY_MAX];
 };
 
 /* Whatever goes wrong is said on stderr. probe_port_close() in either case. */
@@ -31,6 +34,10 @@ enum ctl_exit probe_port_open(struct probe_port *port, const struct ctl *ctl,
                               const struct settings *settings, const char *name)
     __attribute__((warn_unused_result));
 void probe_port_close(struct probe_port *port);
+
+/* Sets why, in both languages: JSON holds both. */
+void probe_port_say(struct probe_port *port, const char *zh, const char *en, ...)
+    __attribute__((format(printf, 2, 4), format(printf, 3, 4)));
 
 /* From here on Ctrl-C ends the questions instead of the program. */
 void probe_port_catch_signals(void);
@@ -59,7 +66,7 @@ json_t *probe_report_device(const struct probe_device *device, bool known,
                             const struct probe_reading *reading);
 json_t *probe_report_model(const struct probe_reading *reading);
 
-/* Adds what a person should know or do about it, in words, as "advice". */
+/* Adds what a person should know or do about it, in words, as "advice" and "advice_zh". */
 void probe_report_advice(json_t *unit, const struct settings_line *line, bool scanned);
 
 /* probe_text.c: for people */

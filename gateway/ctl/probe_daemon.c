@@ -121,10 +121,10 @@ struct probe_daemon *probe_daemon_open(struct probe_port *port, const char *sock
         return daemon;
     }
     if (status == NOT_FOUND) {
-        fprintf(stderr, "lifelinectl: the daemon has no line \"%s\"\n", name);
+        say_error(say("守护进程没有线路 \"%s\"", "the daemon has no line \"%s\""), name);
         *code = CTL_USAGE;
     } else if (status) {
-        fprintf(stderr, "lifelinectl: the daemon at %s is of another version\n", socket);
+        say_error(say("%s 处的守护进程版本不同", "the daemon at %s is of another version"), socket);
         *code = CTL_FINDING;
     }
     json_decref(body);
@@ -219,8 +219,10 @@ bool probe_daemon_ask(struct probe_port *port, const struct probe_question *ques
     const char *error = json_string_value(json_object_get(body, "error"));
     if (status == OK)
         take_answer(body, answer);
+    else if (error)
+        probe_port_say(port, "%s", "%s", error);
     else
-        snprintf(port->why, sizeof port->why, "%s", error ? error : "the daemon has ended");
+        probe_port_say(port, "守护进程已退出", "the daemon has ended");
     json_decref(body);
     return status == OK;
 }

@@ -6,6 +6,7 @@
 #include "gateway/ctl/probe.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,6 +44,17 @@ bool probe_port_stopped(void)
     return stopped;
 }
 
+void probe_port_say(struct probe_port *port, const char *zh, const char *en, ...)
+{
+    va_list arguments;
+    va_start(arguments, en);
+    vsnprintf(port->why, sizeof port->why, en, arguments);
+    va_end(arguments);
+    va_start(arguments, en);
+    vsnprintf(port->why_zh, sizeof port->why_zh, zh, arguments);
+    va_end(arguments);
+}
+
 static bool copy_devices(struct probe_port *port, const struct settings *settings, uint32_t line)
 {
     port->devices = calloc(settings->device_count + 1, sizeof *port->devices);
@@ -66,18 +78,18 @@ static enum ctl_exit open_own(struct probe_port *port, const struct settings *se
     while (index < settings->line_count && strcmp(settings->lines[index].name, name) != 0)
         index++;
     if (index == settings->line_count) {
-        fprintf(stderr, "lifelinectl: the configuration has no line \"%s\"\n", name);
+        say_error(say("配置中没有线路 \"%s\"", "the configuration has no line \"%s\""), name);
         return CTL_USAGE;
     }
     port->line = port->current = settings->lines[index];
     port->transport = copy_devices(port, settings, index) ? transport_new(&port->line) : NULL;
     if (!port->transport) {
-        fputs("lifelinectl: out of memory\n", stderr);
+        say_error("%s", say("内存不足", "out of memory"));
         return CTL_FINDING;
     }
     if (transport_open(port->transport, port->why, sizeof port->why) == OUTCOME_OK)
         return CTL_FINE;
-    fprintf(stderr, "lifelinectl: line %s: %s\n", name, port->why);
+    say_error(say("线路 %s：%s", "line %s: %s"), name, port->why);
     return CTL_FINDING;
 }
 
@@ -91,8 +103,9 @@ enum ctl_exit probe_port_open(struct probe_port *port, const struct ctl *ctl,
         return code;
     if (settings)
         return open_own(port, settings, name);
-    fprintf(stderr, "lifelinectl: no daemon answers, and the configuration cannot be used (-c "
-                    "names another):\n");
+    say_error("%s",
+              say("守护进程无应答，配置文件也不可用（可用 -c 另指定）：",
+                  "no daemon answers, and the configuration cannot be used (-c names another):"));
     return CTL_FINDING;
 }
 
@@ -131,7 +144,7 @@ static bool ask_own(struct probe_port *port, const struct probe_question *questi
     uint16_t words[WORDS_MAX];
     *answer = (struct probe_answer){.outcome = OUTCOME_LINK};
     if (!switch_serial(port, &question->serial)) {
-        snprintf(port->why, sizeof port->why, "out of memory");
+        probe_port_say(port, "内存不足", "out of memory");
         return false;
     }
     mono_time before = clock_mono();
@@ -207,10 +220,10 @@ static bool line_is_usable(struct probe_port *port, const struct probe_question 
     uint32_t most = port->line.transport == TRANSPORT_RTU ? 1 : LINK_FAILURES_MAX;
     port->link_failures = answer->outcome == OUTCOME_LINK ? port->link_failures + 1 : 0;
     if (is_echo(question, answer))
-        snprintf(port->why, sizeof port->why,
-                 "the adapter sends back what it is sent (echo): switch that off");
+        probe_port_say(port, "转换器回送所发数据（回显）：请关闭回显",
+                       "the adapter sends back what it is sent (echo): switch that off");
     else if (port->link_failures >= most && !has_own_settings(port, question))
-        snprintf(port->why, sizeof port->why, "%s", answer->why);
+        probe_port_say(port, "%s", "%s", answer->why);
     else
         return true;
     return false;

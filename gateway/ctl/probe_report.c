@@ -1,7 +1,8 @@
 /* What a probe found, as JSON, and in words what to do about it.
  *
  * One thread. Owns nothing: every function returns a new reference or adds to the caller's object.
- * The words are advice for somebody who stands in front of the cabinet. Never prints. */
+ * The words, in both languages, are advice for somebody who stands in front of the cabinet. Never
+ * prints. */
 #include "gateway/ctl/probe.h"
 
 #include <math.h>
@@ -34,11 +35,12 @@ static const char *presence_name(enum probe_presence presence)
 json_t *probe_report_unit(const struct probe_unit *unit)
 {
     bool there = unit->presence == PROBE_THERE;
-    return json_pack("{s:i, s:o, s:s, s:o, s:b, s:i, s:[], s:[], s:[]}", "unit", unit->unit,
+    return json_pack("{s:i, s:o, s:s, s:o, s:b, s:i, s:[], s:[], s:[], s:[]}", "unit", unit->unit,
                      "serial", probe_report_serial(&unit->serial), "answer",
                      presence_name(unit->presence), "round_trip_ms",
                      there ? json_real((double)unit->round_trip_us / 1000) : json_null(), "twin",
-                     unit->twin, "garbled", (int)unit->garbled, "devices", "models", "advice");
+                     unit->twin, "garbled", (int)unit->garbled, "devices", "models", "advice",
+                     "advice_zh");
 }
 
 static json_t *number_of(const struct profile_point *point, const struct value *value)
@@ -70,11 +72,15 @@ json_t *probe_report_device(const struct probe_device *device, bool known,
                             const struct probe_reading *reading)
 {
     bool fits = reading && reading->verdict != PROBE_UNFIT;
-    const char *unread = known ? "it does not answer" : "there is no such profile here";
-    const char *why = reading ? reading->why : unread;
-    return json_pack("{s:s, s:s, s:i, s:b, s:s?, s:o}", "name", device->name, "profile",
-                     device->profile, "base", device->base, "fits", fits, "why", fits ? NULL : why,
-                     "values", reading ? values_of(reading) : json_array());
+    struct words unread = {"无应答", "it does not answer"};
+    if (!known)
+        unread = (struct words){"没有此模板", "there is no such profile here"};
+    if (reading)
+        unread = (struct words){reading->why, reading->why};
+    return json_pack("{s:s, s:s, s:i, s:b, s:s?, s:s?, s:o}", "name", device->name, "profile",
+                     device->profile, "base", device->base, "fits", fits, "why",
+                     fits ? NULL : unread.en, "why_zh", fits ? NULL : unread.zh, "values",
+                     reading ? values_of(reading) : json_array());
 }
 
 json_t *probe_report_model(const struct probe_reading *reading)
@@ -85,12 +91,29 @@ json_t *probe_report_model(const struct probe_reading *reading)
                      "values", values_of(reading));
 }
 
-__attribute__((format(printf, 2, 3))) static void advise(json_t *unit, const char *format, ...)
+__attribute__((format(printf, 2, 4), format(printf, 3, 4))) static void
+advise(json_t *unit, const char *zh, const char *en, ...)
 {
     va_list arguments;
-    va_start(arguments, format);
-    json_array_append_new(json_object_get(unit, "advice"), json_vsprintf(format, arguments));
+    va_start(arguments, en);
+    json_array_append_new(json_object_get(unit, "advice"), json_vsprintf(en, arguments));
     va_end(arguments);
+    va_start(arguments, en);
+    json_array_append_new(json_object_get(unit, "advice_zh"), json_vsprintf(zh, arguments));
+    va_end(arguments);
+}
+
+/* Why it does not fit is worded in each language. */
+static void advise_on_device(json_t *unit, const json_t *device)
+{
+    const char *name = json_string_value(json_object_get(device, "name"));
+    const char *profile = json_string_value(json_object_get(device, "profile"));
+    json_array_append_new(json_object_get(unit, "advice"),
+                          json_sprintf("%s: %s does not fit (%s)", name, profile,
+                                       json_string_value(json_object_get(device, "why"))));
+    json_array_append_new(json_object_get(unit, "advice_zh"),
+                          json_sprintf("%s：与模板 %s 不符（%s）", name, profile,
+                                       json_string_value(json_object_get(device, "why_zh"))));
 }
 
 static void advise_on_devices(json_t *unit, int number)
@@ -100,20 +123,18 @@ static void advise_on_devices(json_t *unit, int number)
     json_array_foreach(json_object_get(unit, "devices"), index, device)
     {
         if (!json_is_true(json_object_get(device, "fits")))
-            advise(unit, "%s: %s does not fit (%s)",
-                   json_string_value(json_object_get(device, "name")),
-                   json_string_value(json_object_get(device, "profile")),
-                   json_string_value(json_object_get(device, "why")));
+            advise_on_device(unit, device);
     }
     size_t models = json_array_size(json_object_get(unit, "models"));
     size_t devices = json_array_size(json_object_get(unit, "devices"));
     if (models > 1)
-        advise(unit,
+        advise(unit, "地址 %d 的应答符合 %zu 个模板，无法区分：请看铭牌，或看哪组数值合理",
                "the answers of unit %d fit %zu profiles and do not tell them apart: look at "
                "the nameplate, or at which values make sense",
                number, models);
     else if (models == 0 && devices == 0)
-        advise(unit, "no profile fits unit %d: look at the nameplate and its register map", number);
+        advise(unit, "地址 %d 与所有模板都不符：请看铭牌和寄存器表",
+               "no profile fits unit %d: look at the nameplate and its register map", number);
 }
 
 void probe_report_advice(json_t *unit, const struct settings_line *line, bool scanned)
@@ -123,27 +144,37 @@ void probe_report_advice(json_t *unit, const struct settings_line *line, bool sc
     const json_t *serial = json_object_get(unit, "serial");
     json_t *own = probe_report_serial(&line->serial);
     if (json_is_true(json_object_get(unit, "twin"))) {
-        advise(unit,
+        advise(unit, "两个传感器同以地址 %d 应答：请改其中一个的地址；先只留一个再探测",
                "two sensors answer as unit %d: change the address of one; unplug all but one "
                "and probe again",
                number);
     } else if (strcmp(answer, "garbled") == 0) {
         advise(unit,
+               "地址 %d 有应答，但没有一帧正确：地址重复、校验位不符或接线问题；只留一个再探测",
                "something answers as unit %d, but never a right frame: two sensors of that "
                "address, another parity, or the wiring; unplug all but one and probe again",
                number);
     } else if (strcmp(answer, "none") == 0) {
-        advise(unit, "unit %d does not answer%s", number,
-               scanned ? " at any usual setting: power, wiring (A and B) or address"
-                       : ": power, wiring (A and B), address or baud; --scan looks for it");
+        if (scanned)
+            advise(unit, "地址 %d 在所有常用参数下均无应答：检查供电、接线（A、B）或地址",
+                   "unit %d does not answer at any usual setting: power, wiring (A and B) or "
+                   "address",
+                   number);
+        else
+            advise(unit, "地址 %d 无应答：检查供电、接线（A、B）、地址或波特率；可用 --scan 查找",
+                   "unit %d does not answer: power, wiring (A and B), address or baud; --scan "
+                   "looks for it",
+                   number);
     } else if (json_integer_value(json_object_get(unit, "garbled")) >= GARBLED_OFTEN) {
-        advise(unit, "answers of unit %d were garbled: two sensors of that address, or the wiring",
+        advise(unit, "地址 %d 的应答有乱码：两个传感器同一地址，或接线问题",
+               "answers of unit %d were garbled: two sensors of that address, or the wiring",
                number);
     }
     if (strcmp(answer, "ok") == 0)
         advise_on_devices(unit, number);
     if (json_is_string(serial) && line->transport == TRANSPORT_RTU && !json_equal(serial, own))
-        advise(unit, "unit %d talks at %s, the line at %s: all on a line talk alike", number,
+        advise(unit, "地址 %d 的参数是 %s，线路是 %s：同一线路上须一致",
+               "unit %d talks at %s, the line at %s: all on a line talk alike", number,
                json_string_value(serial), json_string_value(own));
     json_decref(own);
 }

@@ -20,8 +20,9 @@ void probe_text_progress(const struct probe_step *step, size_t done, size_t coun
     if (step->serial.baud)
         snprintf(serial, sizeof serial, "%u %u%c%u, ", step->serial.baud, step->serial.data_bits,
                  step->serial.parity, step->serial.stop_bits);
-    fprintf(stderr, "\r\033[K%3zu %%  %sunit %u, %zu found", done * 100 / count, serial, step->unit,
-            found);
+    fprintf(stderr,
+            say("\r\033[K%3zu %%  %s地址 %u，已找到 %zu", "\r\033[K%3zu %%  %sunit %u, %zu found"),
+            done * 100 / count, serial, step->unit, found);
     fflush(stderr);
 }
 
@@ -29,7 +30,8 @@ void probe_text_looking(const struct probe_unit *unit)
 {
     if (!isatty(STDERR_FILENO))
         return;
-    fprintf(stderr, "\r\033[Klooking at what unit %u is", unit->unit);
+    fprintf(stderr, say("\r\033[K正在识别地址 %u 的型号", "\r\033[Klooking at what unit %u is"),
+            unit->unit);
     fflush(stderr);
 }
 
@@ -55,9 +57,9 @@ static json_t *values_text(const json_t *values)
         if (strcmp(text_of(value, "quality"), "stale") == 0)
             continue;
         fprintf(stream, "%s%s %s%s%s", between, text_of(value, "point"),
-                usable ? text_value(value, number, sizeof number) : text_of(value, "quality"),
+                usable ? text_value(value, number, sizeof number) : text_name(value, "quality"),
                 usable && text_unit(value)[0] ? " " : "", usable ? text_unit(value) : "");
-        between = ", ";
+        between = say("，", ", ");
     }
     fclose(stream);
     json_t *shown = json_string(text);
@@ -83,38 +85,39 @@ static json_t *model_text(const json_t *unit)
     if (count == 1)
         return json_string(text_of(json_array_get(models, 0), "profile"));
     if (count > 1)
-        return json_sprintf("one of %zu, see below", count);
+        return json_sprintf(say("%zu 种之一，见下", "one of %zu, see below"), count);
     if (all_fit(devices))
         return json_sprintf("%s%s", text_of(json_array_get(devices, 0), "profile"),
-                            json_array_size(devices) > 1 ? " and others" : "");
-    return json_string("unknown");
+                            json_array_size(devices) > 1 ? say(" 等", " and others") : "");
+    return json_string(say("未知", "unknown"));
 }
 
 static json_t *devices_text(const json_t *unit)
 {
     const json_t *devices = json_object_get(unit, "devices");
-    const char *verdict = all_fit(devices) ? ", fits" : ", does not fit";
+    const char *verdict =
+        all_fit(devices) ? say("，相符", ", fits") : say("，不符", ", does not fit");
     if (json_array_size(devices) == 0)
         return json_string("");
     return json_sprintf("%s%s%s", text_of(json_array_get(devices, 0), "name"),
-                        json_array_size(devices) > 1 ? " and others" : "",
+                        json_array_size(devices) > 1 ? say(" 等", " and others") : "",
                         strcmp(text_of(unit, "answer"), "ok") == 0 ? verdict : "");
 }
 
 static void show_units(const json_t *units)
 {
-    static const struct text_column columns[] = {{"unit", true},
-                                                 {"serial", false},
-                                                 {"answer", true},
-                                                 {"model", false},
-                                                 {"configured", false}};
+    static const struct text_column columns[] = {{{"地址", "unit"}, true},
+                                                 {{"串口参数", "serial"}, false},
+                                                 {{"应答", "answer"}, true},
+                                                 {{"型号", "model"}, false},
+                                                 {{"配置", "configured"}, false}};
     json_t *rows = json_array(), *unit;
     size_t index;
     json_array_foreach(units, index, unit)
     {
         const json_t *trip = json_object_get(unit, "round_trip_ms");
         json_t *answer = json_is_number(trip) ? json_sprintf("%.1f ms", json_number_value(trip))
-                                              : json_string(text_of(unit, "answer"));
+                                              : json_string(text_name(unit, "answer"));
         json_array_append_new(
             rows, json_pack("[o, s, o, o, o]",
                             json_sprintf("%lld", (long long)text_integer(unit, "unit")),
@@ -125,24 +128,11 @@ static void show_units(const json_t *units)
     json_decref(rows);
 }
 
-/* Words that are longer than a line go on below it, indented. Bytes stand for columns: what is not
- * ASCII is folded a little early. */
-static void show_folded(const char *text)
-{
-    for (int indent = 0; *text; indent = INDENT) {
-        size_t length = strlen(text), room = (size_t)(TEXT_COLUMNS - indent), cut = length;
-        while (cut > room || (cut > 0 && cut < length && text[cut] != ' '))
-            cut--;
-        cut = cut ? cut : length;
-        text_line("%*s%.*s", indent, "", (int)cut, text);
-        text += cut + strspn(text + cut, " ");
-    }
-}
-
 /* What each profile would make of the registers: the eye tells apart what the answers do not. */
 static void show_models(const json_t *models)
 {
-    static const struct text_column columns[] = {{"profile", false}, {"would read", false}};
+    static const struct text_column columns[] = {{{"模板", "profile"}, false},
+                                                 {{"读数将为", "would read"}, false}};
     json_t *rows = json_array(), *model;
     size_t index;
     json_array_foreach(models, index, model)
@@ -157,10 +147,11 @@ static void show_models(const json_t *models)
 static void show_values(const json_t *unit, const char *name, const json_t *values)
 {
     json_t *shown = values_text(values);
-    json_t *line = json_sprintf("unit %lld, %s: %s", (long long)text_integer(unit, "unit"), name,
-                                json_string_value(shown));
+    json_t *line =
+        json_sprintf(say("地址 %lld，%s：%s", "unit %lld, %s: %s"),
+                     (long long)text_integer(unit, "unit"), name, json_string_value(shown));
     if (line)
-        show_folded(json_string_value(line));
+        text_fold(stdout, json_string_value(line), INDENT);
     json_decref(line);
     json_decref(shown);
 }
@@ -177,30 +168,33 @@ static void show_unit(const json_t *unit)
     }
     if (json_array_size(models) == 1) {
         entry = json_array_get(models, 0);
-        show_values(unit, text_of(entry, "en"), json_object_get(entry, "values"));
+        show_values(unit, text_of(entry, say("zh", "en")), json_object_get(entry, "values"));
     }
-    json_array_foreach(json_object_get(unit, "advice"), index, entry)
-        show_folded(json_string_value(entry));
+    json_array_foreach(json_object_get(unit, say("advice_zh", "advice")), index, entry)
+        text_fold(stdout, json_string_value(entry), INDENT);
     if (json_array_size(models) > 1)
         show_models(models);
 }
 
 void probe_text_show(const json_t *result)
 {
-    const json_t *units = json_object_get(result, "units"), *why = json_object_get(result, "why");
+    const json_t *units = json_object_get(result, "units"),
+                 *why = json_object_get(result, say("why_zh", "why"));
     size_t index;
     json_t *unit;
     const char *serial = text_of(result, "serial");
-    text_line("%s, %s%s%s%s", text_of(result, "line"), text_of(result, "transport"),
-              *serial == '-' ? "" : " ", *serial == '-' ? "" : serial,
-              json_is_true(json_object_get(result, "daemon")) ? ", between the daemon's polls"
-                                                              : "");
+    text_line(say("%s，%s%s%s%s", "%s, %s%s%s%s"), text_of(result, "line"),
+              text_of(result, "transport"), *serial == '-' ? "" : " ", *serial == '-' ? "" : serial,
+              json_is_true(json_object_get(result, "daemon"))
+                  ? say("，在守护进程的采集间隙", ", between the daemon's polls")
+                  : "");
     show_units(units);
     if (json_array_size(units) == 0)
-        text_line("nobody answers");
+        text_line("%s", say("无应答", "nobody answers"));
     json_array_foreach(units, index, unit) show_unit(unit);
     if (json_is_string(why))
-        show_folded(json_string_value(why));
+        text_fold(stdout, json_string_value(why), INDENT);
     else if (!json_is_true(json_object_get(result, "complete")))
-        text_line("ended early: this is what was found until then");
+        text_line("%s", say("提前结束：以上为已找到的设备",
+                            "ended early: this is what was found until then"));
 }

@@ -13,6 +13,7 @@
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/moment.h"
 #include "gateway/ctl/text.h"
+#include "gateway/ctl/width.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static void show(const json_t *reading)
     char when[MOMENT_BYTES], value[64], name[256];
     snprintf(name, sizeof name, "%s.%s", text_of(reading, "device"), text_of(reading, "point"));
     text_value(reading, value, sizeof value);
-    int width = text_width(name), value_columns = text_width(value);
+    int width = width_of(name), value_columns = width_of(value);
     if (width > name_columns)
         name_columns = width < NAME_COLUMNS ? width : NAME_COLUMNS;
     if (value_columns < VALUE_COLUMNS)
@@ -54,7 +55,7 @@ static void show(const json_t *reading)
     text_cell(value, value_columns, true);
     putchar(' ');
     text_cell(text_unit(reading), UNIT_COLUMNS, false);
-    printf(" %s\n", text_of(reading, "quality"));
+    printf(" %s\n", text_name(reading, "quality"));
 }
 
 /* A field of CSV; quoted only where it must be. */
@@ -128,18 +129,19 @@ static enum ctl_exit judge(const struct answer *answer)
         begin(answer);
     fflush(stdout);
     if (damaged)
-        fprintf(stderr, "lifelinectl: %lld damaged row%s left out\n", (long long)damaged,
-                damaged == 1 ? "" : "s");
+        say_error(say("略去 %lld %s", "%lld damaged %s left out"), (long long)damaged,
+                  damaged == 1 ? say("条损坏记录", "row") : say("条损坏记录", "rows"));
     if (incomplete)
-        fputs("lifelinectl: the disk is out of reach; what is on it is missing\n", stderr);
+        say_error("%s", say("磁盘不可用，缺少其上的读数",
+                            "the disk is out of reach; what is on it is missing"));
     if (error)
-        fprintf(stderr, "lifelinectl: %s; the rest is missing\n", error);
+        say_error(say("%s；其后的读数缺失", "%s; the rest is missing"), error);
     else if (!answer->end)
-        fputs("lifelinectl: the answer was cut short\n", stderr);
+        say_error("%s", say("应答中断，不完整", "the answer was cut short"));
     else if (text_integer(answer->end, "points") == 0)
-        fputs("lifelinectl: no point matches\n", stderr);
+        say_error("%s", say("没有匹配的测点", "no point matches"));
     else if (answer->readings == 0)
-        fputs("lifelinectl: no reading in that time\n", stderr);
+        say_error("%s", say("该时段没有读数", "no reading in that time"));
     return answer->end && !error && !damaged && !incomplete && answer->readings ? CTL_FINE
                                                                                 : CTL_FINDING;
 }
@@ -165,7 +167,7 @@ static enum ctl_exit scan(const struct settings *settings, struct store **store,
         if (step == HISTORY_FETCH) {
             if (!*store && history_open(settings, store, why, sizeof why) != HISTORY_OPENED) {
                 fflush(stdout);
-                fprintf(stderr, "lifelinectl: %s; the rest is missing\n", why);
+                say_error(say("%s；其后的读数缺失", "%s; the rest is missing"), why);
                 return CTL_FINDING;
             }
             history_fetch(*store, history);
@@ -190,15 +192,16 @@ static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_
     struct store *store = NULL;
     struct history *history = NULL;
     enum ctl_exit code = CTL_NO_DAEMON;
-    char why[512] = "the configuration cannot be read";
+    char why[512];
+    snprintf(why, sizeof why, "%s", say("配置文件无法读取", "the configuration cannot be read"));
     bool loaded = setup_load(&setup, ctl->config, &ctl->profiles, false) || setup.settings;
     if (!loaded && setup.diagnostics)
-        fputs(diagnostics_text(setup.diagnostics), stderr);
+        text_diagnostics(stderr, diagnostics_text(setup.diagnostics));
     if (loaded && history_open(setup.settings, &store, why, sizeof why) == HISTORY_IN_USE)
-        fprintf(stderr, "lifelinectl: the socket of %s is %s\n", ctl->config,
-                setup.settings->api.socket);
+        say_error(say("%s 中的接口是 %s", "the socket of %s is %s"), ctl->config,
+                  setup.settings->api.socket);
     if (!store) {
-        fprintf(stderr, "lifelinectl: no daemon at %s; %s\n", ctl->socket, why);
+        say_error(say("%s 处没有守护进程；%s", "no daemon at %s; %s"), ctl->socket, why);
         goto out;
     }
     code = CTL_FINDING;
@@ -207,7 +210,7 @@ static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_
     if (history)
         code = scan(setup.settings, &store, history, &answer);
     else
-        fputs("lifelinectl: out of memory\n", stderr);
+        say_error("%s", say("内存不足", "out of memory"));
 out:
     json_decref(answer.end);
     history_free(history);
@@ -239,10 +242,11 @@ static bool take_time(const char *option, const char *text, int64_t now_ms, int6
 {
     if (!text || moment_parse(text, now_ms, out))
         return true;
-    fprintf(stderr,
-            "lifelinectl: --%s \"%s\" is no time; it is like 2h, 30d, 2026-11-22T03:00\n"
-            "             (local), 2026-11-22T03:00Z or ...+08:00\n",
-            option, text);
+    say_error(say("--%s \"%s\" 不是时间；应如 "
+                  "2h、30d、2026-11-22T03:00（本地时间）、2026-11-22T03:00Z 或以 +08:00 结尾",
+                  "--%s \"%s\" is no time; it is like 2h, 30d, 2026-11-22T03:00 (local), "
+                  "2026-11-22T03:00Z or ...+08:00"),
+              option, text);
     return false;
 }
 
@@ -256,7 +260,7 @@ static enum ctl_exit run(struct ctl *ctl)
         !take_time("until", ctl->until, now_ms, &until_ms))
         return CTL_USAGE;
     if (since_ms >= until_ms) {
-        fputs("lifelinectl: --since is not before --until\n", stderr);
+        say_error("%s", say("--since 不早于 --until", "--since is not before --until"));
         return CTL_USAGE;
     }
     char *path = path_of(ctl, since_ms, until_ms);
@@ -271,7 +275,8 @@ static enum ctl_exit run(struct ctl *ctl)
 const struct command query_command = {
     .name = "query",
     .arguments = "POINT...",
-    .help = "stored readings; without a daemon from the file",
+    .help = {"查询已存读数；没有守护进程时直接读文件",
+             "stored readings; without a daemon from the file"},
     .least = 1,
     .most = -1,
     .run = run,

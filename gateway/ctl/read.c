@@ -23,8 +23,10 @@ static bool any_value(const json_t *points)
 
 static void show(const json_t *result)
 {
-    static const struct text_column columns[] = {
-        {"point", false}, {"value", true}, {"unit", false}, {"quality", false}};
+    static const struct text_column columns[] = {{{"测点", "point"}, false},
+                                                 {{"数值", "value"}, true},
+                                                 {{"单位", "unit"}, false},
+                                                 {{"质量", "quality"}, false}};
     const json_t *points = json_object_get(result, "points");
     json_t *rows = json_array(), *point;
     char value[64];
@@ -33,9 +35,9 @@ static void show(const json_t *result)
     {
         json_array_append_new(rows, json_pack("[s, s, s, s]", text_of(point, "point"),
                                               text_value(point, value, sizeof value),
-                                              text_unit(point), text_of(point, "quality")));
+                                              text_unit(point), text_name(point, "quality")));
     }
-    text_line("%s, read in %lld ms", text_of(result, "device"),
+    text_line(say("%s，读取用时 %lld ms", "%s, read in %lld ms"), text_of(result, "device"),
               (long long)text_integer(result, "took_ms"));
     text_table(columns, sizeof columns / sizeof *columns, rows);
     json_decref(rows);
@@ -66,7 +68,7 @@ static enum ctl_exit run(struct ctl *ctl)
 const struct command read_command = {
     .name = "read",
     .arguments = "DEVICE",
-    .help = "read a device now",
+    .help = {"立即读取一台设备", "read a device now"},
     .least = 1,
     .most = 1,
     .run = run,

@@ -16,10 +16,11 @@ static void show_gateway(const json_t *gateway)
 {
     char uptime[SMALL];
     text_line("%s %s", text_of(gateway, "id"), text_of(gateway, "name"));
-    text_line("region %s, lifelined %s, up %s, clock %s", text_of(gateway, "region"),
-              text_of(gateway, "version"),
+    text_line(say("区域 %s，lifelined %s，已运行 %s，时钟 %s",
+                  "region %s, lifelined %s, up %s, clock %s"),
+              text_of(gateway, "region"), text_of(gateway, "version"),
               text_age(json_object_get(gateway, "uptime_ms"), uptime, sizeof uptime),
-              text_of(gateway, "clock"));
+              text_name(gateway, "clock"));
 }
 
 /* Whoever the watchdog waits for; normally nobody, and no line. */
@@ -29,7 +30,8 @@ static void show_watchdog(const json_t *watchdog)
     const json_t *name;
     json_array_foreach(json_object_get(watchdog, "hanging"), index, name)
     {
-        text_line("%s HANGS: the supervisor is no longer told that all is well",
+        text_line(say("%s 卡死：不再向系统看门狗报告正常",
+                      "%s HANGS: the supervisor is no longer told that all is well"),
                   json_string_value(name));
     }
 }
@@ -41,24 +43,30 @@ static void show_card(const json_t *card)
     const json_t *years = json_object_get(card, "years");
     json_int_t percent = text_integer(card, "worn_percent");
     if (!text_integer(card, "bytes")) {
-        text_line("card not known, no forecast of its wear");
+        text_line("%s",
+                  say("存储卡型号未知，无法预测寿命", "card not known, no forecast of its wear"));
         return;
     }
     if (json_is_number(json_object_get(card, "worn_percent")))
-        snprintf(worn, sizeof worn, ", up to %lld %% worn", (long long)percent);
+        snprintf(worn, sizeof worn, say("，磨损不超过 %lld %%", ", up to %lld %% worn"),
+                 (long long)percent);
     double number = json_number_value(years);
     snprintf(left, sizeof left,
-             number >= 100 ? "over %.0f"
-             : number < 10 ? "%.1f"
-                           : "%.0f",
+             number >= 100 ? say("%.0f 年以上", "over %.0f years")
+             : number < 10 ? say("%.1f 年", "%.1f years")
+                           : say("%.0f 年", "%.0f years"),
              number);
     text_bytes(text_integer(card, "bytes"), size, sizeof size);
     if (!json_is_number(years)) {
-        text_line("card %s, %s%s: too early for a forecast", text_of(card, "name"), size, worn);
+        text_line(say("存储卡 %s，%s%s：数据尚少，暂不预测寿命",
+                      "card %s, %s%s: too early for a forecast"),
+                  text_of(card, "name"), size, worn);
         return;
     }
-    text_line("card %s, %s%s: %s years at this rate", text_of(card, "name"), size, worn, left);
-    text_line("  counting %lld erase cycles, %lld bytes of flash for each byte written",
+    text_line(say("存储卡 %s，%s%s：按目前速率可用 %s", "card %s, %s%s: %s at this rate"),
+              text_of(card, "name"), size, worn, left);
+    text_line(say("  按擦写 %lld 次、每写 1 字节实写闪存 %lld 字节计",
+                  "  counting %lld erase cycles, %lld bytes of flash for each byte written"),
               (long long)text_integer(card, "counted_cycles"),
               (long long)text_integer(card, "counted_amplification"));
 }
@@ -67,7 +75,8 @@ static void show_held(const json_t *store)
 {
     char left[SMALL];
     if (text_integer(store, "held_ms"))
-        text_line("%lld readings wait for the clock to be set, %s at most",
+        text_line(say("%lld 条读数等待校时，最长等待 %s",
+                      "%lld readings wait for the clock to be set, %s at most"),
                   (long long)text_integer(store, "held"),
                   text_age(json_object_get(store, "held_ms"), left, sizeof left));
 }
@@ -76,16 +85,22 @@ static void show_held(const json_t *store)
 static void show_mode(const char *mode)
 {
     static const struct {
-        const char *mode, *words;
+        const char *mode;
+        struct words words;
     } troubles[] = {
-        {"memory", "the disk fails: readings are kept in memory, which a power cut empties"},
+        {"memory",
+         {"磁盘故障：读数暂存内存，断电即失",
+          "the disk fails: readings are kept in memory, which a power cut empties"}},
         {"read_only",
-         "the disk is read-only: readings are kept in memory, which a power cut empties"},
-        {"full", "the disk is full: the oldest readings make way for new ones"},
+         {"磁盘只读：读数暂存内存，断电即失",
+          "the disk is read-only: readings are kept in memory, which a power cut empties"}},
+        {"full",
+         {"磁盘已满：最旧的读数让位给新读数",
+          "the disk is full: the oldest readings make way for new ones"}},
     };
     for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
         if (strcmp(mode, troubles[i].mode) == 0)
-            text_line("%s", troubles[i].words);
+            text_line("%s", say_words(troubles[i].words));
     }
 }
 
@@ -96,30 +111,33 @@ static void show_wear(const json_t *store)
     json_int_t rate = text_integer(store, "flash_bytes_day"),
                hours = text_integer(store, "hours_left");
     if (rate)
-        snprintf(day, sizeof day, ", %s a day", text_bytes(rate, size, sizeof size));
-    text_line("flash written %s%s; %lld commits, %lld failed",
+        snprintf(day, sizeof day, say("，每天 %s", ", %s a day"),
+                 text_bytes(rate, size, sizeof size));
+    text_line(say("闪存写入 %s%s；提交 %lld 次，失败 %lld 次",
+                  "flash written %s%s; %lld commits, %lld failed"),
               text_bytes(text_integer(store, "flash_bytes"), flash, sizeof flash), day,
               (long long)text_integer(store, "commits"),
               (long long)text_integer(store, "failed_commits"));
-    json_t *left_ms = json_integer(hours * 3600000);
     if (hours)
-        text_line("full in %s at this rate", text_age(left_ms, left, sizeof left));
-    json_decref(left_ms);
+        text_line(say("按目前速率 %s后存满", "full in %s at this rate"),
+                  text_duration(hours * 3600000, left, sizeof left));
     show_card(json_object_get(store, "card"));
 }
 
 static void show_store(const json_t *store, const json_t *pipeline)
 {
     char size[SMALL], quota[SMALL];
-    text_line("store %s: %s of %s, %lld readings, %lld gaps, %lld corrupt", text_of(store, "mode"),
-              text_bytes(text_integer(store, "bytes"), size, sizeof size),
+    text_line(say("存储%s：%s / %s，读数 %lld 条，缺口 %lld 处，损坏 %lld 处",
+                  "store %s: %s of %s, %lld readings, %lld gaps, %lld corrupt"),
+              text_name(store, "mode"), text_bytes(text_integer(store, "bytes"), size, sizeof size),
               text_bytes(text_integer(store, "quota_bytes"), quota, sizeof quota),
               (long long)text_integer(store, "readings"), (long long)text_integer(store, "gaps"),
               (long long)text_integer(store, "corrupt"));
     show_mode(text_of(store, "mode"));
     show_wear(store);
     show_held(store);
-    text_line("polls %lld, readings kept %lld, left out %lld, lost %lld",
+    text_line(say("采集 %lld 次，读数保留 %lld，略去 %lld，丢失 %lld",
+                  "polls %lld, readings kept %lld, left out %lld, lost %lld"),
               (long long)text_integer(pipeline, "samples"),
               (long long)text_integer(pipeline, "readings"),
               (long long)text_integer(pipeline, "skipped"),
@@ -135,11 +153,12 @@ static json_t *uplink_row(const json_t *uplink)
     if (oldest_ms)
         age = json_integer(text_integer(uplink, "now_ms") - oldest_ms);
     bool connected = json_is_true(json_object_get(uplink, "connected"));
-    json_t *row = json_pack(
-        "[s, s, s, s, o, s, s]", text_of(uplink, "name"), connected ? "connected" : "away",
-        text_age(json_object_get(uplink, "since_age_ms"), since, sizeof since),
-        text_of(uplink, "mqtt"), json_sprintf("%lld", (long long)text_integer(backlog, "readings")),
-        text_age(age, oldest, sizeof oldest), text_of(uplink, "url"));
+    json_t *row = json_pack("[s, s, s, s, o, s, s]", text_of(uplink, "name"),
+                            connected ? say("在线", "connected") : say("断线", "away"),
+                            text_age(json_object_get(uplink, "since_age_ms"), since, sizeof since),
+                            text_of(uplink, "mqtt"),
+                            json_sprintf("%lld", (long long)text_integer(backlog, "readings")),
+                            text_age(age, oldest, sizeof oldest), text_of(uplink, "url"));
     json_decref(age);
     return row;
 }
@@ -154,22 +173,24 @@ static void show_trouble(const json_t *uplink)
     size_t index;
     json_t *sector;
     if (!json_is_true(json_object_get(uplink, "connected")) && *why && strcmp(why, "-") != 0)
-        text_line("uplink %s: %s", text_of(uplink, "name"), why);
+        text_line(say("上行 %s：%s", "uplink %s: %s"), text_of(uplink, "name"), why);
     json_array_foreach(refused, index, sector)
     {
-        text_line("uplink %s: the broker refuses %s", text_of(uplink, "name"),
-                  json_string_value(sector));
+        text_line(say("上行 %s：服务器拒收“%s”数据", "uplink %s: the broker refuses %s"),
+                  text_of(uplink, "name"), say_name(json_string_value(sector)));
     }
     if (set_aside)
-        text_line("uplink %s: %lld segments set aside, which the broker does not take",
+        text_line(say("上行 %s：%lld 个数据段服务器不收，已搁置",
+                      "uplink %s: %lld segments set aside, which the broker does not take"),
                   text_of(uplink, "name"), (long long)set_aside);
 }
 
 static void show_uplinks(const json_t *uplinks, json_int_t now_ms)
 {
     static const struct text_column columns[] = {
-        {"uplink", false}, {"state", false}, {"since", true}, {"mqtt", false},
-        {"backlog", true}, {"oldest", true}, {"url", false}};
+        {{"上行", "uplink"}, false}, {{"状态", "state"}, false},  {{"已持续", "since"}, true},
+        {{"MQTT", "mqtt"}, false},   {{"积压", "backlog"}, true}, {{"最早", "oldest"}, true},
+        {{"地址", "url"}, false}};
     json_t *rows = json_array(), *uplink;
     size_t index;
     json_array_foreach(uplinks, index, uplink)
@@ -203,20 +224,21 @@ static json_t *round_trips(const json_t *line)
 
 static json_t *line_row(const json_t *line)
 {
-    return json_pack("[s, s, o, o, o, o, o, s]", text_of(line, "name"),
-                     json_is_true(json_object_get(line, "open")) ? "open" : "closed",
-                     json_sprintf("%lld", (long long)text_integer(line, "devices")),
-                     json_sprintf("%lld", (long long)text_integer(line, "silent")),
-                     json_sprintf("%lld", (long long)text_integer(line, "slipping")),
-                     percent(json_object_get(line, "load_percent")), round_trips(line),
-                     text_of(line, "place"));
+    return json_pack(
+        "[s, s, o, o, o, o, o, s]", text_of(line, "name"),
+        json_is_true(json_object_get(line, "open")) ? say("打开", "open") : say("关闭", "closed"),
+        json_sprintf("%lld", (long long)text_integer(line, "devices")),
+        json_sprintf("%lld", (long long)text_integer(line, "silent")),
+        json_sprintf("%lld", (long long)text_integer(line, "slipping")),
+        percent(json_object_get(line, "load_percent")), round_trips(line), text_of(line, "place"));
 }
 
 static void show_lines(const json_t *lines)
 {
     static const struct text_column columns[] = {
-        {"line", false},    {"state", false}, {"devices", true}, {"silent", true},
-        {"slipping", true}, {"load", true},   {"p50/p99", true}, {"place", false}};
+        {{"线路", "line"}, false},      {{"状态", "state"}, false},   {{"设备", "devices"}, true},
+        {{"离线", "silent"}, true},     {{"滞后", "slipping"}, true}, {{"负荷", "load"}, true},
+        {{"p50/p99", "p50/p99"}, true}, {{"位置", "place"}, false}};
     json_t *rows = json_array(), *line;
     size_t index;
     json_array_foreach(lines, index, line)
@@ -245,8 +267,8 @@ static void add(struct trouble *trouble, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    int written =
-        snprintf(trouble->text + trouble->length, room, "%s%s", trouble->length ? ", " : "", words);
+    int written = snprintf(trouble->text + trouble->length, room, "%s%s",
+                           trouble->length ? say("，", ", ") : "", words);
     if (written > 0 && (size_t)written < room)
         trouble->length += (size_t)written;
 }
@@ -257,13 +279,14 @@ static void add_outcome(const json_t *device, struct trouble *trouble)
     const char *outcome = text_of(device, "outcome");
     char next[SMALL];
     if (strcmp(outcome, "-") == 0)
-        add(trouble, "not asked yet");
+        add(trouble, "%s", say("尚未采集", "not asked yet"));
     else if (strcmp(outcome, "exception") == 0)
-        add(trouble, "exception %lld", (long long)text_integer(device, "exception"));
+        add(trouble, say("异常码 %lld", "exception %lld"),
+            (long long)text_integer(device, "exception"));
     else if (strcmp(outcome, "ok") != 0)
-        add(trouble, "%s", outcome);
+        add(trouble, "%s", say_name(outcome));
     if (json_is_true(json_object_get(device, "resting")))
-        add(trouble, "asked again in %s",
+        add(trouble, say("%s后重试", "asked again in %s"),
             text_age(json_object_get(device, "next_ms"), next, sizeof next));
 }
 
@@ -281,7 +304,8 @@ static void add_shares(const json_t *device, struct trouble *trouble)
         json_int_t count = text_integer(counts, kinds[i].kind);
         if (count * 100 >= requests * kinds[i].percent && count > 0 &&
             strcmp(kinds[i].kind, text_of(device, "outcome")) != 0)
-            add(trouble, "%.0f %% %s", 100.0 * (double)count / (double)requests, kinds[i].kind);
+            add(trouble, "%.0f %% %s", 100.0 * (double)count / (double)requests,
+                say_name(kinds[i].kind));
     }
 }
 
@@ -290,7 +314,7 @@ static void add_slip(const json_t *device, struct trouble *trouble)
 {
     double stretch = json_number_value(json_object_get(device, "stretch"));
     if (stretch >= 1.05 && !json_is_true(json_object_get(device, "resting")))
-        add(trouble, "slips to %.1f x its period", stretch);
+        add(trouble, say("周期延长至 %.1f 倍", "slips to %.1f x its period"), stretch);
 }
 
 /* "" when it is well. */
@@ -305,11 +329,11 @@ static const char *trouble_of(const json_t *device, struct trouble *trouble)
 
 static void show_devices(const json_t *lines)
 {
-    static const struct text_column columns[] = {{"device", false},
-                                                 {"line", false},
-                                                 {"last good", true},
-                                                 {"trouble", false},
-                                                 {"title", false}};
+    static const struct text_column columns[] = {{{"设备", "device"}, false},
+                                                 {{"线路", "line"}, false},
+                                                 {{"距上次正常", "last good"}, true},
+                                                 {{"问题", "trouble"}, false},
+                                                 {{"名称", "title"}, false}};
     json_t *rows = json_array(), *line, *device;
     struct trouble trouble;
     char age[SMALL];
@@ -330,7 +354,7 @@ static void show_devices(const json_t *lines)
     size_t ill = json_array_size(rows);
     if (ill)
         text_table(columns, sizeof columns / sizeof *columns, rows);
-    text_line("%zu of %zu devices are well", count - ill, count);
+    text_line(say("设备正常 %zu/%zu 台", "%zu of %zu devices are well"), count - ill, count);
     json_decref(rows);
 }
 
@@ -366,7 +390,7 @@ static enum ctl_exit run(struct ctl *ctl)
 const struct command status_command = {
     .name = "status",
     .arguments = "",
-    .help = "lines, devices, store and uplinks",
+    .help = {"线路、设备、存储和上行的状态", "lines, devices, store and uplinks"},
     .least = 0,
     .most = 0,
     .run = run,

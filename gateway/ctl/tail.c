@@ -7,48 +7,31 @@
 #include <stdio.h>
 
 #include "gateway/ctl/client.h"
+#include "gateway/ctl/moment.h"
 #include "gateway/ctl/text.h"
+#include "gateway/ctl/width.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { NAME_COLUMNS = 32, VALUE_COLUMNS = 11, UNIT_COLUMNS = 8, TIME_BYTES = 32 };
+enum { NAME_COLUMNS = 32, VALUE_COLUMNS = 11, UNIT_COLUMNS = 8 };
 
 static int name_columns = 8; /* of the widest name seen, up to NAME_COLUMNS */
 
-/* The time of today, otherwise the date and the minute: as wide. */
-static void moment(const json_t *reading, char out[TIME_BYTES])
-{
-    json_int_t ms = text_integer(reading, "time_ms");
-    time_t seconds = (time_t)(ms / 1000), now = time(NULL);
-    struct tm then, today;
-    localtime_r(&seconds, &then);
-    localtime_r(&now, &today);
-    size_t length;
-    if (then.tm_year != today.tm_year || then.tm_yday != today.tm_yday) {
-        strftime(out, TIME_BYTES, "%m-%d %H:%M ", &then);
-        return;
-    }
-    length = strftime(out, TIME_BYTES, "%H:%M:%S", &then);
-    snprintf(out + length, TIME_BYTES - length, ".%03d", (int)(ms % 1000));
-}
-
 static void show(const json_t *reading)
 {
-    char when[TIME_BYTES], value[64], name[256];
-    const char *quality = text_of(reading, "quality");
-    bool good = strcmp(quality, "good") == 0;
+    char when[MOMENT_BYTES], value[64], name[256];
+    bool good = strcmp(text_of(reading, "quality"), "good") == 0;
     const char *unit = text_unit(reading);
     snprintf(name, sizeof name, "%s.%s", text_of(reading, "device"), text_of(reading, "point"));
-    moment(reading, when);
     text_value(reading, value, sizeof value);
-    fputs(when, stdout);
+    fputs(moment_short(text_integer(reading, "time_ms"), (int64_t)time(NULL) * 1000, when), stdout);
     fputs("  ", stdout);
-    int width = text_width(name);
+    int width = width_of(name);
     if (width > name_columns)
         name_columns = width < NAME_COLUMNS ? width : NAME_COLUMNS;
-    int value_columns = text_width(value);
+    int value_columns = width_of(value);
     if (value_columns < VALUE_COLUMNS)
         value_columns = VALUE_COLUMNS;
     /* A long number takes from a long name. */
@@ -58,9 +41,8 @@ static void show(const json_t *reading)
     text_cell(value, value_columns, true);
     if (*unit || !good)
         putchar(' ');
-    text_cell(unit, good && text_width(unit) < UNIT_COLUMNS ? text_width(unit) : UNIT_COLUMNS,
-              false);
-    printf(good ? "\n" : " %s\n", quality);
+    text_cell(unit, good && width_of(unit) < UNIT_COLUMNS ? width_of(unit) : UNIT_COLUMNS, false);
+    printf(good ? "\n" : " %s\n", text_name(reading, "quality"));
 }
 
 /* Of every point that has been read at all. */
@@ -83,7 +65,7 @@ static void measure(const json_t *points)
     json_t *point;
     json_array_foreach(points, index, point)
     {
-        int width = text_width(text_of(point, "device")) + 1 + text_width(text_of(point, "point"));
+        int width = width_of(text_of(point, "device")) + 1 + width_of(text_of(point, "point"));
         name_columns = width > name_columns ? width : name_columns;
     }
     name_columns = name_columns < NAME_COLUMNS ? name_columns : NAME_COLUMNS;
@@ -126,7 +108,7 @@ static enum ctl_exit run(struct ctl *ctl)
 const struct command tail_command = {
     .name = "tail",
     .arguments = "[POINT...]",
-    .help = "follow readings as they come",
+    .help = {"实时显示采集到的读数", "follow readings as they come"},
     .least = 0,
     .most = -1,
     .run = run,

@@ -1,49 +1,16 @@
 /* Diagnostics of the configuration on a terminal of 80 columns.
  *
- * Prints to stdout. Messages are folded between words, indented below their place; a source line
+ * Prints. Messages are folded between words, indented below their place; a source line
  * and the caret below it are moved together, so that the caret stays in sight. Owns nothing, and
  * leaves the text as it came wherever it fits. */
 #include "gateway/ctl/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/ctl/width.h"
+
 enum { INDENT = 8, KEEP_LEFT = 40 };
-
-/* Bytes of a beginning that takes at most so many columns. */
-static size_t within(const char *text, int columns)
-{
-    char copy[8];
-    size_t length = 0;
-    while (text[length]) {
-        size_t bytes = 1;
-        while (((unsigned char)text[length + bytes] & 0xc0) == 0x80 && bytes < sizeof copy - 1)
-            bytes++;
-        memcpy(copy, text + length, bytes);
-        copy[bytes] = '\0';
-        columns -= text_width(copy);
-        if (columns < 0)
-            break;
-        length += bytes;
-    }
-    return length;
-}
-
-static void fold(const char *line)
-{
-    int indent = 0;
-    while (text_width(line) > TEXT_COLUMNS - indent) {
-        size_t most = within(line, TEXT_COLUMNS - indent), cut = most;
-        while (cut > 0 && line[cut] != ' ')
-            cut--;
-        size_t next = cut > 0 ? cut + 1 : most;
-        text_line("%*s%.*s", indent, "", (int)(cut > 0 ? cut : most), line);
-        line += next;
-        indent = INDENT;
-    }
-    text_line("%*s%s", indent, "", line);
-}
 
 static bool is_caret(const char *line)
 {
@@ -52,21 +19,17 @@ static bool is_caret(const char *line)
 }
 
 /* Shows the part around the caret when it stands beyond the last column. */
-static void show_source(const char *source, const char *caret)
+static void show_source(FILE *out, const char *source, const char *caret)
 {
     int at = (int)strspn(caret, " "), skipped = 0;
     size_t from = 0;
-    if (at >= TEXT_COLUMNS) {
-        from = within(source, at - KEEP_LEFT);
-        char *left = strndup(source, from);
-        skipped = left ? text_width(left) : 0;
-        free(left);
-    }
-    text_line("%s", source + from);
-    text_line("%s", caret + skipped);
+    if (at >= TEXT_COLUMNS)
+        from = width_fitting(source, at - KEEP_LEFT, &skipped);
+    text_cut(out, source + from);
+    text_cut(out, caret + skipped);
 }
 
-void text_diagnostics(const char *text)
+void text_diagnostics(FILE *out, const char *text)
 {
     char *copy = strdup(text);
     char *line = copy;
@@ -79,10 +42,10 @@ void text_diagnostics(const char *text)
         if (after)
             *after = '\0';
         if (next && *line == ' ' && is_caret(next)) {
-            show_source(line, next);
+            show_source(out, line, next);
             next = after ? after + 1 : NULL;
         } else {
-            fold(line);
+            text_fold(out, line, INDENT);
             if (after)
                 *after = '\n';
         }

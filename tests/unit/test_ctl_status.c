@@ -1,17 +1,12 @@
 /* lifelinectl status as people see it: canned answers of a daemon, stdout caught in a file.
  *
- * The files under test belong to a program and to no library: they are compiled into this one, and
- * the daemon's answers come from here. */
-#include "gateway/ctl/status.c"
-#include "gateway/ctl/text.c"
-
-#include <setjmp.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+ * The daemon's answers come from here, one thing made worse at a time; that every line fits a
+ * terminal is looked at each time. What the whole of it looks like, in both languages, is in
+ * test_ctl_goldens.c. */
+#include "gateway/ctl/client.h"
+#include "tests/unit/ctl_shown.h"
 
 static json_t *answer_status, *answer_lines;
-static char shown[16384];
 
 enum ctl_exit client_ask(const struct ctl *ctl, const char *method, const char *path, json_t **body)
 {
@@ -76,25 +71,11 @@ static const char *status(void)
 {
     static const struct writer writer = {"text", write_text};
     struct ctl ctl = {.writer = &writer, .command = &status_command};
-    FILE *caught = tmpfile();
-    assert_non_null(caught);
-    fflush(stdout);
-    int terminal = dup(STDOUT_FILENO);
-    dup2(fileno(caught), STDOUT_FILENO);
+    shown_catch(STDOUT_FILENO);
     enum ctl_exit code = status_command.run(&ctl);
-    fflush(stdout);
-    dup2(terminal, STDOUT_FILENO);
-    close(terminal);
-    rewind(caught);
-    shown[fread(shown, 1, sizeof shown - 1, caught)] = '\0';
-    fclose(caught);
+    shown_release();
     assert_int_equal(code, CTL_FINE);
-    for (const char *at = shown; *at; at += strcspn(at, "\n") + 1) {
-        char line[1024];
-        snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
-        if (text_width(line) > TEXT_COLUMNS)
-            fail_msg("%d columns: %s", text_width(line), line);
-    }
+    shown_fits();
     return shown;
 }
 
@@ -301,6 +282,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_thread_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(the_worst_fits, setup, teardown),
     };
-    text_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,56 +1,25 @@
 /* Columns as a terminal counts them: what lifelinectl prints, with its stdout caught in a file.
  *
- * The two files under test belong to a program and to no library: they are compiled into this one.
- */
-#include "gateway/ctl/text.c"
-#include "gateway/ctl/text_diagnostics.c"
-
-#include <setjmp.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char shown[16384];
-static FILE *caught;
-static int terminal;
-
-static void catch (void)
-{
-    fflush(stdout);
-    caught = tmpfile();
-    assert_non_null(caught);
-    terminal = dup(STDOUT_FILENO);
-    dup2(fileno(caught), STDOUT_FILENO);
-}
-
-static const char *release(void)
-{
-    fflush(stdout);
-    dup2(terminal, STDOUT_FILENO);
-    close(terminal);
-    rewind(caught);
-    size_t length = fread(shown, 1, sizeof shown - 1, caught);
-    shown[length] = '\0';
-    fclose(caught);
-    return shown;
-}
+ * Cells, tables, folded lines and diagnostics with what is wide, broken or an order to the
+ * terminal; how long, in both languages; levels in their colours where somebody looks. */
+#include "tests/unit/ctl_shown.h"
 
 static const char *cell(const char *text, int columns, bool right)
 {
-    catch ();
+    shown_catch(STDOUT_FILENO);
     text_cell(text, columns, right);
-    return release();
+    return shown_release();
 }
 
 static void widths_are_columns(void **state)
 {
     (void)state;
-    assert_int_equal(text_width(""), 0);
-    assert_int_equal(text_width("well-017"), 8);
-    assert_int_equal(text_width("窨井"), 4);
-    assert_int_equal(text_width("17 号窨井 °C"), 12);
-    assert_int_equal(text_width("a\xff\x80"
-                                "b"),
+    assert_int_equal(width_of(""), 0);
+    assert_int_equal(width_of("well-017"), 8);
+    assert_int_equal(width_of("窨井"), 4);
+    assert_int_equal(width_of("17 号窨井 °C"), 12);
+    assert_int_equal(width_of("a\xff\x80"
+                              "b"),
                      4); /* no UTF-8: a question mark each */
 }
 
@@ -70,35 +39,24 @@ static void cells_are_exact(void **state)
 
 static void tables_are_aligned(void **state)
 {
-    static const struct text_column columns[] = {{"name", false}, {"n", true}, {"title", false}};
+    static const struct text_column columns[] = {
+        {{"名称", "name"}, false}, {{"数", "n"}, true}, {{"标题", "title"}, false}};
     (void)state;
     json_t *rows = json_pack("[[s, s, s], [s, s, s], [s, s, s]]", "窨井", "7", "井盖", "a", "1234",
                              "", "long-name", "5", "x");
-    catch ();
+    shown_catch(STDOUT_FILENO);
     text_table(columns, 3, rows);
-    assert_string_equal(release(), "name          n  title\n"
-                                   "窨井          7  井盖\n"
-                                   "a          1234\n"
-                                   "long-name     5  x\n");
+    assert_string_equal(shown_release(), "name          n  title\n"
+                                         "窨井          7  井盖\n"
+                                         "a          1234\n"
+                                         "long-name     5  x\n");
     json_decref(rows);
-}
-
-static void all_lines_fit(const char *text)
-{
-    char line[1024];
-    while (*text) {
-        size_t length = strcspn(text, "\n");
-        snprintf(line, sizeof line, "%.*s", (int)length, text);
-        if (text_width(line) > TEXT_COLUMNS)
-            fail_msg("%d columns: %s", text_width(line), line);
-        text += length + (text[length] == '\n');
-    }
 }
 
 static void wide_tables_give_way(void **state)
 {
     static const struct text_column columns[] = {
-        {"device", false}, {"line", false}, {"title", false}};
+        {{"设备", "device"}, false}, {{"线路", "line"}, false}, {{"标题", "title"}, false}};
     char ascii[101], wide[121] = "";
     (void)state;
     memset(ascii, 'x', 100);
@@ -106,11 +64,11 @@ static void wide_tables_give_way(void **state)
     for (int i = 0; i < 40; i++)
         memcpy(wide + i * 3, "井", 4);
     json_t *rows = json_pack("[[s, s, s], [s, s, s]]", ascii, ascii, wide, "a", "b", "c");
-    catch ();
+    shown_catch(STDOUT_FILENO);
     text_table(columns, 3, rows);
     text_line("%s%s", ascii, wide);
-    const char *text = release();
-    all_lines_fit(text);
+    const char *text = shown_release();
+    shown_fits();
     assert_non_null(strstr(text, "…"));
     json_decref(rows);
 }
@@ -122,9 +80,9 @@ static void diagnostics_that_fit_stay(void **state)
                                "          ^\n"
                                "g.yaml:4:1: warning: short\n";
     (void)state;
-    catch ();
-    text_diagnostics(text);
-    assert_string_equal(release(), text);
+    shown_catch(STDOUT_FILENO);
+    text_diagnostics(stdout, text);
+    assert_string_equal(shown_release(), text);
 }
 
 static void long_diagnostics_are_folded(void **state)
@@ -143,10 +101,10 @@ static void long_diagnostics_are_folded(void **state)
     /* Two characters of 3 bytes and 2 columns stand before the caret. */
     int column = (int)(at - source) - 2;
     snprintf(text + length, sizeof text - (size_t)length, "%.*s^~~\nend of it\n", column, blanks);
-    catch ();
-    text_diagnostics(text);
-    char *got = (char *)release();
-    all_lines_fit(got);
+    shown_catch(STDOUT_FILENO);
+    text_diagnostics(stdout, text);
+    char *got = (char *)shown_release();
+    shown_fits();
     assert_non_null(strstr(got, "end of it\n"));
     /* The caret still stands below what it means. */
     char *caret_line = strstr(got, "^~~");
@@ -158,7 +116,7 @@ static void long_diagnostics_are_folded(void **state)
     char *nix = strstr(source_line, "nix");
     assert_non_null(nix);
     *nix = '\0';
-    assert_int_equal(text_width(source_line), strspn(caret_line, " "));
+    assert_int_equal(width_of(source_line), strspn(caret_line, " "));
 }
 
 static void numbers_read_well(void **state)
@@ -205,7 +163,5 @@ int main(void)
         cmocka_unit_test(diagnostics_that_fit_stay), cmocka_unit_test(long_diagnostics_are_folded),
         cmocka_unit_test(numbers_read_well),         cmocka_unit_test(values_keep_their_decimals),
     };
-    setlocale(LC_ALL, "C");
-    text_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
