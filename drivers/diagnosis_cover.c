@@ -81,14 +81,10 @@ static bool hear_shut(mono_time *since, const struct lie *lie, double from, mono
     return since->ns != 0 && clock_ms_between(*since, lie->oldest) >= need_ms;
 }
 
-static size_t save_zero(const struct diagnosis_zero *zero, uint8_t *out, size_t capacity)
+static void put_zero(const struct diagnosis_zero *zero, struct diagnosis_bytes *bytes)
 {
-    struct diagnosis_bytes bytes = {.out = out, .size = capacity};
-    if (!zero->was_flat && !zero->found)
-        return 0;
-    diagnosis_bytes_put(&bytes, SAVED_AS, 1);
-    diagnosis_zero_put(zero, &bytes);
-    return diagnosis_bytes_written(&bytes);
+    diagnosis_bytes_put(bytes, SAVED_AS, 1);
+    diagnosis_zero_put(zero, bytes);
 }
 
 static bool load_zero(struct diagnosis_zero *zero, const struct diagnosis_moment *moment,
@@ -229,8 +225,13 @@ static void tell_opened(const void *state, const struct diagnosis_moment *moment
 static size_t save_opened(const void *state, const struct diagnosis_moment *moment, uint8_t *out,
                           size_t capacity)
 {
+    const struct opened *memory = state;
+    struct diagnosis_bytes bytes = {.out = out, .size = capacity};
     (void)moment;
-    return save_zero(&((const struct opened *)state)->zero, out, capacity);
+    if (!memory->zero.was_flat && !memory->zero.found)
+        return 0;
+    put_zero(&memory->zero, &bytes);
+    return diagnosis_bytes_written(&bytes);
 }
 
 static bool load_opened(void *state, const struct diagnosis_moment *moment, const uint8_t *bytes,
@@ -273,6 +274,9 @@ const struct diagnosis diagnosis_cover_opened = {
  *     |                                                                               |
  *     +--------------------- shut at two moments in a row ----------------------------+
  *
+ * One that was GONE before a restart is so again when nothing is heard of it for ten minutes; the
+ * other reasons are seen again by themselves.
+ *
  * Confidence: FLIPPED 80, GONE when it was open 60, LONG 50 (it may be at work), GONE when it only
  * moved 45; 10 more for two of them, at most 90: that a cover is gone is never seen. */
 enum missing_param { OPEN_FOR, SILENT, OPENED };
@@ -284,13 +288,14 @@ struct missing {
     mono_time shut_since;
     unsigned reasons;
     bool was_open;              /* at the newest sample */
+    mono_time gone_again;       /* of before a restart; ns 0 = it was not */
     mono_time heard, disturbed; /* newest usable sample; newest that was open or moved */
     mono_time since;
     uint8_t level;
     double degrees;
 };
 
-enum { TWICE_MS = 1 }; /* two moments */
+enum { TWICE_MS = 1 /* two moments */, GONE_AGAIN_MS = 600000 };
 
 static double opened_from(const struct rule *rule)
 {
@@ -307,6 +312,7 @@ static void hear_missing(struct missing *memory, const struct diagnosis_moment *
     hear_open(&memory->open, lie, from, true, moment->now, diagnosis_ms(moment, OPEN_FOR));
     bool is_open = lie->is_open || is_beyond(lie, from);
     memory->heard = moment->now;
+    memory->gone_again.ns = 0;
     memory->was_open = is_open;
     if (is_open || lie->was_moved)
         memory->disturbed = moment->now;
@@ -318,6 +324,8 @@ static void hear_missing(struct missing *memory, const struct diagnosis_moment *
 static mono_time gone_at(const struct missing *memory, const struct diagnosis_moment *moment)
 {
     int64_t silent = diagnosis_ms(moment, SILENT);
+    if (memory->gone_again.ns)
+        return memory->gone_again;
     if (!memory->disturbed.ns || clock_ms_between(memory->disturbed, memory->heard) > silent)
         return (mono_time){0};
     return clock_after_ms(memory->heard, silent);
@@ -409,14 +417,30 @@ static void tell_missing(const void *state, const struct diagnosis_moment *momen
 static size_t save_missing(const void *state, const struct diagnosis_moment *moment, uint8_t *out,
                            size_t capacity)
 {
+    const struct missing *memory = state;
+    bool is_gone = (memory->reasons & GONE) != 0;
     (void)moment;
-    return save_zero(&((const struct missing *)state)->zero, out, capacity);
+    if (capacity == 0 || (!is_gone && !memory->zero.was_flat && !memory->zero.found))
+        return 0;
+    out[0] = (uint8_t)(is_gone | memory->was_open << 1);
+    struct diagnosis_bytes bytes = {.out = out + 1, .size = capacity - 1};
+    put_zero(&memory->zero, &bytes);
+    return bytes.failed ? 0 : 1 + diagnosis_bytes_written(&bytes);
 }
 
-static bool load_missing(void *state, const struct diagnosis_moment *moment, const uint8_t *bytes,
+static bool load_missing(void *state, const struct diagnosis_moment *moment, const uint8_t *in,
                          size_t length)
 {
-    return load_zero(&((struct missing *)state)->zero, moment, bytes, length);
+    struct missing *memory = state;
+    struct missing loaded = {0};
+    if (length == 0 || !load_zero(&loaded.zero, moment, in + 1, length - 1))
+        return false;
+    if (in[0] & 1)
+        loaded.gone_again = clock_after_ms(moment->now, GONE_AGAIN_MS);
+    loaded.was_open = (in[0] & 2) != 0;
+    loaded.heard = moment->now;
+    *memory = loaded;
+    return true;
 }
 
 static const struct diagnosis_param missing_params[] = {

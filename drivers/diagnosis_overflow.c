@@ -34,7 +34,8 @@ static const struct diagnosis_role roles[] = {
  *     +--- two samples below that by the hysteresis --------------------+ tilted by `lifted` makes
  *                                                                         it one level graver
  *
- * A gauge that stands still near the cover since the start is no overflow: it may be set wrong.
+ * A gauge that stands still near the cover since the start is no overflow: it may be set wrong. One
+ * that was UP before a restart is UP again when its first two samples are as high.
  * Confidence: rising 80, rain 75, both 90; 5 more when the cover is lifted. */
 enum reason { RISING = 1, RAINING = 2, LIFTED = 4 };
 
@@ -45,7 +46,7 @@ struct memory {
     uint32_t samples;
     double newest, before, before_that;
     bool was_below, up;
-    unsigned reasons;
+    unsigned reasons, reasons_before; /* before a restart */
     uint8_t level;
     mono_time since, before_at;
 };
@@ -84,6 +85,8 @@ static void hear_level(struct memory *memory, const struct diagnosis_moment *mom
         memory->reasons |= RISING;
         memory->was_below = false;
     }
+    if (memory->samples == 2 && sure_of(memory) >= least)
+        memory->reasons |= memory->reasons_before;
     if (!memory->up)
         memory->since = memory->before_at.ns ? memory->before_at : level->at;
     memory->before_at = level->at;
@@ -190,9 +193,10 @@ static size_t save(const void *state, const struct diagnosis_moment *moment, uin
     const struct memory *memory = state;
     struct diagnosis_bytes bytes = {.out = out, .size = capacity};
     (void)moment;
-    if (!memory->zero.was_flat && !memory->zero.found)
+    if (!memory->zero.was_flat && !memory->zero.found && !memory->up)
         return 0;
     diagnosis_bytes_put(&bytes, SAVED_AS, 1);
+    diagnosis_bytes_put(&bytes, memory->up ? memory->reasons : 0, 1);
     diagnosis_zero_put(&memory->zero, &bytes);
     return diagnosis_bytes_written(&bytes);
 }
@@ -202,13 +206,14 @@ static bool load(void *state, const struct diagnosis_moment *moment, const uint8
 {
     struct memory *memory = state;
     struct diagnosis_bytes bytes = {.in = in, .size = length};
-    struct diagnosis_zero zero = {0};
+    struct memory loaded = {0};
     if (diagnosis_bytes_get(&bytes, 1) != SAVED_AS)
         return false;
-    diagnosis_zero_get(&zero, moment->roles[TILT].count, &bytes);
+    loaded.reasons_before = (unsigned)diagnosis_bytes_get(&bytes, 1) & (RISING | RAINING | LIFTED);
+    diagnosis_zero_get(&loaded.zero, moment->roles[TILT].count, &bytes);
     if (!diagnosis_bytes_are_read(&bytes))
         return false;
-    memory->zero = zero;
+    *memory = loaded;
     return true;
 }
 

@@ -2,11 +2,13 @@
  *
  * Called on the thread of the watch; owns nothing, its state is the caller's memory. Numbers come
  * from the rule; domain 4 [eng]. Never takes a silent rain gauge for a dry one. */
+#include "drivers/diagnosis_bytes.h"
 #include "drivers/diagnosis_parts.h"
 #include "drivers/diagnosis_rain.h"
 
 enum role { DEPTH, RAIN };
 enum param { RAIN_WINDOW };
+enum { SAVED_AS = 1 };
 
 static const struct diagnosis_param params[] = {
     [RAIN_WINDOW] = {"rain_window", true, true, 60e3, 86400e3, "no rain for so long"},
@@ -25,11 +27,13 @@ static const struct diagnosis_role roles[] = {
  * samples
  *    +---------- two samples below it by the hysteresis ----------------------+
  *
- * Rain that comes later does not undo how it began. Confidence: 60; 75 with two dry gauges; 10 less
+ * Rain that comes later does not undo how it began; nor does a restart, when the first two samples
+ * after it are as high. Confidence: 60; 75 with two dry gauges; 10 less
  * when one of them is not known. */
 struct memory {
     struct diagnosis_rain gauges[RULE_ROLE_POINTS_MAX];
     bool has_before, wet;
+    bool was_wet; /* before a restart */
     double before, newest;
     mono_time before_at, since;
     uint8_t level;
@@ -65,13 +69,16 @@ static void hear_depth(struct memory *memory, const struct diagnosis_moment *mom
     double higher = before < depth->value ? depth->value : before;
     if (has_two && higher < least - rule->hysteresis.value)
         memory->wet = false;
-    if (!memory->wet && has_two && sure >= least && is_without_rain(memory, moment)) {
+    if (!memory->wet && has_two && sure >= least &&
+        (memory->was_wet || is_without_rain(memory, moment))) {
         memory->wet = true;
         memory->since = memory->before_at;
         memory->level = LEVEL_NONE;
     }
     if (memory->wet)
         memory->level = diagnosis_follow(rule, memory->level, sure);
+    if (has_two)
+        memory->was_wet = false;
     memory->newest = depth->value;
     memory->before_at = depth->at;
     memory->has_before = true;
@@ -113,6 +120,37 @@ static void tell(const void *state, const struct diagnosis_moment *moment,
     diagnosis_say(hint, "可能为供水管破裂或雨水口堵塞 / may be a burst pipe or a blocked gully");
 }
 
+static size_t save(const void *state, const struct diagnosis_moment *moment, uint8_t *out,
+                   size_t capacity)
+{
+    const struct memory *memory = state;
+    struct diagnosis_bytes bytes = {.out = out, .size = capacity};
+    (void)moment;
+    if (!memory->wet)
+        return 0;
+    diagnosis_bytes_put(&bytes, SAVED_AS, 1);
+    diagnosis_bytes_put(&bytes, memory->dry, 1);
+    diagnosis_bytes_put(&bytes, memory->unknown, 1);
+    return diagnosis_bytes_written(&bytes);
+}
+
+static bool load(void *state, const struct diagnosis_moment *moment, const uint8_t *in,
+                 size_t length)
+{
+    struct memory *memory = state;
+    struct diagnosis_bytes bytes = {.in = in, .size = length};
+    struct memory loaded = {.was_wet = true};
+    (void)moment;
+    if (diagnosis_bytes_get(&bytes, 1) != SAVED_AS)
+        return false;
+    loaded.dry = (uint32_t)diagnosis_bytes_get(&bytes, 1);
+    loaded.unknown = (uint32_t)diagnosis_bytes_get(&bytes, 1);
+    if (!diagnosis_bytes_are_read(&bytes))
+        return false;
+    *memory = loaded;
+    return true;
+}
+
 const struct diagnosis diagnosis_without_rain = {
     .form = {.name = "without_rain",
              .title_zh = "无雨积水",
@@ -125,4 +163,6 @@ const struct diagnosis diagnosis_without_rain = {
     .memory = sizeof(struct memory),
     .step = step,
     .tell = tell,
+    .save = save,
+    .load = load,
 };

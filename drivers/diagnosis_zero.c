@@ -127,8 +127,8 @@ void diagnosis_zero_get(struct diagnosis_zero *zero, size_t axes, struct diagnos
     zero->was_flat = diagnosis_bytes_get(bytes, 1) == 1;
     zero->found = diagnosis_bytes_get(bytes, 1) == 1;
     zero->axes = (uint8_t)diagnosis_bytes_get(bytes, 1);
-    if (zero->axes != axes || axes > RULE_ROLE_POINTS_MAX)
+    if ((zero->axes != 0 && zero->axes != axes) || axes > RULE_ROLE_POINTS_MAX)
         bytes->failed = true;
-    for (size_t i = 0; i < axes && !bytes->failed; i++)
+    for (size_t i = 0; i < zero->axes && !bytes->failed; i++)
         zero->zero[i] = diagnosis_bytes_get_real(bytes);
 }

@@ -335,6 +335,25 @@ static void silence_alone_is_no_theft(void **state)
     assert_true(world.finding.due.ns == 0);
 }
 
+static void one_that_was_gone_is_gone_after_a_restart(void **state)
+{
+    (void)state;
+    world_play(&world, "moved", 1);
+    lie(0, 0, 0, 5);
+    world_say(&world, "moved", 1);
+    world_wait(&world, 3 * HOUR);
+    assert_int_equal(world.finding.level, LEVEL_RED);
+    assert_true(world_restart(&world, MINUTE));
+    world_wait(&world, 9 * MINUTE);
+    assert_int_equal(world.finding.level, LEVEL_NONE);
+    world_wait(&world, MINUTE);
+    assert_int_equal(world.finding.level, LEVEL_RED);
+    assert_true(world_restart(&world, MINUTE));
+    lie(0, 0, 0, 5); /* it was found */
+    world_wait(&world, DAY);
+    assert_int_equal(world.finding.level, LEVEL_NONE);
+}
+
 int main(void)
 {
 #define OPENED(test)  cmocka_unit_test_setup_teardown(test, start_opened, end)
@@ -358,6 +377,7 @@ int main(void)
         MISSING(one_that_is_open_for_long_may_be_gone),
         MISSING(one_that_is_open_and_then_silent_may_be_gone),
         MISSING(one_that_moved_and_then_is_silent_may_be_gone),
+        MISSING(one_that_was_gone_is_gone_after_a_restart),
         MISSING(silence_alone_is_no_theft),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

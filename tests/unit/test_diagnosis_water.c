@@ -333,6 +333,37 @@ static void a_spike_or_silence_spills_nothing(void **state)
     assert_int_equal(world.finding.level, LEVEL_NONE);
 }
 
+static void it_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    WELL(1, 2.42, 2.45);
+    assert_int_equal(world.finding.level, LEVEL_ORANGE);
+    assert_true(world_restart(&world, MINUTE));
+    WELL(2.45);
+    assert_int_equal(world.finding.level, LEVEL_NONE);
+    WELL(2.45); /* it stands, but it had risen */
+    assert_int_equal(world.finding.level, LEVEL_ORANGE);
+    assert_true(world_restart(&world, MINUTE));
+    WELL(1, 1, 2.0, 2.45);
+    assert_int_equal(world.finding.level, LEVEL_NONE);
+    assert_false(world_restart(&world, MINUTE));
+}
+
+static void water_without_rain_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    rain_and_wait(1, (const double[]){12.4}, 3 * HOUR);
+    DEPTHS(60, 70);
+    assert_int_equal(world.finding.level, LEVEL_YELLOW);
+    assert_true(world_restart(&world, MINUTE));
+    DEPTHS(70, 70);
+    assert_int_equal(world.finding.level, LEVEL_YELLOW);
+    assert_int_equal(world.finding.confidence, 60);
+    assert_true(world_restart(&world, MINUTE));
+    DEPTHS(5, 5, 70, 70);
+    assert_int_equal(world.finding.level, LEVEL_NONE);
+}
+
 int main(void)
 {
 #define ONSET(test)    cmocka_unit_test_setup_teardown(test, start_onset, end)
@@ -356,6 +387,8 @@ int main(void)
         OVERFLOW(rain_explains_a_gauge_that_stands_there),
         OVERFLOW(a_cover_lifted_by_the_water_is_graver),
         OVERFLOW(a_lifted_cover_over_a_dry_well_is_no_overflow),
+        OVERFLOW(it_goes_on_after_a_restart),
+        DRY(water_without_rain_goes_on_after_a_restart),
         OVERFLOW(a_spike_or_silence_spills_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
