@@ -1,16 +1,19 @@
 /* Alarm rules: what makes an alarm of a value, as typed data. The same form in packs and in the
  * configuration's overrides:
  *
- *     flooded: { above: { 4: 150, 3: 270, 2: 400, 1: 600 }, hysteresis: 20, dwell: 10s, clear: 60s
- * } low:     { below: { 4: 0.20, 3: 0.14 } } surge:   { rise: { 2: 10 }, window: 60s } fall:
- * likewise storm6h: { sum: { 3: 50 }, window: 6h }           a counter's increase open:    {
- * equals: { 2: 1 } } dead:    { silent: { 3: 15m } }                   no good reading for so long
- *     stuck:   { flat: { 4: 6h } }                      the same value for so long
- *     jumps:   { spike: 0.5 }                           no alarm: such a value is asked for again
- *     no_pump: { all: [ { point: level, above: 2.5 }, { point: pump-1.run, equals: 0 } ], level: 3
- * } trouble: { any: [ ... ], level: 2 } burst:   { diagnose: burst, levels: { 1: 0.2 }, watch: 5m,
- * points: { run: pump-1.run } } flooded: off                                      switches a
- * default off
+ *     flooded: { above: { 4: 150, 3: 270, 2: 400, 1: 600 }, hysteresis: 20, dwell: 10s }
+ *     low:     { below: { 4: 0.20, 3: 0.14 } }
+ *     surge:   { rise: { 2: 10 }, window: 60s }             fall: likewise
+ *     storm6h: { sum: { 3: 50 }, window: 6h }               a counter's increase
+ *     open:    { equals: { 2: 1 } }
+ *     dead:    { silent: { 3: 15m } }                       no good reading for so long
+ *     stuck:   { flat: { 4: 6h } }                          the same value for so long
+ *     jumps:   { spike: 0.5 }                               no alarm: it is asked for again
+ *     no_pump: { all: [ { point: level, above: 2.5 }, { point: pump-1.run, equals: 0 } ],
+ *                level: 3 }
+ *     trouble: { any: [ ... ], level: 2 }
+ *     burst:   { diagnose: burst, levels: { 1: 0.2 }, watch: 5m, points: { run: pump-1.run } }
+ *     flooded: off                                          switches a default off
  *
  * dwell and clear say how long a condition must last, and be gone; dwell may differ by level:
  * { 4: 2m, 3: 0s }. `fault: true` makes it a fault of the device, not a public alarm; silent and

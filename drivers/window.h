@@ -1,6 +1,6 @@
 /* The last so many ms of a value: lowest, highest and the sum of increases. Pure, fixed size.
  *
- * A window of w ms is kept as at most WINDOW_SLOTS slots of w / WINDOW_SLOTS ms (at least 1 ms),
+ * A window of w ms is kept as slots of w / WINDOW_SLOTS ms (rounded up, at least 1 ms),
  * counted from the first sample; a slot leaves when all of it is older than w. So what is asked for
  * reaches at most one slot further back than w, never less. */
 #ifndef LIFELINE_WINDOW_H

@@ -1,9 +1,12 @@
 /* What the rooms of the daemon want to know of each other, put together.
  *
- * house_gather() runs in the threads of the uplinks, the rest in the main thread. Owns nothing: the
+ * What an uplink asks is answered in its thread, the rest in the main thread. Owns nothing: the
  * house is main()'s, and a reload replaces parts of it under the house's mutex.
  * Never starts or stops anything (main.c and reload.c do). */
 #include "gateway/house.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "gateway/clock_state.h"
 
@@ -32,7 +35,7 @@ static struct presence_line line_of(struct line *line)
 }
 
 /* An uplink that has not taken over the newest settings yet has no room for what they say. */
-void house_gather(void *context, struct presence *out)
+static void gather(void *context, struct presence *out)
 {
     struct house *house = context;
     pthread_mutex_lock(&house->mutex);
@@ -47,6 +50,60 @@ void house_gather(void *context, struct presence *out)
             out->lines[l] = line_of(house->lines[l]);
     }
     pthread_mutex_unlock(&house->mutex);
+}
+
+/* A copy of the alarm of that id, if it is up. */
+static bool is_up(struct lane *lane, const char *id)
+{
+    struct lane_event *event = malloc(sizeof *event);
+    uint64_t after = 0;
+    bool found = false;
+    while (event && !found && lane_read(lane, &after, event))
+        found = strcmp(event->id, id) == 0;
+    free(event);
+    return found;
+}
+
+enum command_ack house_ack(void *context, const struct command_ack_order *order)
+{
+    const struct house *house = context;
+    struct desk_order out = {.kind = DESK_ACK};
+    alarm_cut(out.id, sizeof out.id, order->alarm);
+    alarm_cut(out.actor, sizeof out.actor, order->actor);
+    alarm_cut(out.note, sizeof out.note, order->note);
+    if (!is_up(house->lane, order->alarm))
+        return COMMAND_ACK_UNKNOWN;
+    return pipeline_order(house->pipeline, &out) ? COMMAND_ACK_TAKEN : COMMAND_ACK_BUSY;
+}
+
+struct uplink_rooms house_uplink_rooms(struct house *house)
+{
+    return (struct uplink_rooms){.store = house->store,
+                                 .lane = house->lane,
+                                 .gather = gather,
+                                 .ack = house_ack,
+                                 .context = house};
+}
+
+static void boost(void *context, uint32_t place, uint32_t every_ms)
+{
+    line_boost(context, place, every_ms);
+}
+
+static void ask_now(void *context, uint32_t place)
+{
+    line_poll_now(context, place);
+}
+
+void house_attach(const struct house *house, struct line *line)
+{
+    const struct desk_asker asker = {boost, ask_now, line};
+    pipeline_attach(house->pipeline, line_number(line), &asker);
+}
+
+void house_release(const struct house *house, struct line *line)
+{
+    pipeline_attach(house->pipeline, line_number(line), NULL);
 }
 
 struct api_rooms house_rooms(const struct house *house)

@@ -10,6 +10,7 @@ struct house {
     const char *config;
     const struct setup_path *profiles;
     mono_time started;
+    struct lane *lane;
     struct store *store;
     struct pipeline *pipeline;
     /* What a reload replaces. The uplinks' threads look at it, too: the main thread changes it
@@ -25,9 +26,15 @@ struct house {
     struct api_reloads reloads;
 };
 
-/* What every room says, for the state that an uplink sends; `context` is the house. Runs in the
- * uplink's thread. */
-void house_gather(void *context, struct presence *out);
+/* What an uplink asks of the other rooms. */
+struct uplink_rooms house_uplink_rooms(struct house *house);
+
+/* A person takes an alarm; any thread. */
+enum command_ack house_ack(void *context, const struct command_ack_order *order);
+
+/* The pipeline tells the line what alarms want of its devices, until it is let go. */
+void house_attach(const struct house *house, struct line *line);
+void house_release(const struct house *house, struct line *line);
 
 /* Everybody the API asks, as they are now. */
 struct api_rooms house_rooms(const struct house *house);

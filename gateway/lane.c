@@ -310,13 +310,15 @@ bool lane_put(struct lane *lane, struct lane_event *event)
     return entry != NULL;
 }
 
-static bool is_busy(uint64_t n, const uint64_t *busy, size_t count)
+static bool is_next(const struct entry *entry, size_t reader, const struct lane_skip *skip)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (busy[i] == n)
-            return true;
+    if (!(entry->owed >> reader & 1) || skip->sectors[entry->sector])
+        return false;
+    for (size_t i = 0; i < skip->count; i++) {
+        if (skip->busy[i] == entry->n)
+            return false;
     }
-    return false;
+    return true;
 }
 
 /* Of alarms the level, that was left or that is in force; reports come after them. */
@@ -326,21 +328,18 @@ static unsigned rank(const struct entry *entry)
     return entry->kind == LANE_ALARM && level ? level : LEVEL_COUNT;
 }
 
-bool lane_next(struct lane *lane, size_t reader, const uint64_t *busy, size_t busy_count,
+bool lane_next(struct lane *lane, size_t reader, const struct lane_skip *skip,
                struct lane_event *out)
 {
-    uint32_t bit = UINT32_C(1) << reader;
     const struct entry *best = NULL, *found = NULL;
     pthread_mutex_lock(&lane->mutex);
     for (const struct entry *entry = lane->first; entry; entry = entry->next) {
-        if (entry->owed & bit && !is_busy(entry->n, busy, busy_count) &&
-            (!best || rank(entry) < rank(best)))
+        if ((!best || rank(entry) < rank(best)) && is_next(entry, reader, skip))
             best = entry;
     }
     /* its alarm may have said something before */
     for (const struct entry *entry = lane->first; best && !found; entry = entry->next) {
-        if (entry->owed & bit && !is_busy(entry->n, busy, busy_count) &&
-            strcmp(entry->id, best->id) == 0)
+        if (strcmp(entry->id, best->id) == 0 && is_next(entry, reader, skip))
             found = entry;
     }
     if (found)

@@ -20,6 +20,7 @@
 
 enum {
     LANE_EVENTS = 2048,
+    LANE_BUSY = 8,
     LANE_READERS = 32, /* STORE_UPLINKS; an uplink's place in the store is its number here */
 };
 
@@ -57,9 +58,16 @@ void lane_attach_store(struct lane *lane, void (*wake)(void *), void *context);
 /* From the pipeline. Fills in n. False without memory: then it is counted as lost. */
 bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_unused_result));
 
-/* The next event that the reader owes, and that is not one of `busy` (those in flight): of the most
- * severe alarm that any of them is of, its earliest. False: there is none. */
-bool lane_next(struct lane *lane, size_t reader, const uint64_t *busy, size_t busy_count,
+/* What is not to be told now. */
+struct lane_skip {
+    uint64_t busy[LANE_BUSY]; /* numbers of events in flight */
+    size_t count;
+    bool sectors[SECTOR_COUNT];
+};
+
+/* The next event that the reader owes: of the most severe alarm that any of them is of, its
+ * earliest. False: there is none. */
+bool lane_next(struct lane *lane, size_t reader, const struct lane_skip *skip,
                struct lane_event *out);
 
 /* The reader's broker has it. True: the store has taken it as owed, and is to be told. */

@@ -103,13 +103,16 @@ static bool build(struct house *house, char *why, size_t why_size)
     if (!house->store)
         return false;
     snprintf(why, why_size, "out of memory");
+    house->lane = lane_new();
+    if (!house->lane || !store_use_lane(house->store, house->lane))
+        return false;
     house->lines = calloc(settings->line_count + 1, sizeof(struct line *));
     house->uplinks = calloc(settings->uplink_count + 1, sizeof(struct uplink *));
     house->latest = latest_new(plan);
     if (!house->lines || !house->uplinks || !house->latest)
         return false;
     struct view *view = view_new(settings, plan, store_ids(house->store), house->latest, NULL);
-    house->pipeline = view ? pipeline_new(house->store, view) : NULL;
+    house->pipeline = view ? pipeline_new(house->store, house->lane, view) : NULL;
     if (!house->pipeline) {
         view_free(view);
         return false;
@@ -118,8 +121,10 @@ static bool build(struct house *house, char *why, size_t why_size)
         if (!(house->lines[l] = line_new(settings, plan, l, l, house->pipeline)))
             return false;
     }
+    const struct uplink_rooms rooms = house_uplink_rooms(house);
     for (size_t u = 0; u < settings->uplink_count; u++) {
-        house->uplinks[u] = uplink_new(settings, u, u, house->store, house_gather, house);
+        house->uplinks[u] =
+            uplink_new(settings, u, u, &rooms);
         if (!house->uplinks[u])
             return false;
     }
@@ -133,8 +138,10 @@ static bool start(struct house *house, char *why, size_t why_size)
     for (size_t u = 0; ok && u < settings->uplink_count; u++)
         ok = uplink_start(house->uplinks[u]);
     ok = ok && pipeline_start(house->pipeline);
-    for (size_t l = 0; ok && l < settings->line_count; l++)
+    for (size_t l = 0; ok && l < settings->line_count; l++) {
         ok = line_start(house->lines[l]);
+        house_attach(house, house->lines[l]);
+    }
     if (!ok)
         snprintf(why, why_size, "cannot start a thread");
     return ok;
@@ -203,6 +210,7 @@ static void take_down(struct house *house, struct ears *ears)
         line_free(house->lines[l]);
     pipeline_free(house->pipeline);
     store_free(house->store);
+    lane_free(house->lane);
     reload_free(ears->reload);
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         if (events[i])

@@ -152,14 +152,13 @@ static bool make_uplinks(struct rebuild *rebuild, struct house *house,
                          const struct leaving *leaving)
 {
     const struct settings *next = rebuild->setup->settings;
+    const struct uplink_rooms rooms = house_uplink_rooms(house);
     for (size_t u = 0; u < next->uplink_count; u++) {
         bool same = false;
         struct uplink *before = namesake(house, &next->uplinks[u], &same);
         size_t place = before ? uplink_place(before) : free_place(rebuild, house, leaving);
         if (place < STORE_UPLINKS)
-            rebuild->uplinks[u] =
-                before && same ? before
-                               : uplink_new(next, u, place, house->store, house_gather, house);
+            rebuild->uplinks[u] = before && same ? before : uplink_new(next, u, place, &rooms);
         if (!rebuild->uplinks[u])
             return false;
         rebuild->places[u] = place;

@@ -202,6 +202,7 @@ static bool begin_line(const struct reload *reload, struct line *line)
         if (one->line)
             line_inherit(line, one->line);
     }
+    house_attach(reload->house, line);
     return line_start(line);
 }
 
@@ -323,6 +324,7 @@ static bool is_gone(struct reload *reload, struct leaving *one)
     if (one->line) {
         if (!line_join(one->line, now))
             return false;
+        house_release(reload->house, one->line);
         line_free(one->line);
         return true;
     }

@@ -1,4 +1,4 @@
-/* AlarmEvent and ActiveAlarms: C structs to and from their bytes on the wire. Pure.
+/* AlarmEvent: a C struct to and from its bytes on the wire. Pure.
  *
  * The same bytes are stored, published, and shown: whatever wants to see an alarm reads them. */
 #ifndef LIFELINE_ALARM_H
@@ -16,7 +16,6 @@ enum {
     ALARM_TEXT_MAX = 240,   /* bytes of each text, NUL included; longer ones are cut between
                                characters */
     ALARM_EVENT_MAX = 4096, /* bytes of a packed event: never more */
-    ALARM_ACTIVE_MAX = 256, /* entries of one ActiveAlarms */
 };
 
 struct alarm_evidence {
@@ -74,11 +73,7 @@ struct alarm_memory *alarm_unpack(const uint8_t *bytes, size_t length, struct al
     __attribute__((warn_unused_result));
 void alarm_free(struct alarm_memory *memory);
 
-/* ActiveAlarms of one sector: of each event fields 1, 2, 5-13, 20, 25, 27. The caller has sorted
- * them, most severe first, and given at most ALARM_ACTIVE_MAX; those that do not fit the capacity
- * are added to `omitted`. 0 when not even the head fits. */
-size_t alarm_pack_active(const char *gateway, enum sector sector, int64_t at_ms,
-                         const struct alarm_event *const *alarms, size_t count, uint32_t omitted,
-                         uint8_t *out, size_t capacity);
+/* Copies a text, cut between two characters where it does not fit. */
+void alarm_cut(char *out, size_t size, const char *text);
 
 #endif

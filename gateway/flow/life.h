@@ -68,7 +68,7 @@ bool life_ack(struct life *life, struct life_step *out);
 bool life_end(struct life *life, mono_time mono, wall_time wall, struct life_step *out);
 
 /* As it was before a restart: the last step that was stored. */
-void life_restore(struct life *life, const struct alarm_event *last, bool acked, mono_time now);
+void life_restore(struct life *life, const struct alarm_event *last, bool acked);
 
 /* When life_want() is to be asked again with the same want; ns INT64_MAX = when that changes. */
 mono_time life_due(const struct life *life);

@@ -1,6 +1,6 @@
-/* The pipeline thread: one sample after the other into `latest`, through the filter, into the open
- * segment of its sector; and at every `sync` the grown segments to the store.
- * Owns the view: filters, open segments and tables, allocated at start or by a reload.
+/* The pipeline thread: one sample after the other past the watch, into `latest`, through the
+ * filter, into the open segment of its sector; and at every `sync` the grown segments to the store.
+ * Owns the view: watch, filters, open segments and tables, allocated at start or by a reload.
  * Never touches the database or the network, never waits for either: a store whose mailbox is full
  * is told again at the next sync, and what a full segment cannot take becomes a Gap. */
 #include "gateway/flow/pipeline.h"
@@ -21,6 +21,7 @@ enum {
     SEGMENT_MAX = 32 << 10, /* a segment is closed when it is this long */
     CLOCK_STEP_MS = 1000,   /* a wall step above this closes the segments */
     FIRST_SEGMENT_MS = 500,
+    ALARM_SEGMENT_MS = 5000, /* while an alarm of the sector is up */
     QUEUE_SECONDS = 30,
     QUEUE_MIN = 64 << 10,
     QUEUE_MAX = 64 << 20,
@@ -31,9 +32,11 @@ struct pipeline {
     struct store *store;
     struct queue *queue;
     struct view *view;
+    struct desk *desk;
     int64_t wall_minus_mono_ms;
-    bool stepped_once; /* wall_minus_mono_ms is known */
-    enum clock_state clock;
+    bool stepped_once;          /* wall_minus_mono_ms is known */
+    enum clock_state clock;     /* of the newest segment */
+    enum clock_state clock_now; /* at the newest sync, for alarms */
     uint32_t boot;
     pthread_t thread;
     bool running;
@@ -58,7 +61,7 @@ static size_t queue_size(const struct view *view)
     return bytes < QUEUE_MIN ? QUEUE_MIN : bytes > QUEUE_MAX ? QUEUE_MAX : bytes;
 }
 
-struct pipeline *pipeline_new(struct store *store, struct view *view)
+struct pipeline *pipeline_new(struct store *store, struct lane *lane, struct view *view)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline)
@@ -66,9 +69,11 @@ struct pipeline *pipeline_new(struct store *store, struct view *view)
     pipeline->store = store;
     pipeline->boot = boot_id();
     pipeline->clock = clock_state_now(view->settings->gateway.trusted_rtc);
+    pipeline->clock_now = pipeline->clock;
     pipeline->queue = queue_new(queue_size(view));
+    pipeline->desk = desk_new(lane);
     pthread_mutex_init(&pipeline->mutex, NULL);
-    if (pipeline->queue) {
+    if (pipeline->queue && pipeline->desk) {
         pipeline->view = view;
         return pipeline;
     }
@@ -84,6 +89,7 @@ void pipeline_free(struct pipeline *pipeline)
     view_free(pipeline->next);
     view_free(pipeline->old);
     queue_free(pipeline->queue);
+    desk_free(pipeline->desk);
     pthread_mutex_destroy(&pipeline->mutex);
     free(pipeline);
 }
@@ -102,6 +108,19 @@ void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
 {
     if (!queue_push(pipeline->queue, sample, values))
         lose(pipeline, sample);
+}
+
+void pipeline_attach(struct pipeline *pipeline, uint16_t number, const struct desk_asker *asker)
+{
+    desk_attach(pipeline->desk, number, asker);
+    queue_wake(pipeline->queue);
+}
+
+bool pipeline_order(struct pipeline *pipeline, const struct desk_order *order)
+{
+    bool taken = desk_order(pipeline->desk, order);
+    queue_wake(pipeline->queue);
+    return taken;
 }
 
 bool pipeline_is_pressed(struct pipeline *pipeline)
@@ -143,6 +162,8 @@ static void hand_over(struct pipeline *pipeline, uint32_t p, bool close)
 static mono_time closes_at(const struct pipeline *pipeline, const struct part *part)
 {
     int64_t segment_ms = pipeline->view->settings->store.segment_ms;
+    if (segment_ms > ALARM_SEGMENT_MS && watch_up(pipeline->view->watch, part->sector))
+        segment_ms = ALARM_SEGMENT_MS;
     return clock_after_ms(part->opened, part->seasoned ? segment_ms : FIRST_SEGMENT_MS);
 }
 
@@ -153,6 +174,7 @@ static bool expired(const struct pipeline *pipeline, const struct part *part, mo
 
 static void sync_all(struct pipeline *pipeline, mono_time now, bool close)
 {
+    pipeline->clock_now = clock_state_now(pipeline->view->settings->gateway.trusted_rtc);
     for (uint32_t p = 0; p < pipeline->view->layout->part_count; p++) {
         struct part *part = &pipeline->view->parts[p];
         hand_over(pipeline, p, close || part->full || expired(pipeline, part, now));
@@ -260,6 +282,7 @@ static void take(struct pipeline *pipeline, const struct sample *sample)
         lose(pipeline, sample); /* of a line that hung when it was left behind */
         return;
     }
+    watch_sample(view->watch, block, sample, view->values, pipeline->clock_now);
     latest_set(view->latest, block, sample, view->values);
     if (!filter_keep(&view->filters[block], sample, view->values)) {
         atomic_fetch_add_explicit(&pipeline->skipped, 1, memory_order_relaxed);
@@ -349,6 +372,9 @@ static void go_over(struct pipeline *pipeline)
     view_carry(pipeline->next, old, pipeline->from);
     pipeline->view = pipeline->next;
     pipeline->next = NULL;
+    pthread_mutex_unlock(&pipeline->mutex);
+    desk_switch(pipeline->desk, pipeline->view, old);
+    pthread_mutex_lock(&pipeline->mutex);
     pipeline->old = old;
     pthread_mutex_unlock(&pipeline->mutex);
     if (!queue_resize(pipeline->queue, queue_size(pipeline->view)))
@@ -361,11 +387,14 @@ static void *run(void *argument)
     pthread_setname_np(pthread_self(), "pipeline");
     prctl(PR_SET_TIMERSLACK, 1);
     watchdog_join(WATCHDOG_LIMIT_MS, "pipeline");
+    desk_begin(pipeline->desk, pipeline->view);
     mono_time sync = next_sync(pipeline, clock_mono());
     struct sample sample;
     for (;;) {
         watchdog_beat();
-        if (queue_pop(pipeline->queue, sync, &sample, pipeline->view->values)) {
+        mono_time due = watch_due(pipeline->view->watch);
+        if (queue_pop(pipeline->queue, due.ns < sync.ns ? due : sync, &sample,
+                      pipeline->view->values)) {
             pipeline->taken++;
             take(pipeline, &sample);
             if (sample.mono.ns < sync.ns)
@@ -373,6 +402,7 @@ static void *run(void *argument)
         } else if (atomic_load(&pipeline->stop)) {
             break;
         }
+        desk_serve(pipeline->desk, pipeline->view);
         mono_time now = clock_mono();
         bool switching = is_due(pipeline, now);
         if (switching)

@@ -1,17 +1,19 @@
-/* The pipeline: samples in, open segments out to the store, the latest values for everybody.
+/* The pipeline: samples in, alarms out at once, open segments out to the store, the latest values
+ * for everybody.
  *
- *     lines ── pipeline_submit ──> [ queue ] ──> pipeline thread ──> latest
+ *     lines ── pipeline_submit ──> [ queue ] ──> pipeline thread ── watch ─> desk ─> lane
+ *                                                     ├─ latest
  *                                                     └─ filter ─> open segments ─ sync ─> store */
 #ifndef LIFELINE_PIPELINE_H
 #define LIFELINE_PIPELINE_H
 
-#include "gateway/flow/view.h"
+#include "gateway/flow/desk.h"
 
 struct pipeline;
 
-/* The store must outlive it; view: see view.h, it becomes the pipeline's. NULL, and the view is
- * still the caller's, when there is no memory. */
-struct pipeline *pipeline_new(struct store *store, struct view *view);
+/* The store and the lane must outlive it; view: see view.h, it becomes the pipeline's. NULL, and
+ * the view is still the caller's, when there is no memory. */
+struct pipeline *pipeline_new(struct store *store, struct lane *lane, struct view *view);
 void pipeline_free(struct pipeline *pipeline);
 
 bool pipeline_start(struct pipeline *pipeline) __attribute__((warn_unused_result));
@@ -23,6 +25,11 @@ void pipeline_stop(struct pipeline *pipeline);
  * does not fit the queue becomes a Gap. */
 void pipeline_submit(struct pipeline *pipeline, const struct sample *sample,
                      const struct value *values);
+
+/* Who asks the devices of a line, and what people want of alarms: desk.h. Any thread. */
+void pipeline_attach(struct pipeline *pipeline, uint16_t number, const struct desk_asker *asker);
+bool pipeline_order(struct pipeline *pipeline, const struct desk_order *order)
+    __attribute__((warn_unused_result));
 
 /* Goes over to a new view (a reload): what was submitted so far still goes into the segments of the
  * old one, these are closed, then what is known of the blocks is carried over: from[block of the

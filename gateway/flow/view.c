@@ -1,4 +1,4 @@
-/* Builds the filters, open segments and tables of the pipeline out of settings and plan.
+/* Builds the watch, the filters, open segments and tables of the pipeline out of settings and plan.
  * Pure: main() calls it at start and at a reload, the pipeline thread owns what comes out and
  * carries over what is known of the blocks.
  * Everything is allocated here: while samples flow there is nothing left to allocate. */
@@ -84,6 +84,21 @@ static bool make_lines(struct view *view, const uint16_t *numbers)
     return ok;
 }
 
+static bool make_devices(struct view *view, const uint16_t *numbers)
+{
+    const struct settings *settings = view->settings;
+    uint32_t *places = calloc(settings->line_count + 1, sizeof *places);
+    view->devices = calloc(settings->device_count + 1, sizeof *view->devices);
+    for (size_t d = 0; places && view->devices && d < settings->device_count; d++) {
+        uint32_t line = settings->devices[d].line;
+        view->devices[d].line = numbers ? numbers[line] : (uint16_t)line;
+        view->devices[d].place = places[line]++;
+    }
+    bool ok = places && view->devices;
+    free(places);
+    return ok;
+}
+
 static bool make_values(struct view *view)
 {
     uint16_t widest = 1;
@@ -101,8 +116,9 @@ struct view *view_new(const struct settings *settings, const struct plan *plan,
     if (!view)
         return NULL;
     *view = (struct view){.settings = settings, .plan = plan, .latest = latest};
-    if (make_values(view) && make_filters(view) && make_parts(view, ids) &&
-        make_lines(view, numbers))
+    view->watch = watch_new(settings, plan, ids);
+    if (view->watch && make_values(view) && make_filters(view) && make_parts(view, ids) &&
+        make_lines(view, numbers) && make_devices(view, numbers))
         return view;
     view_free(view);
     return NULL;
@@ -119,6 +135,8 @@ void view_free(struct view *view)
     }
     for (uint32_t p = 0; view->parts && p < view->layout->part_count; p++)
         segment_free(view->parts[p].segment);
+    watch_free(view->watch);
+    free(view->devices);
     free(view->parts);
     free(view->filters);
     free(view->lines);

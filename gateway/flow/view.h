@@ -6,6 +6,7 @@
 #include "gateway/flow/filter.h"
 #include "gateway/flow/latest.h"
 #include "gateway/flow/layout.h"
+#include "gateway/flow/watch.h"
 
 /* An open segment of a sector. */
 struct part {
@@ -24,12 +25,20 @@ struct view_line {
     uint32_t count;
 };
 
+/* Where a device is asked. */
+struct view_device {
+    uint16_t line;  /* its number */
+    uint32_t place; /* among the devices of the line */
+};
+
 struct view {
     const struct settings *settings;
     const struct plan *plan;
     struct latest *latest;
     struct layout *layout;
     struct filter *filters; /* [block] */
+    struct watch *watch;
+    struct view_device *devices; /* [device] */
     struct part *parts;
     struct view_line *lines; /* [number of the line] */
     size_t line_count;

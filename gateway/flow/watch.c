@@ -137,20 +137,28 @@ void watch_settle(struct watch *watch, struct sentry *sentry, const struct watch
     watch->next = earlier(watch->next, due);
 }
 
-struct diagnosis_moment watch_moment(const struct sentry *sentry, const struct watch_clock *clock)
+struct diagnosis_moment watch_moment(const struct watch *watch, const struct sentry *sentry,
+                                     const struct watch_clock *clock)
 {
+    const struct profile_point *point =
+        sentry->point == WATCH_NONE
+            ? NULL
+            : &watch->settings->devices[sentry->device].profile->points[sentry->point];
     return (struct diagnosis_moment){
         .now = clock->mono,
         .wall = clock->wall,
         .wall_is_true = clock->state != CLOCK_STATE_UNSET,
         .rule = sentry->rule,
+        .quantity = point ? point->quantity : NULL,
+        .unit = point ? point->unit : NULL,
         .roles = sentry->roles,
     };
 }
 
-static void diagnose(struct sentry *sentry, const struct watch_clock *clock)
+static void diagnose(const struct watch *watch, struct sentry *sentry,
+                     const struct watch_clock *clock)
 {
-    const struct diagnosis_moment moment = watch_moment(sentry, clock);
+    const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     sentry->finding = (struct finding){0};
     sentry->diagnosis->step(sentry->memory, &moment, &sentry->finding);
     sentry->level = sentry->finding.level;
@@ -253,7 +261,7 @@ static void ask(struct watch *watch, struct sentry *sentry, const struct watched
     const struct rule *rule = sentry->rule;
     if (input != WATCH_NONE) {
         sentry->inputs[input] = point->input;
-        diagnose(sentry, clock);
+        diagnose(watch, sentry, clock);
         sentry->inputs[input].fresh = false;
     } else if (rule->kind == RULE_ALL || rule->kind == RULE_ANY) {
         sentry->level = judge_truth(&sentry->judge, truth_of(watch, rule), clock->mono);
@@ -318,7 +326,7 @@ void watch_tick(struct watch *watch, const struct watch_clock *clock)
         if (watch->dues[i] > clock->mono.ns)
             continue;
         if (sentry->diagnosis)
-            diagnose(sentry, clock);
+            diagnose(watch, sentry, clock);
         else
             sentry->level = judge_tick(&sentry->judge, clock->mono);
         watch_settle(watch, sentry, clock);
@@ -330,21 +338,18 @@ void watch_tick(struct watch *watch, const struct watch_clock *clock)
         watch->next = clock_after_ms(clock->mono, 1);
 }
 
-/* ---- people ---- */
-
-static void keep_text(char *out, size_t size, const char *text)
+void watch_repeat(const struct watch *watch)
 {
-    size_t length = strlen(text) < size ? strlen(text) : size - 1;
-    while (length < strlen(text) && length && ((unsigned char)text[length] & 0xc0) == 0x80)
-        length--; /* not in the middle of a character */
-    memcpy(out, text, length);
-    out[length] = '\0';
+    for (uint32_t d = 0; d < watch->settings->device_count; d++)
+        watch->sink.boost(watch->sink.context, d, watch->urging[d] > 0);
 }
+
+/* ---- people ---- */
 
 void watch_keep_person(struct sentry *sentry, const char *actor, const char *note)
 {
-    keep_text(sentry->actor, sizeof sentry->actor, actor);
-    keep_text(sentry->note, sizeof sentry->note, note);
+    alarm_cut(sentry->actor, sizeof sentry->actor, actor);
+    alarm_cut(sentry->note, sizeof sentry->note, note);
 }
 
 enum watch_answer watch_ack(struct watch *watch, const char *id, const char *actor,

@@ -47,6 +47,9 @@ void watch_sample(struct watch *watch, uint32_t block, const struct sample *samp
 mono_time watch_due(const struct watch *watch);
 void watch_tick(struct watch *watch, const struct watch_clock *clock);
 
+/* Tells the sink again which devices are to be asked faster. */
+void watch_repeat(const struct watch *watch);
+
 /* ---- people ---- */
 
 enum watch_answer { WATCH_DONE, WATCH_UNKNOWN, WATCH_ALREADY };

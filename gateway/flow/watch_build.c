@@ -178,13 +178,15 @@ static bool make_diagnosis(struct watch *watch, struct sentry *sentry)
     return true;
 }
 
-/* A diagnosis of a device is about the point that plays its first part. */
+/* A diagnosis of a device is about the first point of the device that plays a part. */
 static uint32_t subject_of(const struct rule *rule, uint32_t device, uint32_t point)
 {
-    const struct rule_role *first = &rule->roles[0];
-    if (point == WATCH_NONE && rule->kind == RULE_DIAGNOSE && first->count &&
-        first->points[0].device == device)
-        return first->points[0].point;
+    for (size_t r = 0; point == WATCH_NONE && r < RULE_ROLES_MAX; r++) {
+        for (size_t i = 0; point == WATCH_NONE && i < rule->roles[r].count; i++) {
+            if (rule->roles[r].points[i].device == device)
+                point = rule->roles[r].points[i].point;
+        }
+    }
     return point;
 }
 

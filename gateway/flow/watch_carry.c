@@ -45,7 +45,7 @@ bool watch_restore(struct watch *watch, const struct alarm_event *last, mono_tim
     if (!sentry)
         return false;
     bool acked = last->actor[0] != '\0';
-    life_restore(&sentry->life, last, acked, now);
+    life_restore(&sentry->life, last, acked);
     sentry->peak = last->peak;
     sentry->peak_ms = last->peak_ms;
     sentry->first_ms = last->first_ms;
@@ -175,8 +175,7 @@ void watch_carry(struct watch *watch, struct watch *before, const struct watch_c
     watch_count(watch);
     watch->next = clock->mono;
     watch_tick(watch, clock);
-    for (uint32_t d = 0; d < watch->settings->device_count; d++)
-        watch->sink.boost(watch->sink.context, d, watch->urging[d] > 0);
+    watch_repeat(watch);
 }
 
 /* ---- what was learned ---- */
@@ -188,7 +187,7 @@ bool watch_save(const struct watch *watch, size_t *at, const struct watch_clock 
         const struct sentry *sentry = &watch->sentries[*at];
         if (!sentry->diagnosis || !sentry->diagnosis->save)
             continue;
-        const struct diagnosis_moment moment = watch_moment(sentry, clock);
+        const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
         *length = sentry->diagnosis->save(sentry->memory, &moment, out, WATCH_MEMORY_MAX);
         if (!*length)
             continue;
@@ -205,7 +204,7 @@ void watch_load(struct watch *watch, const char *name, const uint8_t *bytes, siz
     struct sentry *sentry = watch_find(watch, name);
     if (!sentry || !sentry->diagnosis || !sentry->diagnosis->load)
         return;
-    const struct diagnosis_moment moment = watch_moment(sentry, clock);
+    const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     if (!sentry->diagnosis->load(sentry->memory, &moment, bytes, length))
         memset(sentry->memory, 0, sentry->diagnosis->memory);
 }

@@ -134,7 +134,7 @@ static void add_hint(const struct watch *watch, const struct sentry *sentry,
         const struct sentry *other = &watch->sentries[watch->uses[own->first_use + u].sentry];
         if (other == sentry || !other->diagnosis || other->watched != sentry->watched)
             continue;
-        const struct diagnosis_moment moment = watch_moment(other, clock);
+        const struct diagnosis_moment moment = watch_moment(watch, other, clock);
         if (!other->finding.level)
             other->diagnosis->tell(other->memory, &moment, &other->finding, zh, en, words->hint);
     }
@@ -155,7 +155,7 @@ static void add_words(const struct watch *watch, const struct sentry *sentry,
         .value = watch_worth(watch, sentry),
         .lasted_ms = clock->wall.ms - sentry->life.raised_ms,
     };
-    const struct diagnosis_moment moment = watch_moment(sentry, clock);
+    const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     if (sentry->diagnosis && sentry->finding.level) {
         char zh[DIAGNOSIS_TEXT_MAX] = "", en[DIAGNOSIS_TEXT_MAX] = "";
         sentry->diagnosis->tell(sentry->memory, &moment, &sentry->finding, zh, en, words->hint);

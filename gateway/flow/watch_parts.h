@@ -96,7 +96,8 @@ struct sentry *watch_find(const struct watch *watch, const char *key);
 /* The number that its rule compares: the value, a change, a sum, a time in ms. */
 double watch_worth(const struct watch *watch, const struct sentry *sentry);
 
-struct diagnosis_moment watch_moment(const struct sentry *sentry, const struct watch_clock *clock);
+struct diagnosis_moment watch_moment(const struct watch *watch, const struct sentry *sentry,
+                                     const struct watch_clock *clock);
 
 /* What follows from sentry->level: the alarm's next step, its due, its urge. */
 void watch_settle(struct watch *watch, struct sentry *sentry, const struct watch_clock *clock);

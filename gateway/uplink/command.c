@@ -9,6 +9,7 @@
 
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
+#include "proto/ulid.h"
 
 enum { REMEMBERED = 32 };
 
@@ -66,6 +67,24 @@ static struct command_verdict confirm(const struct command_world *world,
     return world->confirm(world->context, &confirm);
 }
 
+static struct command_verdict ack(const struct command_world *world,
+                                  const Lifeline__V1__Command *command)
+{
+    const struct command_ack_order order = {command->ack->alarm, command->actor,
+                                            command->ack->note};
+    if (!ulid_is(order.alarm))
+        return (struct command_verdict){COMMAND_UNKNOWN, "that is no id of an alarm", false};
+    switch (world->ack(world->context, &order)) {
+    case COMMAND_ACK_TAKEN:
+        return (struct command_verdict){COMMAND_OK, "", false};
+    case COMMAND_ACK_BUSY:
+        return (struct command_verdict){COMMAND_REFUSED, "busy, ask again", true};
+    case COMMAND_ACK_UNKNOWN:
+        break;
+    }
+    return (struct command_verdict){COMMAND_UNKNOWN, "no such alarm is up", true};
+}
+
 static struct command_verdict judge(const struct command_world *world,
                                     const Lifeline__V1__Command *command)
 {
@@ -75,7 +94,7 @@ static struct command_verdict judge(const struct command_world *world,
     case LIFELINE__V1__COMMAND__WHAT_CONFIRM:
         return confirm(world, command->confirm);
     case LIFELINE__V1__COMMAND__WHAT_ACK:
-        return (struct command_verdict){COMMAND_UNKNOWN, "no such alarm", true};
+        return ack(world, command);
     case LIFELINE__V1__COMMAND__WHAT__NOT_SET:
     case _LIFELINE__V1__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;

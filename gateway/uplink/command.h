@@ -34,12 +34,22 @@ struct command_confirm {
     uint64_t first_seq, last_seq;
 };
 
-/* Who is asked; confirm() is only called with a sector that exists and a range that is one. */
+/* A person takes an alarm. */
+struct command_ack_order {
+    const char *alarm; /* its id */
+    const char *actor, *note;
+};
+
+enum command_ack { COMMAND_ACK_TAKEN, COMMAND_ACK_UNKNOWN, COMMAND_ACK_BUSY };
+
+/* Who is asked; confirm() is only called with a sector that exists and a range that is one, ack()
+ * with an id that can be one. */
 struct command_world {
     const char *uplink;
     bool clock_is_believed;
     int64_t now_ms;
     struct command_verdict (*confirm)(void *context, const struct command_confirm *confirm);
+    enum command_ack (*ack)(void *context, const struct command_ack_order *order);
     void *context;
 };
 

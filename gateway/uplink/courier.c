@@ -17,6 +17,7 @@
 #include "gateway/log.h"
 #include "gateway/uplink/command.h"
 #include "gateway/uplink/compress.h"
+#include "gateway/uplink/herald.h"
 #include "gateway/uplink/pace.h"
 
 enum {
@@ -26,7 +27,7 @@ enum {
     REASON_TOPIC_INVALID = 0x90,
     REASON_ID_IN_USE = 0x91,
     REASON_QUOTA = 0x97,
-    NOT_PARCELS = 2, /* of the broker's receive maximum: for the state and for an alarm */
+    STATES = 1, /* of the broker's receive maximum: for the state; and the herald has its share */
     SILENCE_MS = 60000,
     REPLIES = 8, /* unacknowledged; a sender that does not take them gets no more */
 };
@@ -67,6 +68,7 @@ struct courier {
     int64_t subscribed_ms;
     struct reply replies[REPLIES];
     struct commands *commands;
+    struct courier_asks asks;
     struct compressor *compressor;
     pthread_mutex_t mutex;
     struct courier_status status;
@@ -77,7 +79,8 @@ static int64_t now_ms(void)
     return clock_mono_ms(clock_mono());
 }
 
-struct courier *courier_new(const struct post *post, struct store *store, size_t place)
+struct courier *courier_new(const struct post *post, struct store *store, size_t place,
+                            const struct courier_asks *asks)
 {
     struct courier *courier = calloc(1, sizeof *courier);
     if (!courier)
@@ -85,6 +88,7 @@ struct courier *courier_new(const struct post *post, struct store *store, size_t
     courier->post = post;
     courier->store = store;
     courier->place = place;
+    courier->asks = *asks;
     courier->commands = command_new();
     courier->compressor = compress_new();
     pthread_mutex_init(&courier->mutex, NULL);
@@ -159,8 +163,9 @@ static void grant(struct courier *courier)
 static void set_terms(struct courier *courier)
 {
     size_t overhead = post_overhead(courier->post), most = mqtt_receive_max(courier->mqtt);
+    size_t others = STATES + herald_share(most);
     courier->max_packet = mqtt_max_packet(courier->mqtt);
-    courier->window = most > NOT_PARCELS ? most - NOT_PARCELS : 1;
+    courier->window = most > others ? most - others : 1;
     if (courier->window > STORE_WINDOW)
         courier->window = STORE_WINDOW;
     struct store_terms terms = {.window = courier->window};
@@ -457,6 +462,12 @@ static struct command_verdict confirm(void *context, const struct command_confir
     return (struct command_verdict){COMMAND_UNKNOWN, "no such number was given", true};
 }
 
+static enum command_ack ack(void *context, const struct command_ack_order *order)
+{
+    const struct courier *courier = context;
+    return courier->asks.ack(courier->asks.context, order);
+}
+
 /* Where the reply goes: the topics of gateways are not for others to choose from. */
 static const char *reply_topic(const struct courier *courier, const struct mqtt_incoming *message,
                                char *own, size_t size)
@@ -478,6 +489,7 @@ void courier_command(struct courier *courier, const struct mqtt_incoming *messag
         .clock_is_believed = clock != CLOCK_STATE_UNSET,
         .now_ms = clock_wall().ms,
         .confirm = confirm,
+        .ack = ack,
         .context = courier,
     };
     size_t length =

@@ -4,12 +4,20 @@
 #define LIFELINE_COURIER_H
 
 #include "gateway/store/store.h"
+#include "gateway/uplink/command.h"
 #include "gateway/uplink/post.h"
 
 struct courier;
 
+/* What a command may want done, in the uplink's thread. */
+struct courier_asks {
+    enum command_ack (*ack)(void *context, const struct command_ack_order *order);
+    void *context;
+};
+
 /* post and store must outlive it; place: the uplink's in the store. */
-struct courier *courier_new(const struct post *post, struct store *store, size_t place);
+struct courier *courier_new(const struct post *post, struct store *store, size_t place,
+                            const struct courier_asks *asks);
 void courier_free(struct courier *courier);
 
 /* Before the thread starts; wake is called by the store thread when something is ready. */

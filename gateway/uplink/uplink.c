@@ -10,12 +10,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "gateway/log.h"
 #include "gateway/thread.h"
 #include "gateway/uplink/courier.h"
+#include "gateway/uplink/herald.h"
 #include "gateway/uplink/session.h"
 #include "gateway/watchdog.h"
 
@@ -40,11 +42,11 @@ struct uplink {
     const struct settings *settings;
     const struct settings_uplink *own;
     size_t index, place;
-    uplink_presence gather;
-    void *gather_context;
+    struct uplink_rooms rooms;
     struct presence presence;
     struct post post;
     struct courier *courier;
+    struct herald *herald;
     struct session *session;
 
     mono_time state_at, check_at;
@@ -76,8 +78,10 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out)
 {
     struct session_status session;
     struct courier_status sent;
+    struct herald_status told;
     session_status(uplink->session, &session);
     courier_status(uplink->courier, &sent);
+    herald_status(uplink->herald, &told);
     *out = (struct uplink_status){
         .connected = session.connected,
         .mqtt_version = session.mqtt_version,
@@ -87,9 +91,12 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out)
         .batches = sent.batches,
         .readings = sent.readings,
         .bytes = sent.bytes,
-        .refused = sent.refused + atomic_load(&uplink->states_refused),
+        .refused = sent.refused + told.refused + atomic_load(&uplink->states_refused),
         .no_subscriber = sent.no_subscriber,
+        .alarms = told.alarms,
+        .reports = told.reports,
     };
+    memcpy(out->alarms_rest, told.resting, sizeof out->alarms_rest);
     snprintf(out->why, sizeof out->why, "%s", session.why);
 }
 
@@ -167,7 +174,7 @@ static void take_binding(struct uplink *uplink)
 
 static size_t pack_state(struct uplink *uplink, bool online)
 {
-    uplink->gather(uplink->gather_context, &uplink->presence);
+    uplink->rooms.gather(uplink->rooms.context, &uplink->presence);
     uplink->state_digest = presence_digest(&uplink->presence);
     return presence_pack(&uplink->presence, uplink->index, online, uplink->state, STATE_MAX);
 }
@@ -187,7 +194,7 @@ static void check_state(struct uplink *uplink)
     if (now.ns < uplink->check_at.ns)
         return;
     uplink->check_at = clock_after_ms(now, STATE_CHECK_MS);
-    uplink->gather(uplink->gather_context, &uplink->presence);
+    uplink->rooms.gather(uplink->rooms.context, &uplink->presence);
     if (now.ns >= uplink->state_at.ns || presence_digest(&uplink->presence) != uplink->state_digest)
         publish_state(uplink, true);
 }
@@ -210,12 +217,14 @@ static void on_up(void *context)
 {
     struct uplink *uplink = context;
     publish_state(uplink, true);
+    herald_start(uplink->herald, session_mqtt(uplink->session), session_is_5(uplink->session));
     courier_start(uplink->courier, session_mqtt(uplink->session), session_is_5(uplink->session));
 }
 
 static bool on_down(void *context, bool over_packet)
 {
     const struct uplink *uplink = context;
+    herald_stop(uplink->herald);
     return courier_stop(uplink->courier, over_packet);
 }
 
@@ -233,7 +242,8 @@ static void state_acknowledged(struct uplink *uplink, int reason)
 static void on_acknowledged(void *context, int mid, int reason)
 {
     struct uplink *uplink = context;
-    if (!courier_acknowledged(uplink->courier, mid, reason) && mid == uplink->state_mid)
+    if (!herald_acknowledged(uplink->herald, mid, reason) &&
+        !courier_acknowledged(uplink->courier, mid, reason) && mid == uplink->state_mid)
         state_acknowledged(uplink, reason);
 }
 
@@ -262,14 +272,18 @@ static void turn(struct uplink *uplink, int at_most_ms)
     char why[160];
     session_wait(uplink->session, fds, &timeout_ms);
     fds[SESSION_FDS] = (struct pollfd){.fd = uplink->wake_fd, .events = POLLIN};
-    if (poll(fds, SESSION_FDS + 1, timeout_ms < at_most_ms ? timeout_ms : at_most_ms) < 0)
+    int64_t herald_ms = herald_send(uplink->herald);
+    timeout_ms = timeout_ms < at_most_ms ? timeout_ms : at_most_ms;
+    if (poll(fds, SESSION_FDS + 1, herald_ms < timeout_ms ? (int)herald_ms : timeout_ms) < 0)
         return;
     if (fds[SESSION_FDS].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
         return;
+    (void)herald_send(uplink->herald); /* before the data */
     courier_send(uplink->courier);
     session_service(uplink->session, fds);
     courier_answer(uplink->courier);
-    if (courier_stalled(uplink->courier, why, sizeof why))
+    if (courier_stalled(uplink->courier, why, sizeof why) ||
+        herald_stalled(uplink->herald, why, sizeof why))
         session_give_up(uplink->session, why);
 }
 
@@ -295,6 +309,7 @@ static void say_goodbye(struct uplink *uplink, int within_ms)
 /* Off to the first broker of the list. What is in flight here is sent again there. */
 static void return_to_first(struct uplink *uplink)
 {
+    herald_stop(uplink->herald);
     (void)courier_stop(uplink->courier, false);
     say_goodbye(uplink, RETURN_GOODBYE_MS);
     if (session_mqtt(uplink->session))
@@ -321,22 +336,24 @@ static void *run(void *argument)
 }
 
 struct uplink *uplink_new(const struct settings *settings, size_t index, size_t place,
-                          struct store *store, uplink_presence presence, void *context)
+                          const struct uplink_rooms *rooms)
 {
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (!uplink)
         return NULL;
     uplink->place = place;
-    uplink->gather = presence;
-    uplink->gather_context = context;
+    uplink->rooms = *rooms;
     uplink->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     uplink->state = malloc(STATE_MAX);
     pthread_mutex_init(&uplink->mutex, NULL);
     bool bound = make_binding(&uplink->next, settings, index);
     bind_to(uplink, &uplink->next);
     uplink->session = session_new(settings, uplink->own, &handlers, uplink);
-    uplink->courier = courier_new(&uplink->post, store, place);
-    if (uplink->wake_fd < 0 || !uplink->state || !bound || !uplink->session || !uplink->courier) {
+    const struct courier_asks asks = {rooms->ack, rooms->context};
+    uplink->courier = courier_new(&uplink->post, rooms->store, place, &asks);
+    uplink->herald = herald_new(&uplink->post, rooms->lane, rooms->store, place);
+    if (uplink->wake_fd < 0 || !uplink->state || !bound || !uplink->session || !uplink->courier ||
+        !uplink->herald) {
         uplink_free(uplink);
         return NULL;
     }
@@ -349,6 +366,7 @@ void uplink_free(struct uplink *uplink)
         return;
     session_free(uplink->session);
     courier_free(uplink->courier);
+    herald_free(uplink->herald);
     if (uplink->wake_fd >= 0)
         close(uplink->wake_fd);
     free(uplink->presence.backlogs);
@@ -367,6 +385,7 @@ size_t uplink_place(const struct uplink *uplink)
 bool uplink_start(struct uplink *uplink)
 {
     courier_attach(uplink->courier, wake, uplink);
+    herald_attach(uplink->herald, wake, uplink);
     uplink->running = thread_start(&uplink->thread, 0, run, uplink);
     return uplink->running;
 }
@@ -384,7 +403,9 @@ void uplink_stop(struct uplink *uplink)
 
 bool uplink_join(struct uplink *uplink, mono_time deadline)
 {
-    if (uplink->running)
-        uplink->running = !thread_join(uplink->thread, deadline);
+    if (uplink->running && thread_join(uplink->thread, deadline)) {
+        uplink->running = false;
+        herald_detach(uplink->herald);
+    }
     return !uplink->running;
 }

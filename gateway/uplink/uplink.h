@@ -2,18 +2,28 @@
 #ifndef LIFELINE_UPLINK_H
 #define LIFELINE_UPLINK_H
 
+#include "gateway/lane.h"
 #include "gateway/store/store.h"
+#include "gateway/uplink/command.h"
 #include "gateway/uplink/presence.h"
 
 struct uplink;
 
-/* Fills in what the rooms report now; called in the uplink's thread. The arrays are there, of the
- * sizes that out->settings say; while these are not those in force nothing is filled in. */
-typedef void (*uplink_presence)(void *context, struct presence *out);
+/* What the other rooms do for an uplink, called in its thread. */
+struct uplink_rooms {
+    struct store *store;
+    struct lane *lane;
+    /* Fills in what the rooms report now. The arrays are there, of the sizes that out->settings say;
+     * while these are not those in force nothing is filled in. */
+    void (*gather)(void *context, struct presence *out);
+    /* A person takes an alarm. */
+    enum command_ack (*ack)(void *context, const struct command_ack_order *order);
+    void *context;
+};
 
 /* place: where the store keeps what it owes, for as long as it lives. */
 struct uplink *uplink_new(const struct settings *settings, size_t index, size_t place,
-                          struct store *store, uplink_presence presence, void *context);
+                          const struct uplink_rooms *rooms);
 void uplink_free(struct uplink *uplink);
 size_t uplink_place(const struct uplink *uplink);
 
@@ -39,6 +49,8 @@ struct uplink_status {
     mono_time since;                             /* of the connection, or of its loss */
     uint64_t connects, batches, readings, bytes; /* acknowledged */
     uint64_t refused, no_subscriber;
+    uint64_t alarms, reports;           /* acknowledged */
+    bool alarms_rest[SECTOR_COUNT];     /* they were refused */
     char why[160]; /* the last failure */
 };
 

@@ -8,6 +8,7 @@
 #include "gateway/uplink/command.h"
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/message.h"
+#include "proto/ulid.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,9 +21,17 @@ static struct command_verdict take(void *context, const struct command_confirm *
     return (struct command_verdict){COMMAND_OK, "", confirm->first_seq % 2 == 0};
 }
 
+static enum command_ack take_alarm(void *context, const struct command_ack_order *order)
+{
+    (void)context;
+    if (!ulid_is(order->alarm) || !order->actor || !order->note)
+        abort();
+    return COMMAND_ACK_TAKEN;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct command_world world = {"city", size % 2 == 0, 1000, take, NULL};
+    const struct command_world world = {"city", size % 2 == 0, 1000, take, take_alarm, NULL};
     uint8_t reply[COMMAND_REPLY_MAX];
     struct commands *commands = command_new();
     for (int twice = 0; commands && twice < 2; twice++) {

@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -17,6 +18,8 @@ struct scene {
     struct command_world world;
     struct command_verdict verdict;
     struct command_confirm asked;
+    enum command_ack ack;
+    char acked[100]; /* id, actor, note */
     int times;
 };
 
@@ -28,11 +31,21 @@ static struct command_verdict note_confirm(void *context, const struct command_c
     return scene->verdict;
 }
 
+static enum command_ack note_ack(void *context, const struct command_ack_order *order)
+{
+    struct scene *scene = context;
+    snprintf(scene->acked, sizeof scene->acked, "%s %s %s", order->alarm, order->actor,
+             order->note);
+    scene->times++;
+    return scene->ack;
+}
+
 static int set_up(void **state)
 {
     static struct scene scene;
     scene = (struct scene){.commands = command_new(), .verdict = {COMMAND_OK, "", false}};
-    scene.world = (struct command_world){"city", true, 1000000, note_confirm, &scene};
+    scene.world = (struct command_world){"city", true, 1000000, note_confirm, note_ack, &scene};
+    scene.ack = COMMAND_ACK_UNKNOWN;
     *state = &scene;
     return scene.commands ? 0 : -1;
 }
@@ -147,6 +160,29 @@ static void too_late_is_expired_where_the_clock_is_believed(void **state)
     assert_int_equal(answer(scene, &command), COMMAND_UNKNOWN);
 }
 
+static void an_alarm_is_acknowledged_by_somebody(void **state)
+{
+    struct scene *scene = *state;
+    Lifeline__V1__Command command = LIFELINE__V1__COMMAND__INIT;
+    Lifeline__V1__AckAlarm ack = LIFELINE__V1__ACK_ALARM__INIT;
+    command.what_case = LIFELINE__V1__COMMAND__WHAT_ACK;
+    command.ack = &ack;
+    command.actor = (char *)(uintptr_t) "王五";
+    ack.note = (char *)(uintptr_t) "去看了";
+    ack.alarm = (char *)(uintptr_t) "not an id";
+    assert_int_equal(answer(scene, &command), COMMAND_UNKNOWN);
+    assert_int_equal(scene->times, 0);
+    ack.alarm = (char *)(uintptr_t) "01ARYZ6S410000000000000000";
+    scene->ack = COMMAND_ACK_BUSY;
+    command.id = (char *)(uintptr_t) "one";
+    assert_int_equal(answer(scene, &command), COMMAND_REFUSED);
+    scene->ack = COMMAND_ACK_TAKEN; /* "busy" is not remembered, "taken" is */
+    assert_int_equal(answer(scene, &command), COMMAND_OK);
+    assert_int_equal(answer(scene, &command), COMMAND_OK);
+    assert_int_equal(scene->times, 2);
+    assert_string_equal(scene->acked, "01ARYZ6S410000000000000000 王五 去看了");
+}
+
 static void anything_else_is_refused(void **state)
 {
     struct scene *scene = *state;
@@ -186,6 +222,7 @@ int main(void)
         TEST(twice_is_done_once_and_answered_alike),
         TEST(a_passing_answer_is_not_remembered),
         TEST(too_late_is_expired_where_the_clock_is_believed),
+        TEST(an_alarm_is_acknowledged_by_somebody),
         TEST(anything_else_is_refused),
         TEST(bytes_that_are_no_command_are_not_answered),
     };

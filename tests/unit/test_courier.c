@@ -154,7 +154,7 @@ static void work(struct world *world)
 static void open_connection(struct world *world)
 {
     if (!courier) {
-        courier = courier_new(&post, world->store, 0);
+        courier = courier_new(&post, world->store, 0, &(struct courier_asks){0});
         assert_non_null(courier);
         courier_attach(courier, no_wake, NULL);
     }

@@ -31,6 +31,7 @@ struct world {
     struct settings *settings;
     struct plan *plan;
     struct store *store;
+    struct lane *lane;
     struct latest *latest[2];
     struct pipeline *pipeline;
 };
@@ -64,7 +65,8 @@ static const uint16_t first[] = {0, 1}, second[] = {2, 1};
 static int set_up_still(void **state) /* the store's thread does not run yet */
 {
     static const char *const folders[] = {SOURCE_DIR "/config/profiles"};
-    const struct settings_sources sources = {.profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
+    const struct settings_sources sources = {
+        .profile_dirs = folders, .profile_dir_count = 1, .quantity = class_quantity};
     struct world *world = calloc(1, sizeof *world);
     char text[2000], why[200];
     snprintf(world->folder, sizeof world->folder, "/tmp/lifeline-switch-XXXXXX");
@@ -89,11 +91,13 @@ static int set_up_still(void **state) /* the store's thread does not run yet */
     world->store = store_open(world->settings, why, sizeof why);
     if (!world->store)
         fail_msg("%s", why);
+    world->lane = lane_new();
+    assert_true(store_use_lane(world->store, world->lane));
     world->latest[0] = latest_new(world->plan);
     world->latest[1] = latest_new(world->plan);
-    world->pipeline =
-        pipeline_new(world->store, view_new(world->settings, world->plan, store_ids(world->store),
-                                            world->latest[0], first));
+    world->pipeline = pipeline_new(
+        world->store, world->lane,
+        view_new(world->settings, world->plan, store_ids(world->store), world->latest[0], first));
     *state = world;
     return 0;
 }
@@ -114,6 +118,7 @@ static void stop(struct world *world)
     assert_true(store_stop(world->store, clock_after_ms(clock_mono(), WAIT_MS)));
     pipeline_free(world->pipeline);
     store_free(world->store);
+    lane_free(world->lane);
     world->store = NULL;
 }
 

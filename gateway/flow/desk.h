@@ -1,0 +1,53 @@
+/* The desk: what the watch says goes out to the lane and to the lines, what people say comes in. */
+#ifndef LIFELINE_DESK_H
+#define LIFELINE_DESK_H
+
+#include "gateway/flow/view.h"
+#include "gateway/lane.h"
+
+struct desk;
+
+/* The lane must outlive it. NULL without memory. */
+struct desk *desk_new(struct lane *lane);
+void desk_free(struct desk *desk);
+
+/* ---- any thread ---- */
+
+/* Whoever asks the devices of a line: told, in the pipeline's thread, what their alarms want.
+ * place: the device's among those of its line. */
+struct desk_asker {
+    void (*boost)(void *context, uint32_t place, uint32_t every_ms); /* 0: no longer */
+    void (*ask_now)(void *context, uint32_t place);
+    void *context;
+};
+
+/* number: of the line; NULL: it is gone. */
+void desk_attach(struct desk *desk, uint16_t number, const struct desk_asker *asker);
+
+/* What a person wants; done by the pipeline's thread at its next turn. */
+enum desk_order_kind { DESK_ACK, DESK_MAINTAIN };
+
+struct desk_order {
+    enum desk_order_kind kind;
+    char id[ALARM_ID_LENGTH + 1]; /* ACK: of the alarm */
+    char actor[64], note[128];
+    char device[64]; /* MAINTAIN: its name; "" = all */
+    mono_time until; /* of the window; one that is past ends it */
+};
+
+/* False when too many wait. */
+bool desk_order(struct desk *desk, const struct desk_order *order)
+    __attribute__((warn_unused_result));
+
+/* ---- the pipeline's thread ---- */
+
+/* The first view: its watch begins with what is in force in the lane. */
+void desk_begin(struct desk *desk, const struct view *view);
+
+/* Another view; its watch goes on where the one before left off. */
+void desk_switch(struct desk *desk, const struct view *view, const struct view *before);
+
+/* Orders that wait, and what is due by the clock. */
+void desk_serve(struct desk *desk, const struct view *view);
+
+#endif

@@ -1,0 +1,302 @@
+/* Judging one rule: what a sample is worth to it, and the latches of its levels.
+ *
+ * Pure; runs in the pipeline thread. What a kind compares is one row of a table; everything after
+ * that (dwell, hysteresis, clear, patience) is the same for all of them. Never allocates, never
+ * looks at a clock. */
+#include "gateway/flow/judge.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NEVER ((mono_time){INT64_MAX})
+
+static int64_t ms_of(const struct rule_number *number)
+{
+    return number->given ? (int64_t)number->value : 0;
+}
+
+/* ---- what a sample is worth ---- */
+
+static double value_itself(struct judge *judge, double value, mono_time at)
+{
+    judge->value = value;
+    judge->at = at;
+    return value;
+}
+
+static double rise(struct judge *judge, double value, mono_time at)
+{
+    double low = value, high = value;
+    window_add(judge->window, at, value, 0);
+    (void)window_range(judge->window, &low, &high);
+    judge->value = value;
+    judge->at = at;
+    return value - low;
+}
+
+static double fall(struct judge *judge, double value, mono_time at)
+{
+    double low = value, high = value;
+    window_add(judge->window, at, value, 0);
+    (void)window_range(judge->window, &low, &high);
+    judge->value = value;
+    judge->at = at;
+    return high - value;
+}
+
+static double increase(const struct judge *judge, double value)
+{
+    double step = value - judge->value;
+    if (!judge->begun)
+        return 0;
+    if (step < 0)
+        step += judge->wrap;
+    return step < 0 || (value < judge->value && step >= judge->wrap / 4) ? 0 : step;
+}
+
+static double sum(struct judge *judge, double value, mono_time at)
+{
+    window_add(judge->window, at, value, increase(judge, value));
+    judge->value = value;
+    judge->at = at;
+    return window_sum(judge->window);
+}
+
+/* The tolerance of `flat` is its hysteresis. */
+static double flat(struct judge *judge, double value, mono_time at)
+{
+    if (!judge->begun || fabs(value - judge->value) > judge->rule->hysteresis.value) {
+        judge->value = value;
+        judge->at = at;
+    }
+    return (double)clock_ms_between(judge->at, at);
+}
+
+static double silence(struct judge *judge, double value, mono_time at)
+{
+    (void)value;
+    judge->at = at;
+    return 0;
+}
+
+/* ---- what is beyond a threshold ---- */
+
+static bool at_or_above(double measure, double threshold, double slack)
+{
+    return measure >= threshold - slack;
+}
+
+static bool at_or_below(double measure, double threshold, double slack)
+{
+    return measure <= threshold + slack;
+}
+
+static bool is_equal(double measure, double threshold, double slack)
+{
+    (void)slack;
+    return measure == threshold;
+}
+
+static bool at_or_longer(double measure, double threshold, double slack)
+{
+    (void)slack;
+    return measure >= threshold;
+}
+
+static const struct measure {
+    double (*take)(struct judge *judge, double value, mono_time at);
+    bool (*is_beyond)(double measure, double threshold, double slack);
+} measures[] = {
+    [RULE_ABOVE] = {value_itself, at_or_above},
+    [RULE_BELOW] = {value_itself, at_or_below},
+    [RULE_RISE] = {rise, at_or_above},
+    [RULE_FALL] = {fall, at_or_above},
+    [RULE_SUM] = {sum, at_or_above},
+    [RULE_EQUALS] = {value_itself, is_equal},
+    [RULE_SILENT] = {silence, at_or_longer},
+    [RULE_FLAT] = {flat, at_or_longer},
+    [RULE_SPIKE] = {value_itself, is_equal},
+    [RULE_ALL] = {value_itself, is_equal},
+    [RULE_ANY] = {value_itself, is_equal},
+    [RULE_DIAGNOSE] = {value_itself, is_equal},
+};
+
+/* ---- latches ---- */
+
+/* False: it does not (yet). */
+static bool has_lasted(struct judge_latch *latch, mono_time at, int64_t ms)
+{
+    if (!latch->counting)
+        latch->since = at;
+    latch->counting = true;
+    return clock_ms_between(latch->since, at) >= ms;
+}
+
+static void close_latch(struct judge *judge, struct judge_latch *latch)
+{
+    latch->closed = true;
+    latch->counting = false;
+    if (!judge->level && (!judge->first.ns || latch->since.ns < judge->first.ns))
+        judge->first = latch->since;
+}
+
+static void move(struct judge *judge, uint8_t level, bool is_beyond, mono_time at)
+{
+    struct judge_latch *latch = &judge->latches[level];
+    if (is_beyond == latch->closed) {
+        latch->counting = false;
+        return;
+    }
+    int64_t ms = latch->closed ? ms_of(&judge->rule->clear) : ms_of(&judge->rule->dwell[level]);
+    if (!has_lasted(latch, at, ms))
+        return;
+    if (!latch->closed) {
+        close_latch(judge, latch);
+        return;
+    }
+    latch->closed = latch->counting = false;
+}
+
+static uint8_t decide(struct judge *judge)
+{
+    uint8_t level = LEVEL_RED;
+    while (level < LEVEL_COUNT && !judge->latches[level].closed)
+        level++;
+    judge->level = level < LEVEL_COUNT ? level : LEVEL_NONE;
+    if (!judge->level)
+        judge->first = (mono_time){0};
+    return judge->level;
+}
+
+static void move_all(struct judge *judge, mono_time at)
+{
+    const struct rule *rule = judge->rule;
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        double slack = judge->latches[level].closed ? rule->hysteresis.value : 0;
+        if (rule->levels[level].given)
+            move(judge, level,
+                 measures[rule->kind].is_beyond(judge->measure, rule->levels[level].value, slack),
+                 at);
+    }
+}
+
+/* ---- from outside ---- */
+
+void judge_start(struct judge *judge, const struct rule *rule, mono_time now)
+{
+    *judge = (struct judge){.rule = rule,
+                            .patience_ms = judge->patience_ms,
+                            .wrap = judge->wrap,
+                            .window = judge->window,
+                            .at = now};
+    if (judge->window)
+        window_start(judge->window, ms_of(&rule->window));
+}
+
+void judge_restore(struct judge *judge, uint8_t level, mono_time now)
+{
+    for (uint8_t l = level; level && l < LEVEL_COUNT; l++) {
+        if (judge->rule->levels[l].given)
+            judge->latches[l] = (struct judge_latch){.closed = true};
+    }
+    judge->at = now;
+    (void)decide(judge);
+}
+
+void judge_carry(struct judge *judge, const struct judge *before)
+{
+    struct judge own = *judge;
+    *judge = *before;
+    judge->rule = own.rule;
+    judge->patience_ms = own.patience_ms;
+    judge->wrap = own.wrap;
+    judge->window = own.window;
+    if (judge->window && before->window)
+        *judge->window = *before->window;
+}
+
+uint8_t judge_value(struct judge *judge, double value, mono_time at)
+{
+    if (!isfinite(value))
+        return judge_tick(judge, at);
+    judge->measure = measures[judge->rule->kind].take(judge, value, at);
+    judge->begun = true;
+    move_all(judge, at);
+    return decide(judge);
+}
+
+uint8_t judge_truth(struct judge *judge, enum judge_truth truth, mono_time at)
+{
+    if (truth == JUDGE_UNKNOWN)
+        return judge_tick(judge, at);
+    return judge_value(judge, truth == JUDGE_TRUE ? 1 : 0, at);
+}
+
+/* A sensor that fell silent while the condition held does not take it back. */
+static void lose_patience(struct judge *judge, uint8_t level, mono_time now)
+{
+    struct judge_latch *latch = &judge->latches[level];
+    int64_t ms = ms_of(&judge->rule->dwell[level]) + judge->patience_ms;
+    if (!latch->closed && latch->counting && clock_ms_between(latch->since, now) >= ms)
+        close_latch(judge, latch);
+}
+
+static void listen(struct judge *judge, uint8_t level, mono_time now)
+{
+    struct judge_latch *latch = &judge->latches[level];
+    judge->measure = (double)clock_ms_between(judge->at, now);
+    if (latch->closed || judge->measure < judge->rule->levels[level].value)
+        return;
+    latch->since = judge->at;
+    close_latch(judge, latch);
+}
+
+uint8_t judge_tick(struct judge *judge, mono_time now)
+{
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        if (!judge->rule->levels[level].given)
+            continue;
+        if (judge->rule->kind == RULE_SILENT)
+            listen(judge, level, now);
+        else
+            lose_patience(judge, level, now);
+    }
+    return decide(judge);
+}
+
+static mono_time due_of(const struct judge *judge, uint8_t level)
+{
+    const struct judge_latch *latch = &judge->latches[level];
+    if (latch->closed || !judge->rule->levels[level].given)
+        return NEVER;
+    if (judge->rule->kind == RULE_SILENT)
+        return clock_after_ms(judge->at, (int64_t)judge->rule->levels[level].value);
+    if (!latch->counting)
+        return NEVER;
+    return clock_after_ms(latch->since, ms_of(&judge->rule->dwell[level]) + judge->patience_ms);
+}
+
+mono_time judge_due(const struct judge *judge)
+{
+    mono_time due = NEVER;
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        mono_time own = due_of(judge, level);
+        due = own.ns < due.ns ? own : due;
+    }
+    return due;
+}
+
+bool judge_is_counting(const struct judge *judge)
+{
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        if (!judge->latches[level].closed && judge->latches[level].counting)
+            return true;
+    }
+    return false;
+}
+
+const struct rule_number *judge_threshold(const struct judge *judge, uint8_t level)
+{
+    const struct rule_number *threshold = &judge->rule->levels[level];
+    return level && threshold->given ? threshold : NULL;
+}

@@ -1,0 +1,359 @@
+/* Alarms onto the connection, the most severe first, and the retained list of what is up.
+ *
+ * Runs in its uplink's thread. The lane keeps every event until it is settled, so what is in flight
+ * here is only its number; a lost connection forgets nothing. A sector whose alarms are refused
+ * rests, the others go on. The list of a sector goes out when it has changed, at most once a
+ * second, and whole with every connection: what a broker retains from before may be long over.
+ * Never connects, never judges, never waits. */
+#include "gateway/uplink/herald.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/log.h"
+#include "proto/active.h"
+
+enum {
+    REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
+    REASON_NO_SUBSCRIBER = 0x10,
+    SLOTS = 4,          /* alarms in flight */
+    ROOMY = 16,         /* a broker that takes so many gives us all of them */
+    REST_MS = 60000,    /* after a refusal */
+    ACTIVE_MS = 1000,   /* between two lists of a sector */
+    SILENCE_MS = 20000, /* an alarm that is not acknowledged */
+};
+
+/* One event on its way. */
+struct flight {
+    uint64_t n; /* 0 = the slot is free */
+    char id[ALARM_ID_LENGTH + 1];
+    uint32_t step;
+    enum sector sector;
+    enum lane_kind kind;
+    int mid;
+    int64_t sent_ms;
+};
+
+/* What is known of a sector. */
+struct subject {
+    bool ours;              /* a device of ours belongs to it, and the uplink takes it */
+    int64_t rests_until_ms; /* its alarms were refused; 0 = they were not */
+    bool stale;             /* the list is to be sent */
+    uint64_t version;       /* of the list that was sent last */
+    int64_t sent_ms;
+};
+
+struct herald {
+    const struct post *post;
+    struct lane *lane;
+    struct store *store;
+    size_t place;
+    struct mqtt *mqtt; /* NULL = no connection */
+    bool version_5;
+    size_t slots, max_packet;
+    struct flight flights[SLOTS];
+    struct subject subjects[SECTOR_COUNT];
+    int active_mid; /* of the list in flight; 0 = none */
+    struct lane_event event;
+    uint8_t *list;
+    size_t list_size;
+    int64_t word_ms; /* of the latest sign of life */
+    pthread_mutex_t mutex;
+    struct herald_status status;
+};
+
+static int64_t now_ms(void)
+{
+    return clock_mono_ms(clock_mono());
+}
+
+struct herald *herald_new(const struct post *post, struct lane *lane, struct store *store,
+                          size_t place)
+{
+    struct herald *herald = calloc(1, sizeof *herald);
+    if (!herald)
+        return NULL;
+    herald->post = post;
+    herald->lane = lane;
+    herald->store = store;
+    herald->place = place;
+    herald->list_size = post->own->max_payload;
+    herald->list = malloc(herald->list_size);
+    pthread_mutex_init(&herald->mutex, NULL);
+    if (herald->list)
+        return herald;
+    herald_free(herald);
+    return NULL;
+}
+
+void herald_free(struct herald *herald)
+{
+    if (!herald)
+        return;
+    free(herald->list);
+    pthread_mutex_destroy(&herald->mutex);
+    free(herald);
+}
+
+void herald_attach(struct herald *herald, void (*wake)(void *), void *context)
+{
+    lane_attach(herald->lane, herald->place, herald->post->own->sectors, wake, context);
+}
+
+void herald_detach(struct herald *herald)
+{
+    lane_detach(herald->lane, herald->place);
+}
+
+void herald_status(struct herald *herald, struct herald_status *out)
+{
+    pthread_mutex_lock(&herald->mutex);
+    *out = herald->status;
+    pthread_mutex_unlock(&herald->mutex);
+}
+
+size_t herald_share(size_t receive_max)
+{
+    return receive_max >= ROOMY ? SLOTS + 1 : 1;
+}
+
+static void find_subjects(struct herald *herald)
+{
+    const struct settings *settings = herald->post->settings;
+    memset(herald->subjects, 0, sizeof herald->subjects);
+    for (size_t d = 0; d < settings->device_count; d++) {
+        enum sector sector = settings->devices[d].sector;
+        struct subject *subject = &herald->subjects[sector];
+        subject->ours = subject->stale = herald->post->own->sectors[sector];
+    }
+}
+
+void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5)
+{
+    herald->mqtt = mqtt;
+    herald->version_5 = version_5;
+    herald->slots = herald_share(mqtt_receive_max(mqtt)) > 1 ? SLOTS : 1;
+    herald->max_packet = mqtt_max_packet(mqtt);
+    herald->word_ms = now_ms();
+    find_subjects(herald);
+    pthread_mutex_lock(&herald->mutex);
+    memset(herald->status.resting, 0, sizeof herald->status.resting);
+    pthread_mutex_unlock(&herald->mutex);
+}
+
+void herald_stop(struct herald *herald)
+{
+    herald->mqtt = NULL;
+    herald->active_mid = 0;
+    memset(herald->flights, 0, sizeof herald->flights);
+}
+
+/* ---- sending ---- */
+
+static size_t in_flight(const struct herald *herald)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SLOTS; i++)
+        count += herald->flights[i].n != 0;
+    return count;
+}
+
+static void set_resting(struct herald *herald, enum sector sector, bool resting)
+{
+    pthread_mutex_lock(&herald->mutex);
+    herald->status.resting[sector] = resting;
+    herald->status.refused += resting;
+    pthread_mutex_unlock(&herald->mutex);
+}
+
+static bool fits(const struct herald *herald, size_t length)
+{
+    return !herald->max_packet || length + post_overhead(herald->post) <= herald->max_packet;
+}
+
+/* The next event that may go. */
+static bool next(struct herald *herald, struct lane_event *out)
+{
+    struct lane_skip skip = {0};
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (herald->flights[i].n)
+            skip.busy[skip.count++] = herald->flights[i].n;
+    }
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        struct subject *subject = &herald->subjects[sector];
+        skip.sectors[sector] = subject->rests_until_ms > now_ms();
+    }
+    return lane_next(herald->lane, herald->place, &skip, out);
+}
+
+static void settle(struct herald *herald, const char *id, uint32_t step, uint64_t n)
+{
+    /* where the store has no room for the word the event goes out once more some day */
+    if (lane_settle(herald->lane, herald->place, n))
+        (void)!store_alarm_settled(herald->store, herald->place, id, step);
+}
+
+static struct flight *free_slot(struct herald *herald)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (!herald->flights[i].n)
+            return &herald->flights[i];
+    }
+    return NULL;
+}
+
+static void publish(struct herald *herald, const struct lane_event *event)
+{
+    enum topic_kind topic = event->kind == LANE_ALARM ? TOPIC_ALARM : TOPIC_REPORT;
+    if (!fits(herald, event->length)) {
+        log_error("uplink %s: an alarm of %zu bytes for %s is larger than the broker takes (%zu);"
+                  " it is only stored",
+                  herald->post->own->name, event->length, names_sector(event->sector),
+                  herald->max_packet);
+        settle(herald, event->id, event->step, event->n);
+        return;
+    }
+    struct flight *flight = free_slot(herald);
+    *flight = (struct flight){.n = event->n,
+                              .step = event->step,
+                              .sector = event->sector,
+                              .kind = event->kind,
+                              .sent_ms = now_ms()};
+    memcpy(flight->id, event->id, sizeof flight->id);
+    flight->mid = post_publish(herald->post, herald->mqtt, topic, event->sector, 0, event->bytes,
+                               event->length);
+}
+
+/* ---- what is up ---- */
+
+static size_t pack_list(struct herald *herald, enum sector sector)
+{
+    struct active active;
+    if (!active_begin(&active, herald->list, herald->list_size, herald->post->settings->gateway.id,
+                      sector, clock_wall().ms))
+        return 0;
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        uint64_t after = 0;
+        while (lane_read(herald->lane, &after, &herald->event)) {
+            const struct lane_event *event = &herald->event;
+            if (event->sector == sector && event->level == level &&
+                event->status != ALARM_STATUS_SUPPRESSED)
+                active_add(&active, event->bytes, event->length);
+        }
+    }
+    return active_end(&active);
+}
+
+static void publish_list(struct herald *herald, enum sector sector)
+{
+    struct subject *subject = &herald->subjects[sector];
+    subject->version = lane_version(herald->lane, sector);
+    subject->stale = false;
+    subject->sent_ms = now_ms();
+    size_t length = pack_list(herald, sector);
+    if (length && fits(herald, length))
+        herald->active_mid =
+            post_publish(herald->post, herald->mqtt, TOPIC_ACTIVE, sector, 0, herald->list, length);
+}
+
+/* One list at a time, behind the alarms. Returns the ms until the next one may go. */
+static int64_t send_lists(struct herald *herald)
+{
+    int64_t wait_ms = INT64_MAX, now = now_ms();
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
+        struct subject *subject = &herald->subjects[sector];
+        if (!subject->ours)
+            continue;
+        subject->stale |= subject->version != lane_version(herald->lane, (enum sector)sector);
+        if (!subject->stale)
+            continue;
+        int64_t due_ms = subject->sent_ms ? subject->sent_ms + ACTIVE_MS - now : 0;
+        if (due_ms > 0)
+            wait_ms = due_ms < wait_ms ? due_ms : wait_ms;
+        else if (!herald->active_mid)
+            publish_list(herald, (enum sector)sector);
+    }
+    return wait_ms;
+}
+
+int64_t herald_send(struct herald *herald)
+{
+    if (!herald->mqtt)
+        return INT64_MAX;
+    if (!in_flight(herald))
+        herald->word_ms = now_ms();
+    while (in_flight(herald) < herald->slots && next(herald, &herald->event))
+        publish(herald, &herald->event);
+    if (herald->slots == 1 && in_flight(herald))
+        return INT64_MAX;
+    return send_lists(herald);
+}
+
+/* ---- what the broker says ---- */
+
+static bool is_refusal(const struct herald *herald, int reason)
+{
+    return reason >= REASON_FAILURE ||
+           (reason == REASON_NO_SUBSCRIBER && herald->post->own->confirm == CONFIRM_SUBSCRIBER);
+}
+
+static void refuse(struct herald *herald, enum sector sector, int reason)
+{
+    struct subject *subject = &herald->subjects[sector];
+    if (!subject->rests_until_ms)
+        log_error("uplink %s: alarm/%s refused (%s); its alarms are kept and tried again",
+                  herald->post->own->name, names_sector(sector),
+                  mqtt_reason(herald->version_5, reason));
+    subject->rests_until_ms = now_ms() + REST_MS;
+    set_resting(herald, sector, true);
+}
+
+static void take(struct herald *herald, const struct flight *flight)
+{
+    struct subject *subject = &herald->subjects[flight->sector];
+    if (subject->rests_until_ms) {
+        subject->rests_until_ms = 0;
+        set_resting(herald, flight->sector, false);
+        log_notice("uplink %s: alarm/%s is taken again", herald->post->own->name,
+                   names_sector(flight->sector));
+    }
+    settle(herald, flight->id, flight->step, flight->n);
+    pthread_mutex_lock(&herald->mutex);
+    herald->status.alarms += flight->kind == LANE_ALARM;
+    herald->status.reports += flight->kind == LANE_REPORT;
+    pthread_mutex_unlock(&herald->mutex);
+}
+
+bool herald_acknowledged(struct herald *herald, int mid, int reason)
+{
+    if (!mid)
+        return false;
+    if (mid == herald->active_mid) {
+        herald->active_mid = 0;
+        herald->word_ms = now_ms();
+        return true;
+    }
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct flight flight = herald->flights[i];
+        if (!flight.n || flight.mid != mid)
+            continue;
+        herald->flights[i].n = 0;
+        herald->word_ms = now_ms();
+        if (is_refusal(herald, reason))
+            refuse(herald, flight.sector, reason);
+        else
+            take(herald, &flight);
+        return true;
+    }
+    return false;
+}
+
+bool herald_stalled(const struct herald *herald, char *why, size_t why_size)
+{
+    if (!herald->mqtt || !in_flight(herald) || now_ms() - herald->word_ms < SILENCE_MS)
+        return false;
+    snprintf(why, why_size, "the broker has not acknowledged an alarm for %d s", SILENCE_MS / 1000);
+    return true;
+}
