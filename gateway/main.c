@@ -123,8 +123,7 @@ static bool build(struct house *house, char *why, size_t why_size)
     }
     const struct uplink_rooms rooms = house_uplink_rooms(house);
     for (size_t u = 0; u < settings->uplink_count; u++) {
-        house->uplinks[u] =
-            uplink_new(settings, u, u, &rooms);
+        house->uplinks[u] = uplink_new(settings, u, u, &rooms);
         if (!house->uplinks[u])
             return false;
     }

@@ -1,4 +1,5 @@
-/* ULIDs: 128 bits, five at a time, the highest first. The first character holds three bits.
+/* ULIDs: 128 bits, five at a time, the highest first. The first character holds three bits, so that
+ * none begins above 7.
  *
  * Pure; called by any thread. Never draws random bits itself and never looks at a clock. */
 #include "proto/ulid.h"

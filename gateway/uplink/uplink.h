@@ -13,8 +13,8 @@ struct uplink;
 struct uplink_rooms {
     struct store *store;
     struct lane *lane;
-    /* Fills in what the rooms report now. The arrays are there, of the sizes that out->settings say;
-     * while these are not those in force nothing is filled in. */
+    /* Fills in what the rooms report now. The arrays are there, of the sizes that out->settings
+     * say; while these are not those in force nothing is filled in. */
     void (*gather)(void *context, struct presence *out);
     /* A person takes an alarm. */
     enum command_ack (*ack)(void *context, const struct command_ack_order *order);
@@ -49,9 +49,9 @@ struct uplink_status {
     mono_time since;                             /* of the connection, or of its loss */
     uint64_t connects, batches, readings, bytes; /* acknowledged */
     uint64_t refused, no_subscriber;
-    uint64_t alarms, reports;           /* acknowledged */
-    bool alarms_rest[SECTOR_COUNT];     /* they were refused */
-    char why[160]; /* the last failure */
+    uint64_t alarms, reports;       /* acknowledged */
+    bool alarms_rest[SECTOR_COUNT]; /* they were refused */
+    char why[160];                  /* the last failure */
 };
 
 void uplink_status(struct uplink *uplink, struct uplink_status *out);

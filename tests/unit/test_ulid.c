@@ -1,4 +1,7 @@
-/* ULIDs: known values, order by time, and what is none. */
+/* ULIDs: known values, order by time, and what is none.
+ *
+ * The time of the known ones is the example of the ULID specification, worked out apart from the
+ * code under test. */
 #include "proto/ulid.h"
 
 #include <setjmp.h>
@@ -7,7 +10,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* Worked out apart from the code: the example time of the ULID specification. */
 static void known_values(void **state)
 {
     (void)state;
