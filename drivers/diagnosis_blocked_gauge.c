@@ -18,10 +18,11 @@ static const struct diagnosis_role roles[] = {
     [NEIGHBOURS] = {.name = "neighbours", .quantity = "rain", .required = true, .many = true},
 };
 
-/*            nothing counted here in all of `window`, while a neighbour counted a level's number
- *   CALM ---------------------------------------------------------------------> BLOCKED: level by
- *     ^                                                                           the wettest
- *     +---------------- it counts again, or was set to another number ------------ neighbour
+/*           nothing counted here in all of `window`,
+ *           while a neighbour counted a level's number
+ *      CALM ------------------------------------------> BLOCKED: level by the wettest neighbour
+ *       ^                                                  |
+ *       +---- it counts, or is set to another number ------+
  *
  * Both have to be known for all of the window. It stays blocked when the rain is over. Confidence:
  * one neighbour 60, two 70, more 80; 20 less when another neighbour is as dry as this one: rain can
@@ -109,7 +110,7 @@ static void tell(const void *state, const struct diagnosis_moment *moment,
     int64_t window = diagnosis_ms(moment, WINDOW);
     struct diagnosis_word most = diagnosis_word(memory->most, 1);
     (void)finding;
-    diagnosis_say(zh, "%s 内本站雨量 0，邻站 %s 毫米（%u 站），疑似雨量计堵塞",
+    diagnosis_say(zh, "%s内本站雨量 0，邻站 %s 毫米（%u 站），疑似雨量计堵塞",
                   diagnosis_word_ms(window, true).text, most.text, (unsigned)memory->wet);
     diagnosis_say(en, "no rain counted in %s, %s mm at a neighbour (%u of them): suspected blocked",
                   diagnosis_word_ms(window, false).text, most.text, (unsigned)memory->wet);

@@ -24,8 +24,8 @@ static const struct diagnosis_role roles[] = {
  * row they are how it is.
  *
  *     learning --`nights` nights, 3 of this kind--> judging, once a night at 04 h:
- *         ratio = least flow / base    >= a level's number: wanted until another night says
- * otherwise
+ *         ratio = least flow / base >= a level's number: wanted until another night
+ *         says otherwise
  *
  * Confidence: 60; 10 more with two nights in a row above, 10 more with a week of nights of this
  * kind, 10 more when the base's own nights lie close together (a quarter around the median). */

@@ -23,11 +23,11 @@ static const struct diagnosis_role roles[] = {
     [DEPTH] = {.name = "depth", .quantity = "depth", .required = true},
 };
 
-/*          two samples >= the least number, or >= `early` and rising by `rise` mm/min
- *   DRY ------------------------------------------------------------------------> WET
- *    ^                                                                             | level by what
- *    +------------------ samples below `end` for `quiet` --------------------------+ two samples
- * say
+/*          two samples >= the least number,
+ *          or >= `early` and rising by `rise` mm/min
+ *      DRY --------------------------------------> WET: level by what two samples say
+ *       ^                                           |
+ *       +---- samples below `end` for `quiet` ------+
  *
  * What counts is the lower one of two samples in a row: a spike is no flood. The rate is the median
  * of the slopes between five samples, half a minute apart or more, of the last ten minutes.

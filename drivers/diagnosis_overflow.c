@@ -27,12 +27,12 @@ static const struct diagnosis_role roles[] = {
     [TILT] = {.name = "tilt", .quantity = "tilt", .siblings = true},
 };
 
-/*            two samples >= cover - near + the least number, and RISING (it came up from below, or
- *            three samples each higher) or RAIN (some fell within `rain_window`)
- *   CALM ------------------------------------------------------------> UP: level by the lower one
- *     ^                                                                 | of two samples; a cover
- *     +--- two samples below that by the hysteresis --------------------+ tilted by `lifted` makes
- *                                                                         it one level graver
+/*           two samples >= cover - near + the least number, and
+ *           RISING (it came up from below, or three samples each higher)
+ *           or RAIN (some fell within `rain_window`)
+ *      CALM ------------------------------------------------> UP: level by the lower one of two
+ *       ^                                                     |   samples, one graver when the
+ *       +---- two samples below that by the hysteresis -------+   cover is tilted by `lifted`
  *
  * A gauge that stands still near the cover since the start is no overflow: it may be set wrong. One
  * that was UP before a restart is UP again when its first two samples are as high.

@@ -20,16 +20,15 @@ static const struct diagnosis_role roles[] = {
         {.name = "rain", .quantity = "rain", .required = true, .elsewhere = true, .many = true},
 };
 
-/*          two samples >= the least number, and every gauge that is known says: no rain in
- *   DRY    `rain_window` (one at least is known for all of it; one that rained speaks for all)
- *    ^  -------------------------------------------------------------------> WET: level by the
- * lower |                                                                        | one of two
- * samples
- *    +---------- two samples below it by the hysteresis ----------------------+
+/*          two samples >= the least number, and no rain in `rain_window`
+ *      DRY ----------------------------------------------------------> WET: level by the lower
+ *       ^                                                               |   one of two samples
+ *       +---- two samples below it by the hysteresis -------------------+
  *
+ * No rain: no gauge that plays has counted any, and one at least is known for all of the window.
  * Rain that comes later does not undo how it began; nor does a restart, when the first two samples
- * after it are as high. Confidence: 60; 75 with two dry gauges; 10 less
- * when one of them is not known. */
+ * after it are as high. Confidence: 60; 75 with two dry gauges; 10 less when one of them is not
+ * known. */
 struct memory {
     struct diagnosis_rain gauges[RULE_ROLE_POINTS_MAX];
     bool has_before, wet;
@@ -113,7 +112,7 @@ static void tell(const void *state, const struct diagnosis_moment *moment,
     int64_t window = diagnosis_ms(moment, RAIN_WINDOW);
     struct diagnosis_word depth = diagnosis_word(memory->newest, 0);
     (void)finding;
-    diagnosis_say(zh, "积水 %s 毫米，此前 %s 内 %u 个雨量站无雨", depth.text,
+    diagnosis_say(zh, "积水 %s 毫米，此前 %s内 %u 个雨量站无雨", depth.text,
                   diagnosis_word_ms(window, true).text, (unsigned)memory->dry);
     diagnosis_say(en, "%s mm of water, no rain at %u gauges in the %s before", depth.text,
                   (unsigned)memory->dry, diagnosis_word_ms(window, false).text);

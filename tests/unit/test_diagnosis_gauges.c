@@ -68,7 +68,7 @@ static void one_that_counts_nothing_while_its_neighbours_do_is_told(void **state
     pass(1 * HOUR, 0, 2, 2);
     assert_int_equal(world.finding.level, LEVEL_BLUE);
     assert_int_equal(world.finding.confidence, 70);
-    assert_non_null(strstr(world.zh, "6 小时 内本站雨量 0，邻站"));
+    assert_non_null(strstr(world.zh, "6 小时内本站雨量 0，邻站"));
     assert_non_null(strstr(world.en, "suspected blocked"));
     pass(DAY, 0, 0, 0); /* the rain is over, the gauge is as it was */
     assert_int_equal(world.finding.level, LEVEL_BLUE);

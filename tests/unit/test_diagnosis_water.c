@@ -168,7 +168,7 @@ static void water_without_rain_is_told(void **state)
     DEPTHS(70);
     assert_int_equal(world.finding.level, LEVEL_YELLOW);
     assert_int_equal(world.finding.confidence, 75);
-    assert_string_equal(world.zh, "积水 70 毫米，此前 2 小时 内 2 个雨量站无雨");
+    assert_string_equal(world.zh, "积水 70 毫米，此前 2 小时内 2 个雨量站无雨");
     assert_string_equal(world.en, "70 mm of water, no rain at 2 gauges in the 2 h before");
     assert_non_null(strstr(world.hint, "供水管破裂或雨水口堵塞"));
     assert_null(strstr(world.hint, "暴雨"));
