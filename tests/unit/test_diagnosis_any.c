@@ -204,10 +204,49 @@ static void nothing_makes_one_crash_or_go_beyond_its_table(void **state)
     for (unsigned s = SECTOR_GAS; s < SECTOR_COUNT; s++) {
         const struct sensor_class *class = class_of((enum sector)s);
         for (size_t d = 0; d < class->diagnosis_count; d++) {
-            for (int life = 0; life < 20; life++)
+            for (int life = 0; life < 60; life++)
                 one_life((enum sector)s, class->diagnoses[d]->form.name, 500);
         }
     }
+}
+
+/* Nights that are whole, so that what needs weeks of them comes to a judgement: 26 samples from one
+ * o'clock on, some of them bad, and now and then bytes in between. */
+static unsigned nights_of_levels(enum sector sector, const char *name)
+{
+    struct diagnosis_world world;
+    unsigned nights = 0;
+    double low = 5;
+    world_start(&world, sector, name);
+    world_level(&world, LEVEL_YELLOW, 1.1 + random_between(0, 1));
+    world_level(&world, LEVEL_RED, 2.5);
+    world_param(&world, "nights", 7 + (double)(next_random() % 5));
+    for (int night = 0; night < 60; night++) {
+        world_wait(&world, (25 * HOUR - (world.wall_ms - MONDAY) % DAY) % DAY);
+        low += random_between(-0.4, one_in(2) ? 0.7 : 0.5);
+        for (int i = 0; i < 26; i++) {
+            double value = one_in(200) ? random_value() : low + random_between(0, 0.2);
+            world_sample(&world, world.diagnosis->form.roles[0].name, 0,
+                         one_in(50) ? NULL : &value);
+            world_wait(&world, 10 * MINUTE);
+        }
+        nights += world.finding.level != LEVEL_NONE;
+        if (one_in(30))
+            try_bytes(&world);
+    }
+    world_end(&world);
+    return nights;
+}
+
+static void nights_with_anything_in_them(void **state)
+{
+    (void)state;
+    unsigned leaks = 0, drifts = 0;
+    for (int life = 0; life < 60; life++) {
+        leaks += nights_of_levels(SECTOR_WATER, "night_leak");
+        drifts += nights_of_levels(SECTOR_GAS, "drift");
+    }
+    assert_true(leaks > 0 && drifts > 0);
 }
 
 /* Little room for what was learned: nothing is written beyond it, and half of it is not taken. */
@@ -247,6 +286,7 @@ int main(void)
         cmocka_unit_test(forms_are_sound),
         cmocka_unit_test(every_role_can_be_played),
         cmocka_unit_test(nothing_makes_one_crash_or_go_beyond_its_table),
+        cmocka_unit_test(nights_with_anything_in_them),
         cmocka_unit_test(a_small_buffer_is_respected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
