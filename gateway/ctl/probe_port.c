@@ -74,6 +74,7 @@ static bool copy_devices(struct probe_port *port, const struct settings *setting
 static enum ctl_exit open_own(struct probe_port *port, const struct settings *settings,
                               const char *name)
 {
+    char why[PROBE_WHY_MAX];
     uint32_t index = 0;
     while (index < settings->line_count && strcmp(settings->lines[index].name, name) != 0)
         index++;
@@ -89,7 +90,7 @@ static enum ctl_exit open_own(struct probe_port *port, const struct settings *se
     }
     if (transport_open(port->transport, port->why, sizeof port->why) == OUTCOME_OK)
         return CTL_FINE;
-    say_error(say("线路 %s：%s", "line %s: %s"), name, port->why);
+    say_error(say("线路 %s：%s", "line %s: %s"), name, say_reason(port->why, why, sizeof why));
     return CTL_FINDING;
 }
 

@@ -180,6 +180,7 @@ void probe_text_show(const json_t *result)
 {
     const json_t *units = json_object_get(result, "units"),
                  *why = json_object_get(result, say("why_zh", "why"));
+    char reason[PROBE_WHY_MAX];
     size_t index;
     json_t *unit;
     const char *serial = text_of(result, "serial");
@@ -193,7 +194,7 @@ void probe_text_show(const json_t *result)
         text_line("%s", say("无应答", "nobody answers"));
     json_array_foreach(units, index, unit) show_unit(unit);
     if (json_is_string(why))
-        text_fold(stdout, json_string_value(why), INDENT);
+        text_fold(stdout, say_reason(json_string_value(why), reason, sizeof reason), INDENT);
     else if (!json_is_true(json_object_get(result, "complete")))
         text_line("%s", say("提前结束：以上为已找到的设备",
                             "ended early: this is what was found until then"));

@@ -4,6 +4,7 @@
 #define LIFELINE_SAY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* In const tables. No format: a text with conversions is one of say(). */
 struct words {
@@ -25,6 +26,10 @@ const char *say_words(struct words words);
 /* What stands in the JSON of the API, as people read it: a name ("timeout", "out_of_range", "gas",
  * "red", "acked") or a refusal ("no such device"); itself in English, and when it is not known. */
 const char *say_name(const char *name);
+
+/* Why something failed, which the daemon or a lower floor says in English: the whole of it, or what
+ * follows its last ": ", when that is known. */
+const char *say_reason(const char *reason, char *out, size_t size);
 
 /* strerror(), the usual ones in Chinese */
 const char *say_errno(int number);

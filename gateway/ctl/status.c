@@ -16,11 +16,11 @@ static void show_gateway(const json_t *gateway)
 {
     char uptime[SMALL];
     text_line("%s %s", text_of(gateway, "id"), text_of(gateway, "name"));
-    text_line(say("区域 %s，lifelined %s，已运行 %s，时钟 %s",
-                  "region %s, lifelined %s, up %s, clock %s"),
-              text_of(gateway, "region"), text_of(gateway, "version"),
-              text_age(json_object_get(gateway, "uptime_ms"), uptime, sizeof uptime),
-              text_name(gateway, "clock"));
+    text_line(
+        say("区域 %s，lifelined %s，已运行 %s，时钟%s", "region %s, lifelined %s, up %s, clock %s"),
+        text_of(gateway, "region"), text_of(gateway, "version"),
+        text_age(json_object_get(gateway, "uptime_ms"), uptime, sizeof uptime),
+        text_name(gateway, "clock"));
 }
 
 /* Whoever the watchdog waits for; normally nobody, and no line. */
@@ -127,7 +127,7 @@ static void show_wear(const json_t *store)
 static void show_store(const json_t *store, const json_t *pipeline)
 {
     char size[SMALL], quota[SMALL];
-    text_line(say("存储%s：%s / %s，读数 %lld 条，缺口 %lld 处，损坏 %lld 处",
+    text_line(say("存储（%s）：%s / %s，读数 %lld 条，缺口 %lld 处，损坏 %lld 处",
                   "store %s: %s of %s, %lld readings, %lld gaps, %lld corrupt"),
               text_name(store, "mode"), text_bytes(text_integer(store, "bytes"), size, sizeof size),
               text_bytes(text_integer(store, "quota_bytes"), quota, sizeof quota),
@@ -170,10 +170,12 @@ static void show_trouble(const json_t *uplink)
     const json_t *refused = json_object_get(backlog, "refused");
     json_int_t set_aside = text_integer(backlog, "set_aside");
     const char *why = text_of(uplink, "why");
+    char reason[TROUBLE];
     size_t index;
     json_t *sector;
     if (!json_is_true(json_object_get(uplink, "connected")) && *why && strcmp(why, "-") != 0)
-        text_line(say("上行 %s：%s", "uplink %s: %s"), text_of(uplink, "name"), why);
+        text_line(say("上行 %s：%s", "uplink %s: %s"), text_of(uplink, "name"),
+                  say_reason(why, reason, sizeof reason));
     json_array_foreach(refused, index, sector)
     {
         text_line(say("上行 %s：服务器拒收“%s”数据", "uplink %s: the broker refuses %s"),

@@ -438,7 +438,7 @@ class Test:
     # ---- the command line ----
 
     def ctl(self, *arguments, **environment):
-        env = dict(os.environ, LIFELINE_SOCKET=self.client.path, LC_ALL="C", **environment)
+        env = {**os.environ, "LIFELINE_SOCKET": self.client.path, "LC_ALL": "C", **environment}
         done = subprocess.run([CTL, *arguments], capture_output=True, env=env, timeout=30)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -462,6 +462,7 @@ class Test:
         status = json.loads(self.ctl("--format=json", "status")[1])
         self.check("status as JSON", status["gateway"]["id"] == "gw-test-1" and
                    status["lines"][0]["units"][0]["name"] == "well", status)
+        self.chinese()
         out = self.exits("read", 0, "read", "gauge")
         self.check("read shows the value and its quality", re.search(r"good$", out, re.M), out)
         body = json.loads(self.ctl("read", "gauge", "--format", "json")[1])
@@ -477,6 +478,21 @@ class Test:
         self.exits("unknown option", 2, "--nix")
         self.exits("help", 0, "--help")
         self.exits("no daemon", 3, "--socket", self.rig.path("nobody"), "status")
+
+    def chinese(self):
+        """The environment decides, whatever locales are installed; JSON is the same."""
+        def in_chinese(*arguments):
+            return self.ctl(*arguments, LC_ALL="", LC_MESSAGES="zh_CN.UTF-8", LANG="en_GB.UTF-8")
+        code, out, err = in_chinese("status")
+        self.check("status in Chinese", code == 0 and "设备正常 4/7 台" in out and not err and
+                   re.search(r"^city +断线 ", out, re.M) and "上行 city：连接被拒绝" in out and
+                   all(columns(l) <= 80 for l in out.splitlines()), (code, out, err))
+        for code, said, arguments in ((1, "超时", ["read", "mute"]), (2, "没有此设备", ["read", "nix"]),
+                                      (3, "没有守护进程：文件不存在", ["--socket", "/nix", "status"])):
+            got = in_chinese(*arguments)
+            self.check(said, code == got[0] and said in got[1] + got[2], got)
+        check = ["check", self.config, "--profiles", PROFILES, "--format", "json"]
+        self.check("JSON is the same in both", in_chinese(*check) == self.ctl(*check))
 
     def tail(self, *arguments):
         env = dict(os.environ, LIFELINE_SOCKET=self.client.path, TZ="UTC0")

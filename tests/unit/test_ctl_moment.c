@@ -96,6 +96,19 @@ static void what_is_shown_can_be_typed(void **state)
     assert_string_equal(moment_utc(-1, text), "1969-12-31T23:59:59.999Z");
 }
 
+static void a_tail_shows_the_time_of_today(void **state)
+{
+    char text[MOMENT_BYTES];
+    (void)state;
+    in_zone("CST-8");
+    assert_string_equal(moment_short(NOW - 60000, NOW, text), "01:19:00.123");
+    assert_string_equal(moment_short(NOW - 2 * 3600000, NOW, text), "11-22 23:20 ");
+    assert_string_equal(moment_short(NOW - INT64_C(365) * 86400000, NOW, text), "11-23 01:20 ");
+    assert_string_equal(moment_short(-1, 0, text), "07:59:59.999");
+    in_zone("UTC0"); /* another day */
+    assert_string_equal(moment_short(NOW - 2 * 3600000, NOW, text), "15:20:00.123");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +116,7 @@ int main(void)
         cmocka_unit_test(a_date_is_local_unless_it_says_so),
         cmocka_unit_test(nothing_is_guessed),
         cmocka_unit_test(what_is_shown_can_be_typed),
+        cmocka_unit_test(a_tail_shows_the_time_of_today),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

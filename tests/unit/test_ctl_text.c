@@ -2,6 +2,9 @@
  *
  * Cells, tables, folded lines and diagnostics with what is wide, broken or an order to the
  * terminal; how long, in both languages; levels in their colours where somebody looks. */
+#include <fcntl.h>
+
+#include "gateway/ctl/colour.h"
 #include "tests/unit/ctl_shown.h"
 
 static const char *cell(const char *text, int columns, bool right)
@@ -139,6 +142,120 @@ static void numbers_read_well(void **state)
     assert_string_equal(text_bytes(268435456, out, sizeof out), "256 MiB");
 }
 
+static void how_long_in_both_languages(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *en, *zh;
+    } cases[] = {
+        {500, "0.5 s", "0.5 秒"},
+        {59400, "59 s", "59 秒"},
+        {119499, "119 s", "119 秒"},
+        {180000, "3 min", "3 分钟"},
+        {7199000, "120 min", "120 分钟"},
+        {7200000, "2 h", "2 小时"},
+        {INT64_C(4) << 30, "50 d", "50 天"},
+    };
+    char out[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        shown_in("C");
+        assert_string_equal(text_duration(cases[i].ms, out, sizeof out), cases[i].en);
+        shown_in("zh_CN");
+        assert_string_equal(text_duration(cases[i].ms, out, sizeof out), cases[i].zh);
+    }
+    shown_in("C");
+}
+
+static const char *folded(const char *text)
+{
+    shown_catch(STDOUT_FILENO);
+    text_fold(stdout, text, 2);
+    shown_release();
+    shown_fits();
+    return shown;
+}
+
+static void lines_are_folded_where_they_may_be(void **state)
+{
+    char text[400] = "", wanted[400];
+    (void)state;
+    assert_string_equal(folded(""), "\n");
+    assert_string_equal(folded("a b"), "a b\n");
+    memset(text, 'x', 70);
+    memcpy(text + 70, " words that go on", 18);
+    snprintf(wanted, sizeof wanted, "%.70s words\n  that go on\n", text);
+    assert_string_equal(folded(text), wanted);
+    memset(text, 'x', 170); /* a path without a blank */
+    text[170] = '\0';
+    snprintf(wanted, sizeof wanted, "%.80s\n  %.78s\n  %.12s\n", text, text, text);
+    assert_string_equal(folded(text), wanted);
+    text[0] = wanted[0] = '\0';
+    for (int i = 0; i < 40; i++)
+        memcpy(text + 3 * i, "井", 4);
+    memcpy(text + 120, "。完", 7); /* the mark takes its word along */
+    snprintf(wanted, sizeof wanted, "%.117s\n  井。完\n", text);
+    assert_string_equal(folded(text), wanted);
+    memcpy(text + 117, "（完）", 10); /* no line ends in what opens */
+    snprintf(wanted, sizeof wanted, "%.117s\n  （完）\n", text);
+    assert_string_equal(folded(text), wanted);
+}
+
+/* ---- colours ---- */
+
+/* What stands on a terminal after a table whose first cells have levels. */
+static const char *on_terminal(const uint8_t *levels, const json_t *rows)
+{
+    static const struct text_column columns[] = {{{"级别", "level"}, false}, {{"数", "n"}, true}};
+    static char seen[4096];
+    int master = posix_openpt(O_RDWR | O_NOCTTY), stdout_was = dup(STDOUT_FILENO);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    fflush(stdout);
+    dup2(terminal, STDOUT_FILENO);
+    text_table_levels(columns, 2, rows, levels);
+    fflush(stdout);
+    dup2(stdout_was, STDOUT_FILENO);
+    ssize_t length = read(master, seen, sizeof seen - 1);
+    seen[length > 0 ? length : 0] = '\0';
+    close(terminal);
+    close(master);
+    close(stdout_was);
+    return seen;
+}
+
+static void levels_have_their_colours(void **state)
+{
+    static const uint8_t levels[] = {1, 2, 3, 4, 0, 9};
+    json_t *rows = json_pack("[[s, s], [s, s], [s, s], [s, s], [s, s], [s, s]]", "一", "1", "二",
+                             "2", "三", "3", "四", "4", "", "5", "九", "9");
+    static const char plain[] = "level  n\r\n一     1\r\n二     2\r\n三     3\r\n四     4\r\n"
+                                "       5\r\n九     9\r\n";
+    (void)state;
+    shown_in("C");
+    setenv("TERM", "xterm", 1);
+    unsetenv("NO_COLOR");
+    assert_string_equal(on_terminal(levels, rows),
+                        "level  n\r\n\033[1;31m一   \033[0m  1\r\n\033[38;5;208m二   \033[0m  2\r\n"
+                        "\033[33m三   \033[0m  3\r\n\033[94m四   \033[0m  4\r\n       5\r\n"
+                        "九     9\r\n");
+    assert_string_equal(on_terminal(NULL, rows), plain);
+    setenv("NO_COLOR", "1", 1);
+    assert_string_equal(on_terminal(levels, rows), plain);
+    setenv("NO_COLOR", "", 1); /* empty is not given */
+    assert_non_null(strstr(on_terminal(levels, rows), "\033[1;31m"));
+    setenv("TERM", "dumb", 1);
+    assert_string_equal(on_terminal(levels, rows), plain);
+    setenv("TERM", "xterm", 1);
+    shown_catch(STDOUT_FILENO); /* a file */
+    colour_level(1);
+    puts("x");
+    colour_end();
+    assert_string_equal(shown_release(), "x\n");
+    json_decref(rows);
+}
+
 static void values_keep_their_decimals(void **state)
 {
     char out[64];
@@ -158,10 +275,17 @@ static void values_keep_their_decimals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(widths_are_columns),        cmocka_unit_test(cells_are_exact),
-        cmocka_unit_test(tables_are_aligned),        cmocka_unit_test(wide_tables_give_way),
-        cmocka_unit_test(diagnostics_that_fit_stay), cmocka_unit_test(long_diagnostics_are_folded),
-        cmocka_unit_test(numbers_read_well),         cmocka_unit_test(values_keep_their_decimals),
+        cmocka_unit_test(widths_are_columns),
+        cmocka_unit_test(cells_are_exact),
+        cmocka_unit_test(tables_are_aligned),
+        cmocka_unit_test(wide_tables_give_way),
+        cmocka_unit_test(diagnostics_that_fit_stay),
+        cmocka_unit_test(long_diagnostics_are_folded),
+        cmocka_unit_test(how_long_in_both_languages),
+        cmocka_unit_test(lines_are_folded_where_they_may_be),
+        cmocka_unit_test(levels_have_their_colours),
+        cmocka_unit_test(numbers_read_well),
+        cmocka_unit_test(values_keep_their_decimals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
