@@ -5,6 +5,7 @@
  * them there; refusals from the daemon's sources. */
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <glob.h>
 
 #include "drivers/transport.h"
@@ -242,26 +243,28 @@ static bool is_prose(const char *text)
  * no other name; the one sentence has its Chinese beside it, with a reason that is worded twice. */
 static bool is_no_text(const char *text)
 {
-    static const char *const beginnings[] = {
-        "# ",
-        "time,point,",
-        ",%s",
+    static const char *const patterns[] = {
+        "# *",
+        "time,point,value,unit,quality",
         "%s,",
-        "/v1/",
+        ",%s,",
+        ",%s\\n",
+        "/v1/*",
         "/read",
-        "?point=",
+        "[?]point=",
         "&point=",
-        "http:",
-        "    --",
+        "http:*",
+        "    --*",
         "-c, --config FILE",
-        "lifelinectl",
-        "%slifelinectl [--format text|json]",
-        "%slifelinectl %s %s",
-        "\\033[0m",
+        "lifelinectl: %s",
+        "lifelinectl ",
+        "%slifelinectl [[]--format text|json] [[]--socket PATH] %s ...\\n\\n",
+        "%slifelinectl %s %s\\n",
+        "\\033[[]0m",
         "%s: %s does not fit (%s)",
     };
-    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
-        if (strncmp(text, beginnings[i], strlen(beginnings[i])) == 0)
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        if (fnmatch(patterns[i], text, FNM_NOESCAPE) == 0)
             return true;
     }
     return false;
@@ -361,6 +364,7 @@ static void the_scanner_sees(void **state)
         {"text_line(\"%s: %lld\", text_of(x, \"open\"));", 0},
         {"text_line(say(\"开 %s\", \"open %s\"), text_of(x, \"open\"));", 0},
         {"f(\"没有\" X \"或\", \"no such\" X \"line\");", 0},
+        {"text_line(\"%s, open\", x);", 1},
         {"fputs(\"oops\\n\", stderr);", 1},
         {"{\"状态\", \"state of it\"}", 0},
         {"{NULL, \"state of it\"}", 1},
