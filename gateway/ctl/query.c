@@ -27,6 +27,7 @@ enum {
     NAME_COLUMNS = 24,
     VALUE_COLUMNS = 10,
     UNIT_COLUMNS = 6,
+    WHY_BYTES = 512,
 };
 
 struct answer {
@@ -160,14 +161,15 @@ static enum ctl_exit scan(const struct settings *settings, struct store **store,
                           struct history *history, struct answer *answer)
 {
     const bool may_wait = output_may_wait();
-    char line[HISTORY_LINE_MAX], why[512];
+    char line[HISTORY_LINE_MAX], why[WHY_BYTES], reason[WHY_BYTES];
     struct history_reading reading;
     enum history_step step;
     while ((step = history_next(history, &reading)) == HISTORY_READING || step == HISTORY_FETCH) {
         if (step == HISTORY_FETCH) {
             if (!*store && history_open(settings, store, why, sizeof why) != HISTORY_OPENED) {
                 fflush(stdout);
-                say_error(say("%s；其后的读数缺失", "%s; the rest is missing"), why);
+                say_error(say("%s；其后的读数缺失", "%s; the rest is missing"),
+                          say_reason(why, reason, sizeof reason));
                 return CTL_FINDING;
             }
             history_fetch(*store, history);
@@ -192,7 +194,7 @@ static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_
     struct store *store = NULL;
     struct history *history = NULL;
     enum ctl_exit code = CTL_NO_DAEMON;
-    char why[512];
+    char why[WHY_BYTES], reason[WHY_BYTES];
     snprintf(why, sizeof why, "%s", say("配置文件无法读取", "the configuration cannot be read"));
     bool loaded = setup_load(&setup, ctl->config, &ctl->profiles, false) || setup.settings;
     if (!loaded && setup.diagnostics)
@@ -201,7 +203,8 @@ static enum ctl_exit read_file(struct ctl *ctl, int64_t since_ms, int64_t until_
         say_error(say("%s 中的接口是 %s", "the socket of %s is %s"), ctl->config,
                   setup.settings->api.socket);
     if (!store) {
-        say_error(say("%s 处没有守护进程；%s", "no daemon at %s; %s"), ctl->socket, why);
+        say_error(say("%s 处没有守护进程；%s", "no daemon at %s; %s"), ctl->socket,
+                  say_reason(why, reason, sizeof reason));
         goto out;
     }
     code = CTL_FINDING;

@@ -133,6 +133,9 @@ static const struct words names[] = {
     {"心跳超时", "Keep Alive timeout"},
     {"会话被占用", "Session taken over"},
     {"连接过于频繁", "Connection rate exceeded"},
+    {"域名不存在", "Name or service not known"},
+    {"域名解析暂时失败", "Temporary failure in name resolution"},
+    {"域名解析无应答", "no answer from the resolver"},
     /* why a line cannot be used */
     {"被其他程序占用", "in use by another program"},
     {"不是本机的串口", "no serial port of this machine"},
@@ -175,17 +178,39 @@ const char *say_name(const char *name)
     return zh ? zh : name;
 }
 
+/* The first phrase that stands in the text, with the text around it. */
+static void put_phrase(const char *text, char *out, size_t size)
+{
+    static const struct words phrases[] = {
+        {"没有存储 ", "there is no store at "},
+        {" 正被占用：进程 ", " is in use by process "},
+        {" 正被其他进程占用", " is in use by another process"},
+        {"无法读取 ", "cannot read "},
+        {"无法使用 ", "cannot use "},
+        {"无法创建 ", "cannot create "},
+        {"无法锁定 ", "cannot lock "},
+        {"服务器一直没有确认，已 ", "the broker has acknowledged nothing for "},
+    };
+    for (size_t i = 0; chinese && i < sizeof phrases / sizeof *phrases; i++) {
+        const char *at = strstr(text, phrases[i].en);
+        if (at) {
+            snprintf(out, size, "%.*s%s%s", (int)(at - text), text, phrases[i].zh,
+                     at + strlen(phrases[i].en));
+            return;
+        }
+    }
+    snprintf(out, size, "%s", text);
+}
+
 const char *say_reason(const char *reason, char *out, size_t size)
 {
-    const char *last = strstr(reason, ": ");
-    for (const char *next = last; next; next = strstr(next + 2, ": "))
+    put_phrase(say_name(reason), out, size);
+    char *last = strstr(out, ": ");
+    for (char *next = last; next; next = strstr(next + 2, ": "))
         last = next;
-    const char *zh = chinese ? chinese_of(reason) : NULL;
-    const char *last_zh = chinese && last ? chinese_of(last + 2) : NULL;
-    if (!zh && last_zh)
-        snprintf(out, size, "%.*s：%s", (int)(last - reason), reason, last_zh);
-    else
-        snprintf(out, size, "%s", zh ? zh : reason);
+    const char *zh = chinese && last ? chinese_of(last + 2) : NULL;
+    if (zh)
+        snprintf(last, size - (size_t)(last - out), "：%s", zh);
     return out;
 }
 

@@ -27,8 +27,8 @@ const char *say_words(struct words words);
  * "red", "acked") or a refusal ("no such device"); itself in English, and when it is not known. */
 const char *say_name(const char *name);
 
-/* Why something failed, which the daemon or a lower floor says in English: the whole of it, or what
- * follows its last ": ", when that is known. */
+/* Why something failed, which the daemon or a lower floor says in English: a phrase of it and what
+ * follows its last ": ", where they are known. */
 const char *say_reason(const char *reason, char *out, size_t size);
 
 /* strerror(), the usual ones in Chinese */

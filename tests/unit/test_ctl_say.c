@@ -92,12 +92,16 @@ static void every_name_has_its_chinese(void **state)
 
 static void reasons_are_said_as_far_as_they_are_known(void **state)
 {
-    char out[40];
+    char out[48];
     (void)state;
     shown_in("zh_CN");
     assert_string_equal(say_reason("Connection refused", out, sizeof out), "连接被拒绝");
     assert_string_equal(say_reason("a port 502: b: No route to host", out, sizeof out),
                         "a port 502: b：主机不可达");
+    assert_string_equal(say_reason("cannot read /a: Permission denied", out, sizeof out),
+                        "无法读取 /a：权限不足");
+    assert_string_equal(say_reason("/a is in use by process 7 (b)", out, sizeof out),
+                        "/a 正被占用：进程 7 (b)");
     assert_string_equal(say_reason("nobody: knows", out, sizeof out), "nobody: knows");
     assert_string_equal(say_reason("", out, sizeof out), "");
     assert_string_equal(say_reason("longer than there is room for it here", out, 8), "longer ");
