@@ -141,10 +141,19 @@ struct rule {
     struct rule_role roles[RULE_ROLES_MAX];
 };
 
+/* One that is not in force, and why. */
+struct rule_out {
+    const struct rule *rule;
+    struct place place;  /* where it was switched off */
+    const char *missing; /* what nobody plays, or there is not; NULL: it was switched off */
+};
+
 /* The rules in force on a point, or on a device as a whole. */
 struct rules {
     const struct rule *const *rules;
     size_t count;
+    const struct rule_out *out;
+    size_t out_count;
 };
 
 /* Two rules that judge alike: what was learned under one counts under the other. Their sources may

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/rule_parts.h"
 #include "config/settings_parts.h"
 #include "config/suggest.h"
 #include "config/tree.h"
@@ -273,6 +274,8 @@ struct settings *settings_parse(const struct source *source, const struct settin
         read_lines(&loader);
         read_devices(&loader, sources, &wanted);
         catchment_read(&loader);
+        pack_read(&loader, sources, scratch);
+        rule_apply(&loader, sources);
         read_uplinks(&loader);
         keep_profiles(settings, &wanted);
         settings_check(&loader, sources->quantity);

@@ -112,6 +112,7 @@ static const struct kind {
     {settings_value_sectors, same_sectors},
     {settings_value_urls, same_urls},
     {settings_value_points, same_anyway},
+    {settings_value_rules, same_anyway},
     {field_list, same_anyway},
 };
 
@@ -221,6 +222,56 @@ bool settings_diff_same_uplink(const struct settings_uplink *a, const struct set
     return same_text(&a->client_id, &b->client_id) && same_section(&SETTINGS_UPLINK, a, b);
 }
 
+/* ---- alarm rules: no line or uplink hangs on them ---- */
+
+static bool same_point(struct rule_point a, struct rule_point b)
+{
+    return a.device == b.device && a.point == b.point;
+}
+
+static bool same_cast(const struct rule *a, const struct rule *b)
+{
+    for (size_t c = 0; c < a->condition_count; c++) {
+        if (!same_point(a->conditions[c].point, b->conditions[c].point))
+            return false;
+    }
+    for (size_t r = 0; r < RULE_ROLES_MAX; r++) {
+        bool same = a->roles[r].count == b->roles[r].count;
+        for (size_t i = 0; same && i < a->roles[r].count; i++)
+            same = same_point(a->roles[r].points[i], b->roles[r].points[i]);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+/* What stands in an event counts too. */
+static bool same_sources(const struct rule *a, const struct rule *b)
+{
+    bool same = true;
+    for (unsigned level = 1; same && level < LEVEL_COUNT; level++)
+        same = same_text(&a->levels[level].source, &b->levels[level].source);
+    return same;
+}
+
+static bool same_rules(const struct rules *a, const struct rules *b)
+{
+    bool same = a->count == b->count;
+    for (size_t r = 0; same && r < a->count; r++)
+        same = strcmp(a->rules[r]->name, b->rules[r]->name) == 0 &&
+               rule_same(a->rules[r], b->rules[r]) && same_cast(a->rules[r], b->rules[r]) &&
+               same_sources(a->rules[r], b->rules[r]);
+    return same;
+}
+
+static bool same_alarms(const struct settings_device *a, const struct settings_device *b)
+{
+    bool same = same_rules(&a->rules, &b->rules);
+    for (size_t p = 0; same && p < a->profile->point_count; p++)
+        same = same_rules(&a->points[p].rules, &b->points[p].rules);
+    return same;
+}
+
 bool settings_diff_same(const struct settings *a, const struct settings *b)
 {
     bool same = same_section(&SETTINGS, a, b) && a->line_count == b->line_count &&
@@ -229,7 +280,8 @@ bool settings_diff_same(const struct settings *a, const struct settings *b)
     for (size_t l = 0; same && l < a->line_count; l++)
         same = settings_diff_same_line(a, l, b, l);
     for (size_t d = 0; same && d < a->device_count; d++)
-        same = strcmp(a->devices[d].name, b->devices[d].name) == 0;
+        same = strcmp(a->devices[d].name, b->devices[d].name) == 0 &&
+               same_alarms(&a->devices[d], &b->devices[d]);
     for (size_t u = 0; same && u < a->uplink_count; u++)
         same = settings_diff_same_uplink(&a->uplinks[u], &b->uplinks[u]);
     for (size_t c = 0; same && c < a->catchment_count; c++)

@@ -128,6 +128,13 @@ static const struct field API_FIELDS[] = {
      .help = "HOST:PORT, to serve it on TCP too"},
 };
 
+static const struct field ALARMS_FIELDS[] = {
+    {.key = "packs",
+     .parse = field_list,
+     .help = "packs of alarm rules, later ones change earlier ones; [gb-default] when not given"},
+};
+
+static const struct section ALARMS = {"alarms", ALARMS_FIELDS, COUNT(ALARMS_FIELDS)};
 static const struct section GATEWAY = {"gateway", GATEWAY_FIELDS, COUNT(GATEWAY_FIELDS)};
 static const struct section STORE = {"store", STORE_FIELDS, COUNT(STORE_FIELDS)};
 static const struct section API = {"api", API_FIELDS, COUNT(API_FIELDS)};
@@ -148,6 +155,7 @@ static const struct field SETTINGS_FIELDS[] = {
      .parse = field_list,
      .help = "where sponge facilities keep the rain, and where the rest flows out"},
     {.key = "uplinks", .parse = field_list, .help = "the brokers that data goes to"},
+    {.key = "alarms", .parse = field_section, .section = &ALARMS, .help = "what makes an alarm"},
     {.key = "api", .parse = field_section, .section = &API, .help = "the local interface"},
 };
 
@@ -289,6 +297,9 @@ static const struct field DEVICE_FIELDS[] = {
      .min = "0s",
      .max = "1d",
      .help = "how often it is read while one of its alarms is up"},
+    {.key = "alarms",
+     .parse = settings_value_rules,
+     .help = "alarm rules of the device as a whole, or changes of the packs'"},
     {.key = "points", .parse = settings_value_points, .help = "overrides for single points"},
 };
 
@@ -316,6 +327,9 @@ static const struct field POINT_FIELDS[] = {
      .min = "0",
      .max = "1e6",
      .help = "height of the sensor above the zero of the value; in the point's unit"},
+    {.key = "alarms",
+     .parse = settings_value_rules,
+     .help = "alarm rules, or changes of the packs'"},
 };
 
 const struct section SETTINGS_POINT = {"a point", POINT_FIELDS, COUNT(POINT_FIELDS)};

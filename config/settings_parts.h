@@ -30,6 +30,9 @@ bool settings_value_sectors(const struct reader *, const struct field *, const s
 bool settings_value_points(const struct reader *, const struct field *, const struct node *,
                            void *); /* nothing: they are read with their profile */
 
+bool settings_value_rules(const struct reader *, const struct field *, const struct node *,
+                          void *); /* nothing: they are read when all devices are known */
+
 /* Of a line whose transport could not be read. */
 #define TRANSPORT_UNKNOWN ((enum transport_kind)99)
 

@@ -205,3 +205,15 @@ bool settings_value_points(const struct reader *reader, const struct field *fiel
                        "}, not %s",
                        tree_kind_name(node->kind));
 }
+
+/* Read when the packs and all devices are known (rule_apply.c). */
+bool settings_value_rules(const struct reader *reader, const struct field *field,
+                          const struct node *node, void *out)
+{
+    (void)field;
+    (void)out;
+    return node->kind == NODE_MAP ||
+           field_error(reader, node,
+                       "alarms is a map of rules, like { flooded: { above: { 3: 270 } } }, not %s",
+                       tree_kind_name(node->kind));
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "drivers/class.h"
+#include "drivers/diagnosis.h"
 #include "drivers/forecast.h"
 #include "drivers/vector.h"
 
@@ -28,6 +29,26 @@ static void complete_path(struct setup_path *path, const char *config)
     snprintf(path->beside, sizeof path->beside, "%.*sprofiles", folder, config);
     path->dirs[path->count++] = path->beside;
     path->dirs[path->count++] = SETUP_PROFILES;
+}
+
+/* Where alarm packs are looked for: `alarms` beside each folder of profiles. */
+struct pack_path {
+    const char *dirs[SETUP_DIRS_MAX];
+    char names[SETUP_DIRS_MAX][4096];
+};
+
+static void find_packs(const struct setup_path *profiles, struct pack_path *out)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        const char *dir = profiles->dirs[i];
+        size_t length = strlen(dir);
+        while (length > 1 && dir[length - 1] == '/')
+            length--;
+        while (length && dir[length - 1] != '/')
+            length--;
+        snprintf(out->names[i], sizeof out->names[i], "%.*salarms", (int)length, dir);
+        out->dirs[i] = out->names[i];
+    }
 }
 
 static bool number_devices(struct setup *setup)
@@ -49,9 +70,15 @@ bool setup_load(struct setup *setup, const char *config, const struct setup_path
     if (!setup->diagnostics)
         return false;
     struct setup_path dirs = *path;
+    struct pack_path packs;
     complete_path(&dirs, config);
-    const struct settings_sources sources = {
-        .profile_dirs = dirs.dirs, .profile_dir_count = dirs.count, .quantity = class_quantity};
+    find_packs(&dirs, &packs);
+    const struct settings_sources sources = {.profile_dirs = dirs.dirs,
+                                             .profile_dir_count = dirs.count,
+                                             .quantity = class_quantity,
+                                             .pack_dirs = packs.dirs,
+                                             .pack_dir_count = dirs.count,
+                                             .diagnosis = diagnosis_form_of};
     setup->settings = settings_load(config, &sources, setup->diagnostics);
     if (!setup->settings)
         return false;

@@ -1,0 +1,219 @@
+/* Loads alarm packs: finds the files, reads their rules as drafts, keeps what they leave out.
+ *
+ * Runs in the thread that loads a configuration; what is kept lies in the arena of the settings,
+ * the trees live until the rules are put in force. A pack is found as a profile is: by its name, in
+ * the first folder that has it. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/rule_parts.h"
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+enum { PATH_LENGTH_MAX = 4096, PACKS_MAX = 16 };
+
+static const char default_pack[] = "gb-default";
+
+/* ---- the tables ---- */
+
+static bool is_map(const struct reader *reader, const struct field *field, const struct node *node,
+                   void *out)
+{
+    (void)out;
+    return node->kind == NODE_MAP ||
+           field_error(reader, node, "%s is a map, not %s", field->key, tree_kind_name(node->kind));
+}
+
+#define AT(member) offsetof(struct pack, member)
+
+static const struct field TITLE_FIELDS[] = {
+    {.key = "zh", .parse = field_text, .offset = AT(title_zh), .max = "100", .help = "in Chinese"},
+    {.key = "en", .parse = field_text, .offset = AT(title_en), .max = "100", .help = "in English"},
+};
+
+static const struct section TITLE = {"title", TITLE_FIELDS, COUNT(TITLE_FIELDS)};
+
+static const struct field PACK_FIELDS[] = {
+    {.key = "pack",
+     .parse = field_name,
+     .offset = AT(name),
+     .required = true,
+     .max = "32",
+     .characters = "a-z 0-9 -",
+     .help = "its name, as its file's"},
+    {.key = "version",
+     .parse = field_u16,
+     .offset = AT(version),
+     .required = true,
+     .min = "1",
+     .max = "65535",
+     .help = "counts up with every change"},
+    {.key = "title", .parse = field_section, .section = &TITLE, .help = "what people call it"},
+    {.key = "alarms", .parse = field_list, .help = "its rules"},
+    {.key = "omitted", .parse = field_list, .help = "what it leaves out, and why"},
+};
+
+static const struct section PACK = {"a pack", PACK_FIELDS, COUNT(PACK_FIELDS)};
+
+#undef AT
+#define AT(member) offsetof(struct pack_group, member)
+
+static const struct field GROUP_FIELDS[] = {
+    {.key = "sectors",
+     .parse = settings_value_sectors,
+     .offset = AT(sectors),
+     .fallback = "all",
+     .help = "the sectors that these rules are for"},
+    {.key = "quantity",
+     .parse = field_text,
+     .offset = AT(quantity),
+     .help = "whose points they are for; of devices as a whole when not given"},
+    {.key = "rules", .parse = is_map, .required = true, .help = "NAME: { ... }"},
+};
+
+static const struct section GROUP = {"a group of rules", GROUP_FIELDS, COUNT(GROUP_FIELDS)};
+
+#undef AT
+#define AT(member) offsetof(struct pack_omitted, member)
+
+static bool read_level_list(const struct reader *reader, const struct field *field,
+                            const struct node *node, void *out)
+{
+    bool *levels = out;
+    if (!field_list(reader, field, node, NULL))
+        return false;
+    for (const struct node *item = node->first; item; item = item->next) {
+        if (item->kind != NODE_TEXT || item->text[0] < '1' || item->text[0] > '4' || item->text[1])
+            return field_error(reader, item, "a level is 1 to 4");
+        levels[item->text[0] - '0'] = true;
+    }
+    return true;
+}
+
+static const struct field OMITTED_FIELDS[] = {
+    {.key = "sectors",
+     .parse = settings_value_sectors,
+     .offset = AT(sectors),
+     .fallback = "all",
+     .help = "the sectors that it is about"},
+    {.key = "quantity",
+     .parse = field_text,
+     .offset = AT(quantity),
+     .required = true,
+     .help = "the quantity, or the diagnosis"},
+    {.key = "levels", .parse = read_level_list, .offset = AT(levels), .min = "1", .help = "which"},
+    {.key = "why",
+     .parse = field_text,
+     .offset = AT(why),
+     .required = true,
+     .min = "10",
+     .help = "why the pack has no rule for it"},
+};
+
+static const struct section OMITTED = {"what is omitted", OMITTED_FIELDS, COUNT(OMITTED_FIELDS)};
+
+/* ---- a pack ---- */
+
+static bool read_group(const struct loader *loader, const struct settings_sources *sources,
+                       const struct node *node, struct pack_group *group)
+{
+    const struct reader *reader = &loader->reader;
+    bool good = field_read(reader, &GROUP, node, group);
+    const struct node *rules = tree_member(node, "rules");
+    if (!good || !rules)
+        return false;
+    const struct rule_reading reading = {.reader = reader,
+                                         .in_pack = true,
+                                         .diagnosis = sources->diagnosis,
+                                         .sectors = group->sectors};
+    group->drafts = arena_array(reader->arena, rules->count, sizeof *group->drafts);
+    for (const struct node *item = rules->first; item; item = item->next) {
+        if (rule_read(&reading, item, &group->drafts[group->draft_count]))
+            group->draft_count++;
+        else
+            good = false;
+    }
+    return good;
+}
+
+static void read_groups(const struct loader *loader, const struct settings_sources *sources,
+                        const struct node *list, struct pack *pack)
+{
+    if (!list || list->kind != NODE_LIST)
+        return;
+    pack->groups = arena_array(loader->reader.arena, list->count, sizeof *pack->groups);
+    for (const struct node *item = list->first; item; item = item->next)
+        pack->group_count += read_group(loader, sources, item, &pack->groups[pack->group_count]);
+}
+
+static void read_omitted(const struct loader *loader, const struct node *list, struct pack *pack)
+{
+    if (!list || list->kind != NODE_LIST)
+        return;
+    pack->omitted = arena_array(loader->reader.arena, list->count, sizeof *pack->omitted);
+    for (const struct node *item = list->first; item; item = item->next) {
+        struct pack_omitted *omitted = &pack->omitted[pack->omitted_count];
+        omitted->place = item->place;
+        pack->omitted_count += field_read(&loader->reader, &OMITTED, item, omitted);
+    }
+}
+
+static struct pack *load(const struct loader *loader, const struct settings_sources *sources,
+                         struct arena *scratch, const char *path)
+{
+    const struct reader *reader = &loader->reader;
+    const struct source *source = diagnostics_open(reader->out, path);
+    const struct node *root = source ? tree_parse(source, scratch, reader->out) : NULL;
+    struct pack *pack = arena_alloc(reader->arena, sizeof *pack);
+    char label[64];
+    if (!root || !field_read(reader, &PACK, root, pack))
+        return NULL;
+    snprintf(label, sizeof label, "%s %u", pack->name, pack->version);
+    pack->label = arena_text(reader->arena, label);
+    pack->place = root->place;
+    read_groups(loader, sources, tree_member(root, "alarms"), pack);
+    read_omitted(loader, tree_member(root, "omitted"), pack);
+    return pack;
+}
+
+/* ---- which packs ---- */
+
+static struct pack *find(const struct loader *loader, const struct settings_sources *sources,
+                         struct arena *scratch, const struct node *at, const char *name)
+{
+    char path[PATH_LENGTH_MAX], looked[512] = "";
+    for (size_t i = 0; i < sources->pack_dir_count; i++) {
+        int length = snprintf(path, sizeof path, "%s/%s.yaml", sources->pack_dirs[i], name);
+        if (length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0)
+            return load(loader, sources, scratch, path);
+        size_t used = strlen(looked);
+        snprintf(looked + used, sizeof looked - used, "%s%s", used ? ", " : "",
+                 sources->pack_dirs[i]);
+    }
+    field_error(&loader->reader, at, "alarm pack \"%.32s\" is in none of %s", name, looked);
+    return NULL;
+}
+
+void pack_read(const struct loader *loader, const struct settings_sources *sources,
+               struct arena *scratch)
+{
+    struct settings *settings = loader->settings;
+    const struct node *alarms = tree_member(loader->root, "alarms");
+    const struct node *list = alarms ? tree_member(alarms, "packs") : NULL;
+    if (!sources->pack_dir_count || (list && list->kind != NODE_LIST))
+        return;
+    size_t count = list ? list->count : 1;
+    settings->packs = arena_array(loader->reader.arena, count, sizeof *settings->packs);
+    const struct node *item = list ? list->first : NULL;
+    for (size_t i = 0; i < count && i < PACKS_MAX; i++) {
+        struct pack *pack = NULL;
+        if (!list)
+            pack = find(loader, sources, scratch, loader->root, default_pack);
+        else if (field_is_text(&loader->reader, item, "the name of a pack"))
+            pack = find(loader, sources, scratch, item, item->text);
+        if (pack)
+            settings->packs[settings->pack_count++] = pack;
+        item = item ? item->next : NULL;
+    }
+}
