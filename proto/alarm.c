@@ -126,7 +126,7 @@ size_t alarm_pack(const struct alarm_event *event, uint8_t *out, size_t capacity
         pointers[i] = &evidence[i];
     }
     size_t most = capacity < ALARM_EVENT_MAX ? capacity : ALARM_EVENT_MAX;
-    return message_pack(&message.base, out, most);
+    return message_is_text(&message.base) ? message_pack(&message.base, out, most) : 0;
 }
 
 /* ---- unpacking ---- */
@@ -139,7 +139,9 @@ static bool is_sane(const Lifeline__V1__AlarmEvent *message)
            sector < SECTOR_COUNT && message->level < LEVEL_COUNT &&
            message->previous_level < LEVEL_COUNT && status > ALARM_STATUS_UNSPECIFIED &&
            status <= ALARM_STATUS_SUPPRESSED && kind > ALARM_KIND_UNSPECIFIED &&
-           kind <= ALARM_KIND_DEVICE_FAULT && message->n_evidence <= ALARM_EVIDENCE_MAX;
+           kind <= ALARM_KIND_DEVICE_FAULT &&
+           (status == ALARM_STATUS_CLEARED) == (message->level == LEVEL_NONE) &&
+           message->n_evidence <= ALARM_EVIDENCE_MAX;
 }
 
 static void read_evidence(const Lifeline__V1__AlarmEvent *message, struct alarm_event *out)

@@ -6,8 +6,6 @@
  * numbers together. Never trusts bytes from outside; never logs. */
 #include "proto/message.h"
 
-#include <stdbool.h>
-
 #include "lifeline/v1/lifeline.pb-c.h"
 #include "proto/names.h"
 
@@ -94,13 +92,11 @@ static bool utf8_valid(const char *string)
     return true;
 }
 
-static bool strings_valid(const ProtobufCMessage *message);
-
 static bool element_valid(const ProtobufCFieldDescriptor *field, const void *element)
 {
     if (!element)
         return true;
-    return field->type == PROTOBUF_C_TYPE_STRING ? utf8_valid(element) : strings_valid(element);
+    return field->type == PROTOBUF_C_TYPE_STRING ? utf8_valid(element) : message_is_text(element);
 }
 
 static bool field_valid(const ProtobufCFieldDescriptor *field, const uint8_t *message)
@@ -122,7 +118,7 @@ static bool field_valid(const ProtobufCFieldDescriptor *field, const uint8_t *me
 }
 
 /* Recursion is as deep as the types nest: three. */
-static bool strings_valid(const ProtobufCMessage *message)
+bool message_is_text(const ProtobufCMessage *message)
 {
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
@@ -140,7 +136,7 @@ ProtobufCMessage *message_unpack(const ProtobufCMessageDescriptor *type, const u
     if (length > max_length)
         return NULL;
     ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
-    if (message && !strings_valid(message)) {
+    if (message && !message_is_text(message)) {
         message_free(message);
         return NULL;
     }

@@ -5,12 +5,16 @@
 #define LIFELINE_MESSAGE_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Returns the packed length, or 0 when the capacity is too small. (A message without any field set
  * is 0 bytes long too: none of ours is ever sent so.) */
 size_t message_pack(const ProtobufCMessage *message, uint8_t *out, size_t capacity);
+
+/* True when every string in it is UTF-8: another runtime can read what is packed from it. */
+bool message_is_text(const ProtobufCMessage *message);
 
 /* NULL when there is no memory, the bytes are longer than max_length, are not a message of that
  * type, or hold a string that is not UTF-8 (other runtimes reject such a message; protobuf-c does

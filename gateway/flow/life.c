@@ -25,9 +25,16 @@ void life_ulid(char out[ALARM_ID_LENGTH + 1], int64_t wall_ms)
     ulid_encode(out, wall_ms, random);
 }
 
-/* How long CLEARED and EASED wait. */
-static int64_t hold_ms(const struct life *life)
+static void forget_flaps(struct life *life, mono_time now)
 {
+    if (clock_ms_between(life->flapped, now) > HOUR_MS)
+        life->flaps = 0;
+}
+
+/* How long CLEARED and EASED wait. */
+static int64_t hold_ms(struct life *life, mono_time now)
+{
+    forget_flaps(life, now);
     if (life->flaps <= FLAPS_FREE)
         return 0;
     uint32_t doublings = life->flaps - FLAPS_FREE - 1;
@@ -51,11 +58,11 @@ static bool step(struct life *life, enum alarm_status status, uint8_t level, str
 
 static void count_flap(struct life *life, mono_time now)
 {
-    int64_t quiet_ms = life->cleared.ns ? clock_ms_between(life->cleared, now) : INT64_MAX;
-    if (quiet_ms <= LIFE_FLAP_MS)
-        life->flaps++;
-    else if (quiet_ms > HOUR_MS)
-        life->flaps = 0;
+    forget_flaps(life, now);
+    if (!life->cleared.ns || clock_ms_between(life->cleared, now) > LIFE_FLAP_MS)
+        return;
+    life->flaps++;
+    life->flapped = now;
 }
 
 static bool begin(struct life *life, const struct life_want *want, bool silenced,
@@ -74,7 +81,7 @@ static bool begin(struct life *life, const struct life_want *want, bool silenced
 
 static bool clear(struct life *life, mono_time mono, wall_time wall, struct life_step *out)
 {
-    life->open = life->suppressed = false;
+    life->open = life->suppressed = life->shown = false;
     life->cleared = mono;
     life->cleared_ms = wall.ms;
     return step(life, ALARM_STATUS_CLEARED, LEVEL_NONE, out);
@@ -84,25 +91,31 @@ static bool clear(struct life *life, mono_time mono, wall_time wall, struct life
 static bool is_held(struct life *life, mono_time now)
 {
     if (!life->hold_until.ns)
-        life->hold_until = clock_after_ms(now, hold_ms(life));
+        life->hold_until = clock_after_ms(now, hold_ms(life, now));
     return now.ns < life->hold_until.ns;
+}
+
+/* It is wanted as before, or worse. */
+static void stop_holding(struct life *life, mono_time now)
+{
+    if (life->hold_until.ns)
+        life->flapped = now;
+    life->hold_until = (mono_time){0};
 }
 
 static bool go_on(struct life *life, const struct life_want *want, struct life_step *out)
 {
-    if (want->level == life->level) {
-        life->hold_until = (mono_time){0};
+    bool eases = !want->level || want->level > life->level;
+    if (eases && is_held(life, want->mono))
         return false;
-    }
-    if (want->level && want->level < life->level) {
-        life->acked = false;
-        return step(life, ALARM_STATUS_ESCALATED, want->level, out);
-    }
-    if (is_held(life, want->mono))
+    if (!eases)
+        stop_holding(life, want->mono);
+    if (want->level == life->level)
         return false;
-    if (want->level)
-        return step(life, ALARM_STATUS_EASED, want->level, out);
-    return clear(life, want->mono, want->wall, out);
+    if (!want->level)
+        return clear(life, want->mono, want->wall, out);
+    life->acked = life->acked && eases;
+    return step(life, eases ? ALARM_STATUS_EASED : ALARM_STATUS_ESCALATED, want->level, out);
 }
 
 /* Nobody is told how it changes. */
@@ -110,23 +123,34 @@ static bool go_on_unseen(struct life *life, const struct life_want *want, bool s
                          struct life_step *out)
 {
     if (!want->level)
-        return clear(life, want->mono, want->wall, out);
-    if (!silenced) {
-        life->suppressed = false;
-        return step(life, ALARM_STATUS_RAISED, want->level, out);
+        return !is_held(life, want->mono) && clear(life, want->mono, want->wall, out);
+    stop_holding(life, want->mono);
+    if (silenced) {
+        life->level = want->level;
+        return false;
     }
-    life->level = want->level;
-    return false;
+    life->suppressed = life->acked = false;
+    return step(life, ALARM_STATUS_RAISED, want->level, out);
+}
+
+static bool is_silenced(struct life *life, const struct life_want *want)
+{
+    if (!want->maintained)
+        life->shown = false;
+    else if (want->level && want->never_hidden)
+        life->shown = true;
+    return want->maintained && !life->shown;
 }
 
 bool life_want(struct life *life, const struct life_want *want, struct life_step *out)
 {
-    bool silenced = want->maintained && !want->never_hidden;
+    bool silenced = is_silenced(life, want);
     if (!life->open)
         return want->level && begin(life, want, silenced, out);
     if (life->suppressed)
         return go_on_unseen(life, want, silenced, out);
     if (silenced && want->level) {
+        stop_holding(life, want->mono);
         life->suppressed = true;
         return step(life, ALARM_STATUS_SUPPRESSED, want->level, out);
     }

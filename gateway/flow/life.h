@@ -1,18 +1,19 @@
 /* The life of one alarm: from the level that its rule wants to the steps that people see. Pure.
  *
  *     wanted 0 -> 3   RAISED        3 -> 2  ESCALATED     2 -> 3  EASED     3 -> 0  CLEARED
- *     a person        ACKED         maintenance: SUPPRESSED instead of RAISED, nothing until it
- * ends
+ *     a person        ACKED         maintenance   SUPPRESSED, and nothing until it ends
  *
  * One id (ULID) and steps 1, 2, 3 ... from RAISED (or SUPPRESSED) to CLEARED; the next RAISED has a
- * new id. After ACKED an ESCALATED has to be acknowledged anew.
+ * new id. An ESCALATED, and a RAISED after SUPPRESSED, has to be acknowledged anew.
  *
  * Flapping: each RAISED within LIFE_FLAP_MS of the CLEARED before counts, and from the third on
- * CLEARED and EASED wait: 1, 2, 4 ... minutes, at most LIFE_HOLD_MAX_MS; an hour without flapping
- * forgets them. Nothing but the end of an alarm is ever held back.
+ * CLEARED and EASED wait: 1, 2, 4 ... minutes, at most LIFE_HOLD_MAX_MS. An hour without another
+ * one, and without an end that was held and then did not come, forgets them. Nothing but the end of
+ * an alarm is ever held back.
  *
  * Maintenance silences what it is asked to, but never an alarm that is `never_hidden` (gas at or
- * above 20 %LEL): that is RAISED, and one that becomes so while suppressed is RAISED then. */
+ * above 20 %LEL): that is RAISED, and one that becomes so while suppressed is RAISED then, and
+ * stays told until it ends or the window does. */
 #ifndef LIFELINE_LIFE_H
 #define LIFELINE_LIFE_H
 
@@ -42,11 +43,13 @@ struct life {
     bool open;                    /* between RAISED (SUPPRESSED) and CLEARED */
     bool suppressed;              /* nobody was told */
     bool acked;
-    uint8_t level; /* as it was told */
+    bool shown;    /* was never_hidden in this maintenance window */
+    uint8_t level; /* as it was told; of a suppressed one as it is */
     uint32_t step;
     int64_t raised_ms, cleared_ms; /* wall; raised: of the first RAISED or SUPPRESSED */
     mono_time cleared;
     uint32_t flaps;       /* in a row */
+    mono_time flapped;    /* last */
     mono_time hold_until; /* of CLEARED and EASED; ns 0 = nothing is held */
 };
 
