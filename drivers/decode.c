@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "drivers/class.h"
+
 #define DECIMALS_MAX          15
 #define SELECTED_DECIMALS_MAX 9
 
@@ -260,14 +262,30 @@ static struct value bad(enum quality quality)
     return (struct value){.steps = 0, .quality = (uint8_t)quality};
 }
 
-static struct value as_float(const struct settings_point *settings, double value)
+/* Out of its range a value counts no more, but for gas: a sensor that shows more than it can
+ * measure is the last one to be silenced. */
+static enum quality beyond(const struct profile_point *point, const struct settings_point *settings,
+                           double value)
+{
+    if (!settings->has_range || (value >= settings->min && value <= settings->max))
+        return QUALITY_GOOD;
+    return value > settings->max && point->quantity && class_never_hidden(point->quantity, value)
+               ? QUALITY_UNCERTAIN
+               : QUALITY_OUT_OF_RANGE;
+}
+
+static struct value as_float(const struct profile_point *point,
+                             const struct settings_point *settings, double value)
 {
     if (!(fabs(value) <= (double)FLT_MAX))
         return bad(QUALITY_INVALID);
     float real = (float)value;
+    enum quality quality = QUALITY_GOOD;
     if (settings->has_range && (real < (float)settings->min || real > (float)settings->max))
-        return bad(QUALITY_OUT_OF_RANGE);
-    struct value out = {.steps = 0};
+        quality = beyond(point, settings, (double)real);
+    if (!names_quality_usable(quality))
+        return bad(quality);
+    struct value out = {.steps = 0, .quality = (uint8_t)quality};
     out.real = real;
     return out;
 }
@@ -279,9 +297,10 @@ static struct value as_steps(const struct profile_point *point,
         return bad(QUALITY_INVALID);
     /* A quotient of whole numbers is the double that the same decimal in the profile became. */
     double value = (double)steps / powers[point->decimals];
-    if (settings->has_range && (value < settings->min || value > settings->max))
-        return bad(QUALITY_OUT_OF_RANGE);
-    return (struct value){.steps = steps};
+    enum quality quality = beyond(point, settings, value);
+    if (!names_quality_usable(quality))
+        return bad(quality);
+    return (struct value){.steps = steps, .quality = (uint8_t)quality};
 }
 
 static struct value decode_point(const struct profile_point *point,
@@ -307,7 +326,7 @@ static struct value decode_point(const struct profile_point *point,
         double value = real_value(point, settings->mount_height, raw.real, &selected);
         double scaled = value * powers[point->decimals];
         if (point->is_float)
-            out = as_float(settings, value);
+            out = as_float(point, settings, value);
         else if (fabs(scaled) <= (double)VALUE_STEPS_MAX)
             out = as_steps(point, settings, llround(scaled));
         else

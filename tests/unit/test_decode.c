@@ -223,6 +223,30 @@ static void ranges_include_their_ends(void **state)
     ASSERT_QUALITY(QUALITY_OUT_OF_RANGE, point, (uint16_t)-4);
 }
 
+/* A sensor that shows more than it can measure, beside a main that is open. */
+static void gas_above_its_range_is_not_silenced(void **state)
+{
+    (void)state;
+    char lel[] = "lel", co[] = "co";
+    struct profile_point point = plain(REGISTER_U16);
+    point.quantity = lel;
+    point.max = 100;
+    uint16_t raw = 105;
+    struct value got = decode_at(point, 0, 0, &raw, 1);
+    assert_true(got.quality == QUALITY_UNCERTAIN && got.steps == 105);
+    point.max = 15; /* below 20 %LEL it is only a broken sensor */
+    raw = 16;
+    assert_int_equal(decode_at(point, 0, 0, &raw, 1).quality, QUALITY_OUT_OF_RANGE);
+    point.quantity = co;
+    raw = 105;
+    assert_int_equal(decode_at(point, 0, 0, &raw, 1).quality, QUALITY_OUT_OF_RANGE);
+    point = plain(REGISTER_F32);
+    point.quantity = lel;
+    point.max = 100;
+    got = DECODE(point, 0x42f6, 0xe979);
+    assert_true(got.quality == QUALITY_UNCERTAIN && got.real == 123.456f);
+}
+
 static void a_level_is_the_mount_less_the_distance(void **state)
 {
     (void)state;
@@ -457,6 +481,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(totals_keep_their_last_digit),
         cmocka_unit_test(rounding_is_to_the_nearest_step),
         cmocka_unit_test(ranges_include_their_ends),
+        cmocka_unit_test(gas_above_its_range_is_not_silenced),
         cmocka_unit_test(a_level_is_the_mount_less_the_distance),
         cmocka_unit_test(selectors_say_how_to_read),
         cmocka_unit_test(what_lies_outside_the_answer_is_invalid),
