@@ -18,7 +18,7 @@
 
 enum {
     PENDING = 32,  /* events of one transaction */
-    SETTLED = 256, /* of one uplink, between two commits */
+    SETTLED = 64,  /* of one uplink, between two commits */
     RETURNED = 64, /* events of one turn */
     DELETED = 200, /* rows of one trim */
 };
@@ -30,8 +30,8 @@ struct alarm_key {
 };
 
 struct settled {
-    struct alarm_key keys[SETTLED];
     size_t count;
+    struct alarm_key keys[SETTLED];
 };
 
 /* Where giving back is. */
@@ -351,7 +351,9 @@ bool alarms_written(struct store *store)
         lane_stored(alarms->lane, alarms->pending[alarms->pending_count - 1].n);
     alarms->pending_count = 0;
     for (size_t u = 0; u < STORE_UPLINKS; u++) {
-        any |= alarms->writing[u].count > 0;
+        if (!alarms->writing[u].count)
+            continue; /* a page that nobody wrote to costs nothing */
+        any = true;
         alarms->writing[u].count = 0;
     }
     free_memory(alarms->remembering);

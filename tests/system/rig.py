@@ -203,6 +203,8 @@ class Rig:
         self.begun = time.monotonic()
         print("%s: seed %d (LIFELINE_SEED repeats it)" % (name, self.seed), flush=True)
         self.folder = tempfile.mkdtemp(prefix="lifeline-%s-" % name, dir="/tmp")
+        # the packs lie beside the configuration, wherever the profiles come from
+        os.symlink(os.path.join(SOURCE, "config", "alarms"), self.path("alarms"))
         self.wire = load_wire(self.folder)
         self.broker_port = free_port()
         self.processes = {}
