@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "drivers/setup.h"
+#include "drivers/sim/sim_find.h"
 #include "drivers/sim/sim_line.h"
 #include "drivers/sim/sim_script.h"
 
@@ -25,18 +26,21 @@
 #define TURNAROUND_MS 4
 #define CONNECTIONS   64
 #define EVENTS_A_TURN 64
+#define SPEED_MAX     3600
 
 struct options {
-    const char *config, *journal, *script;
+    const char *config, *journal, *script, *scenario;
     struct setup_path profiles;
     int ready_fd; /* -1: stdout */
     struct sim_line_options line;
+    uint32_t speed;
 };
 
 struct sim {
     struct options options;
     struct setup setup;
     struct sim_stage stage;
+    struct sim_scenario *scenario;
     struct sim_line **lines;
     int epoll_fd, signal_fd;
 };
@@ -50,6 +54,11 @@ static const char usage[] =
     "                         beside the configuration, then " SETUP_PROFILES "\n"
     "      --journal FILE     append one JSON line for every answer\n"
     "      --script FILE      faults by schedule (YAML); SIGHUP re-reads it\n"
+    "      --scenario FILE|NAME   what the sensors measure from `ready` on, by the hour; a name "
+    "is\n"
+    "                         NAME.yaml in scenarios/ beside the configuration, beside a folder\n"
+    "                         of --profiles, then " SIM_SCENARIOS "; faults strike all the same\n"
+    "      --speed N          the scenario's time runs N times as fast, 1 to 3600 (1)\n"
     "      --listen ADDRESS   bind here instead of the lines' hosts, which must be loopback\n"
     "      --no-line-time     answer on serial lines at once\n"
     "      --turnaround MS    how long a serial sensor thinks (4)\n"
@@ -57,7 +66,8 @@ static const char usage[] =
     "      --ready-fd N       write `ready` to this descriptor instead of stdout\n"
     "  -h, --help\n"
     "\n"
-    "value = f(point, counter): drivers/sim/sim_value.h. The journal: drivers/sim/sim_journal.h.\n";
+    "value = f(point, counter): drivers/sim/sim_value.h. The journal: drivers/sim/sim_journal.h.\n"
+    "Scenarios: drivers/sim/sim_scenario.h.\n";
 
 static int64_t now_ns(void)
 {
@@ -66,13 +76,13 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool parse_number(const char *text, long max, long *out)
+static bool parse_number(const char *text, long min, long max, long *out)
 {
     char *end;
     errno = 0;
     long number = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || number < 0 || number > max) {
-        fprintf(stderr, "lifeline-sim: \"%s\" is not a number from 0 to %ld\n", text, max);
+    if (errno != 0 || end == text || *end != '\0' || number < min || number > max) {
+        fprintf(stderr, "lifeline-sim: \"%s\" is not a number from %ld to %ld\n", text, min, max);
         return false;
     }
     *out = number;
@@ -98,6 +108,15 @@ static bool take_option(struct options *options, int option)
     case 's':
         options->script = optarg;
         return true;
+    case 'o':
+        options->scenario = optarg;
+        return true;
+    case 'x':
+        if (!parse_number(optarg, 1, SPEED_MAX, &number)) {
+            return false;
+        }
+        options->speed = (uint32_t)number;
+        return true;
     case 'l':
         options->line.listen = optarg;
         return true;
@@ -105,19 +124,19 @@ static bool take_option(struct options *options, int option)
         options->line.line_time = false;
         return true;
     case 't':
-        if (!parse_number(optarg, 10000, &number)) {
+        if (!parse_number(optarg, 0, 10000, &number)) {
             return false;
         }
         options->line.turnaround_ms = (uint32_t)number;
         return true;
     case 'm':
-        if (!parse_number(optarg, 1023, &number)) {
+        if (!parse_number(optarg, 0, 1023, &number)) {
             return false;
         }
         options->line.connections = (uint32_t)number;
         return true;
     case 'r':
-        if (!parse_number(optarg, 1023, &number)) {
+        if (!parse_number(optarg, 0, 1023, &number)) {
             return false;
         }
         options->ready_fd = (int)number;
@@ -134,6 +153,8 @@ static bool parse_options(struct options *options, int argc, char **argv)
         {"profiles", required_argument, NULL, 'p'},
         {"journal", required_argument, NULL, 'j'},
         {"script", required_argument, NULL, 's'},
+        {"scenario", required_argument, NULL, 'o'},
+        {"speed", required_argument, NULL, 'x'},
         {"listen", required_argument, NULL, 'l'},
         {"no-line-time", no_argument, NULL, 'n'},
         {"turnaround", required_argument, NULL, 't'},
@@ -146,6 +167,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
     *options = (struct options){
         .config = SETUP_CONFIG,
         .ready_fd = -1,
+        .speed = 1,
         .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS, .connections = CONNECTIONS},
     };
     while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
@@ -183,6 +205,31 @@ static bool load_script(struct sim *sim)
     diagnostics_free(diagnostics);
     sim->stage.faults_start_ns = good ? now_ns() : sim->stage.faults_start_ns;
     return good;
+}
+
+static bool load_scenario(struct sim *sim)
+{
+    char text[5000];
+    const struct options *options = &sim->options;
+    if (options->scenario == NULL) {
+        return true;
+    }
+    if (!sim_find_scenario(options->scenario, options->config, &options->profiles, text,
+                           sizeof text)) {
+        fprintf(stderr, "lifeline-sim: %s\n", text);
+        return false;
+    }
+    struct diagnostics *diagnostics = diagnostics_new();
+    sim->scenario = sim_scenario_load(text, sim->setup.settings, diagnostics);
+    fputs(diagnostics_text(diagnostics), stderr);
+    diagnostics_free(diagnostics);
+    if (sim->scenario != NULL) {
+        sim_scenario_describe(sim->scenario, text, sizeof text);
+        printf("scenario %s\n", text);
+    }
+    sim->stage.scenario = sim->scenario;
+    sim->stage.speed = options->speed;
+    return sim->scenario != NULL;
 }
 
 static bool open_journal(struct sim *sim)
@@ -323,6 +370,7 @@ static void clean_up(struct sim *sim)
         sim_line_free(sim->lines[i]);
     }
     free(sim->lines);
+    sim_scenario_free(sim->scenario);
     sim_script_free(&sim->stage.faults);
     sim_journal_close(sim->stage.journal);
     setup_free(&sim->setup);
@@ -335,9 +383,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     int code = EXIT_FAILURE;
-    if (load_setup(&sim) && load_script(&sim) && open_journal(&sim) && open_signals(&sim) &&
-        open_lines(&sim)) {
-        sim.stage.faults_start_ns = now_ns();
+    if (load_setup(&sim) && load_script(&sim) && load_scenario(&sim) && open_journal(&sim) &&
+        open_signals(&sim) && open_lines(&sim)) {
+        sim.stage.faults_start_ns = sim.stage.scenario_start_ns = now_ns();
         say_ready(&sim.options);
         code = serve(&sim);
     }

@@ -58,7 +58,7 @@ static void write_points(FILE *file, const struct sim_value *value,
 {
     const struct profile *profile = sim_value_device(value)->profile;
     const char *comma = "";
-    fprintf(file, ",\"counter\":%" PRIu32 ",\"points\":{", entry->answer.counter);
+    fprintf(file, ",\"counter\":%" PRIu32 ",\"points\":{", entry->answer.moment.counter);
     for (size_t i = 0; i < profile->point_count; i++) {
         if (!sim_value_contains(value, i, (enum function)entry->request.function,
                                 entry->request.address, entry->request.count)) {
@@ -67,9 +67,9 @@ static void write_points(FILE *file, const struct sim_value *value,
         fputs(comma, file);
         write_text(file, profile->points[i].name);
         if (profile->points[i].is_float) {
-            fprintf(file, ":%.9g", (double)sim_value_real(value, i, entry->answer.counter));
+            fprintf(file, ":%.9g", (double)sim_value_real(value, i, entry->answer.moment));
         } else {
-            fprintf(file, ":%" PRId64, sim_value_steps(value, i, entry->answer.counter));
+            fprintf(file, ":%" PRId64, sim_value_steps(value, i, entry->answer.moment));
         }
         comma = ",";
     }

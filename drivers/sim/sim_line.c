@@ -62,6 +62,7 @@ struct sim_line *sim_line_new(const struct settings *settings, uint32_t index,
         free(line);
         return NULL;
     }
+    sim_units_follow(line->service.units, stage->scenario);
     return line;
 }
 

@@ -71,6 +71,13 @@ void sim_units_free(struct sim_units *units)
     free(units);
 }
 
+void sim_units_follow(struct sim_units *units, const struct sim_scenario *scenario)
+{
+    for (size_t i = 0; i < units->member_count; i++) {
+        sim_value_follow(units->members[i].value, scenario, (uint32_t)units->members[i].device);
+    }
+}
+
 static uint8_t unit_of(const struct member *member)
 {
     return sim_value_device(member->value)->unit;
@@ -199,8 +206,8 @@ static uint8_t refusal(const struct sim_units *units, const struct sim_request *
     return 0;
 }
 
-size_t sim_units_answer(struct sim_units *units, const struct sim_request *request, uint8_t *pdu,
-                        struct sim_answer *answer)
+size_t sim_units_answer(struct sim_units *units, const struct sim_request *request,
+                        int64_t since_ms, uint8_t *pdu, struct sim_answer *answer)
 {
     *answer = (struct sim_answer){.exception = refusal(units, request)};
     uint32_t *counter = answer->exception == 0 ? counter_of(units, request) : NULL;
@@ -208,14 +215,14 @@ size_t sim_units_answer(struct sim_units *units, const struct sim_request *reque
         answer->exception = answer->exception != 0 ? answer->exception : 4;
         return sim_frame_exception_pdu(pdu, request->function, answer->exception);
     }
-    answer->counter = ++*counter;
+    answer->moment = (struct sim_moment){.counter = ++*counter, .since_ms = since_ms};
     uint16_t registers[BITS_MAX];
     memset(registers, 0, request->count * sizeof *registers);
     size_t at = 0;
     const struct sim_value *value;
     while ((value = sim_units_next(units, request, &at)) != NULL) {
         sim_value_fill(value, (enum function)request->function, request->address, request->count,
-                       answer->counter, registers);
+                       answer->moment, registers);
     }
     return sim_frame_read_pdu(pdu, request, registers);
 }

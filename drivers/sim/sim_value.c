@@ -1,10 +1,10 @@
 /* What a simulated device shows: its points' values as a function of a counter, as registers.
  *
- * Pure once built; called by the simulator's only thread and by its tests. Owns one walk a point
- * and the patches that keep unit, decimals and status registers readable and hold the fingerprint
- * of the model. What is published is worked out here from the profile's formula, not by
- * drivers/decode.c, so that the two check each other. Never shows a value that a gateway would not
- * take as GOOD. */
+ * Pure once built and told its scenario; called by the simulator's only thread and by its tests.
+ * Owns one walk a point and the patches that keep unit, decimals and status registers readable and
+ * hold the fingerprint of the model. What is published is worked out here from the profile's
+ * formula, not by drivers/decode.c, so that the two check each other. Never shows a value that a
+ * gateway would not take as GOOD. */
 #include "drivers/sim/sim_value.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "drivers/encode.h"
+#include "drivers/sim/sim_span.h"
 
 /* Enough to tell readings apart, and few enough that index x stride stays in 64 bits. */
 #define DISTINCT_MAX (1u << 24)
@@ -19,9 +20,6 @@
 
 /* With fewer values than this a unit or decimals code shows too little of its point. */
 #define ENOUGH 1000
-
-/* Up to here raw x scale is right to the last digit in a double. */
-#define STEPS_LIMIT ((double)(INT64_C(1) << 47))
 
 /* One point's values; see the formula in sim_value.h. */
 struct walk {
@@ -34,14 +32,12 @@ struct walk {
 
 struct sim_value {
     const struct settings_device *device;
-    struct walk *walks; /* one a point */
+    const struct sim_scenario *scenario; /* or NULL */
+    uint32_t device_index;               /* for the scenario */
+    struct walk *walks;                  /* one a point */
     struct encode_patch *patches;
     enum function *patch_functions;
     size_t patch_count;
-};
-
-struct span {
-    double low, high;
 };
 
 static bool is_float_type(enum register_type type)
@@ -53,39 +49,6 @@ static uint16_t mask_of(const struct profile_point *point)
 {
     return profile_type_registers(point->type) == 1 && point->type != REGISTER_BIT ? point->mask
                                                                                    : 0xffff;
-}
-
-static struct span type_span(const struct profile_point *point)
-{
-    double bits = point->mask == 0 ? 0 : point->mask >> __builtin_ctz(point->mask);
-    switch (point->type) {
-    case REGISTER_U16:
-        return (struct span){0, bits};
-    case REGISTER_I16:
-        return (struct span){-(bits + 1) / 2, (bits - 1) / 2};
-    case REGISTER_U32:
-        return (struct span){0, UINT32_MAX};
-    case REGISTER_I32:
-        return (struct span){INT32_MIN, INT32_MAX};
-    case REGISTER_U64:
-        return (struct span){0, STEPS_LIMIT};
-    case REGISTER_I64:
-        return (struct span){-STEPS_LIMIT, STEPS_LIMIT};
-    case REGISTER_F32:
-    case REGISTER_F64:
-        return (struct span){-1e6, 1e6};
-    case REGISTER_BIT:
-        return (struct span){0, 1};
-    case REGISTER_BCD16:
-        return (struct span){0, 9999};
-    case REGISTER_BCD32:
-        return (struct span){0, 99999999};
-    case REGISTER_DIGIT_BCD16:
-        return (struct span){0, 299};
-    case REGISTER_BYTE_FRACTION:
-        return (struct span){0, 255.9};
-    }
-    return (struct span){0, 0};
 }
 
 static double published(const struct settings_device *device, size_t index, const struct walk *walk,
@@ -105,18 +68,18 @@ static double raw_of(const struct settings_device *device, size_t index, const s
     return (value * walk->divisor / walk->factor - point->offset) / point->scale;
 }
 
-static void clip(struct span *span, double a, double b)
+static void clip(struct sim_span *span, double a, double b)
 {
     span->low = fmax(span->low, fmin(a, b));
     span->high = fmin(span->high, fmax(a, b));
 }
 
 /* The published values that are valid, as raw values. */
-static void clip_to_range(struct span *span, const struct settings_device *device, size_t index,
+static void clip_to_range(struct sim_span *span, const struct settings_device *device, size_t index,
                           const struct walk *walk)
 {
     const struct profile_point *point = &device->profile->points[index];
-    double limit = STEPS_LIMIT / pow(10, point->decimals);
+    double limit = SIM_SPAN_STEPS / pow(10, point->decimals);
     clip(span, raw_of(device, index, walk, -limit), raw_of(device, index, walk, limit));
     const struct settings_point *settings = &device->points[index];
     if (settings->has_range) {
@@ -130,55 +93,11 @@ static void clip_to_range(struct span *span, const struct settings_device *devic
     }
 }
 
-/* An invalid mark as a raw value; NAN when no raw value looks like it. */
-static double mark_as_raw(const struct profile_point *point, uint64_t mark)
-{
-    float real;
-    double wide;
-    uint32_t low = (uint32_t)mark;
-    struct span span = type_span(point);
-    switch (point->type) {
-    case REGISTER_F32:
-        memcpy(&real, &low, sizeof real);
-        return (double)real;
-    case REGISTER_F64:
-        memcpy(&wide, &mark, sizeof wide);
-        return wide;
-    case REGISTER_U16:
-        return (double)(uint16_t)mark;
-    case REGISTER_I16:
-        return (double)(uint16_t)mark -
-               ((double)(uint16_t)mark > span.high ? span.high - span.low + 1 : 0);
-    case REGISTER_U32:
-        return (double)low;
-    case REGISTER_I32:
-        return (double)(int32_t)low;
-    case REGISTER_U64:
-        return (double)mark;
-    case REGISTER_I64:
-        return (double)(int64_t)mark;
-    case REGISTER_BIT:
-        return (double)(mark & 1);
-    case REGISTER_BYTE_FRACTION:
-        return (double)(mark >> 8 & 0xff) + (double)(mark & 0xff) / 10;
-    case REGISTER_BCD16:
-    case REGISTER_BCD32:
-    case REGISTER_DIGIT_BCD16: {
-        double number = 0;
-        for (int shift = 28; shift >= 0; shift -= 4) {
-            number = number * 10 + (double)(low >> shift & 0xf);
-        }
-        return number;
-    }
-    }
-    return (double)NAN;
-}
-
 /* Leaves the larger side of an invalid mark. */
-static void clip_to_valid(struct span *span, const struct profile_point *point, double grain)
+static void clip_to_valid(struct sim_span *span, const struct profile_point *point, double grain)
 {
     for (size_t i = 0; i < point->invalid_count; i++) {
-        double mark = mark_as_raw(point, point->invalid[i]);
+        double mark = sim_span_mark(point, point->invalid[i]);
         if (!(mark >= span->low && mark <= span->high))
             continue;
         if (mark - span->low > span->high - mark) {
@@ -218,7 +137,7 @@ static double grain_of(enum register_type type)
 
 /* The distance of two raw values whose published values still differ. */
 static double step_of(const struct profile_point *point, const struct walk *walk,
-                      const struct span *span)
+                      const struct sim_span *span)
 {
     double gain = fabs(point->scale * walk->factor / walk->divisor);
     double grain = grain_of(point->type);
@@ -233,7 +152,7 @@ static double step_of(const struct profile_point *point, const struct walk *walk
 
 /* Lays `first` and `count` on the grid of `step`, so that no published value lies half-way between
  * two decimals; where the grid has nothing to offer, on a single value. */
-static void lay_grid(struct walk *walk, double grain, const struct span *span)
+static void lay_grid(struct walk *walk, double grain, const struct sim_span *span)
 {
     /* An end of the span may be off by a rounding, but never by a raw value: it may be a mark. */
     double slack = grain > 0 ? fmin(1e-6, 0.1 * grain / walk->step) : 1e-6;
@@ -246,7 +165,8 @@ static void lay_grid(struct walk *walk, double grain, const struct span *span)
     }
 }
 
-static void walk_span(struct walk *walk, const struct profile_point *point, const struct span *span)
+static void walk_span(struct walk *walk, const struct profile_point *point,
+                      const struct sim_span *span)
 {
     double step = step_of(point, walk, span);
     walk->step = step;
@@ -388,7 +308,7 @@ static void plan_walk(struct sim_value *value, size_t index)
     walk->leader = index;
     if (pin(value, index))
         return;
-    struct span span = type_span(&points[index]);
+    struct sim_span span = sim_span_of_type(&points[index]);
     for (size_t i = index; i < device->profile->point_count; i++) {
         if (same_register(&points[i], &points[index])) {
             clip_to_range(&span, device, i, &value->walks[i]);
@@ -470,6 +390,25 @@ void sim_value_free(struct sim_value *value)
     free(value);
 }
 
+static bool plays(const struct sim_value *value)
+{
+    double told;
+    for (uint32_t i = 0; i < value->device->profile->point_count; i++) {
+        if (sim_scenario_value(value->scenario, value->device_index, i, 0, &told)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sim_value_follow(struct sim_value *value, const struct sim_scenario *scenario, uint32_t device)
+{
+    value->scenario = scenario;
+    value->device_index = device;
+    if (scenario != NULL && plays(value))
+        plan_all(value, ENCODE_OWN);
+}
+
 const struct settings_device *sim_value_device(const struct sim_value *value)
 {
     return value->device;
@@ -524,26 +463,50 @@ bool sim_value_contains(const struct sim_value *value, size_t point, enum functi
            selector_within(&p->status_from, base, address, count);
 }
 
-static double raw_at(const struct sim_value *value, size_t point, uint32_t counter)
+/* What the register can hold is what is published. */
+static double held(const struct profile_point *point, double raw)
 {
-    const struct walk *walk = &value->walks[value->walks[point].leader];
-    uint64_t index = (walk->start + (uint64_t)counter * walk->stride) % walk->count;
-    double raw = walk->first + walk->step * (double)index;
-    /* What the register can hold is what is published. */
-    switch (value->device->profile->points[point].type) {
+    struct sim_span span = sim_span_of_type(point);
+    switch (point->type) {
     case REGISTER_F32:
         return (double)(float)raw;
-    case REGISTER_BYTE_FRACTION:
-        return round(raw * 10) / 10;
     case REGISTER_F64:
         return raw;
+    case REGISTER_BYTE_FRACTION:
+        return round(fmin(fmax(raw, span.low), span.high) * 10) / 10;
     default:
-        return round(raw);
+        return round(fmin(fmax(raw, span.low), span.high));
     }
 }
 
+/* What the scenario says of a register: of its points the first that plays a part. */
+static bool told_raw(const struct sim_value *value, size_t leader, int64_t since_ms, double *raw)
+{
+    size_t count = value->scenario != NULL ? value->device->profile->point_count : 0;
+    for (size_t i = leader; i < count; i++) {
+        double told;
+        if (value->walks[i].leader == leader &&
+            sim_scenario_value(value->scenario, value->device_index, (uint32_t)i, since_ms,
+                               &told)) {
+            *raw = raw_of(value->device, i, &value->walks[i], told);
+            return true;
+        }
+    }
+    return false;
+}
+
+static double raw_at(const struct sim_value *value, size_t point, struct sim_moment moment)
+{
+    size_t leader = value->walks[point].leader;
+    const struct walk *walk = &value->walks[leader];
+    uint64_t index = (walk->start + (uint64_t)moment.counter * walk->stride) % walk->count;
+    double raw = walk->first + walk->step * (double)index;
+    (void)told_raw(value, leader, moment.since_ms, &raw);
+    return held(&value->device->profile->points[leader], raw);
+}
+
 void sim_value_fill(const struct sim_value *value, enum function function, uint16_t address,
-                    uint16_t count, uint32_t counter, uint16_t *registers)
+                    uint16_t count, struct sim_moment moment, uint16_t *registers)
 {
     const struct profile *profile = value->device->profile;
     uint32_t base = value->device->base;
@@ -560,7 +523,7 @@ void sim_value_fill(const struct sim_value *value, enum function function, uint1
         bool shared = width == 1 && at >= address;
         if (shared)
             words[0] = registers[at - address];
-        encode_raw(point, raw_at(value, i, counter), words);
+        encode_raw(point, raw_at(value, i, moment), words);
         for (uint32_t j = 0; j < width; j++) {
             if (at + j >= address && at + j < (uint32_t)address + count)
                 registers[at + j - address] = words[j];
@@ -576,16 +539,16 @@ void sim_value_fill(const struct sim_value *value, enum function function, uint1
     }
 }
 
-float sim_value_real(const struct sim_value *value, size_t point, uint32_t counter)
+float sim_value_real(const struct sim_value *value, size_t point, struct sim_moment moment)
 {
     return (float)published(value->device, point, &value->walks[point],
-                            raw_at(value, point, counter));
+                            raw_at(value, point, moment));
 }
 
-int64_t sim_value_steps(const struct sim_value *value, size_t point, uint32_t counter)
+int64_t sim_value_steps(const struct sim_value *value, size_t point, struct sim_moment moment)
 {
     double shown =
-        published(value->device, point, &value->walks[point], raw_at(value, point, counter));
+        published(value->device, point, &value->walks[point], raw_at(value, point, moment));
     return llround(shown * pow(10, value->device->profile->points[point].decimals));
 }
 

@@ -27,6 +27,7 @@ static const uint8_t NOISE[] = {0x00, 0xff, 0x5a};
 
 struct reply {
     int64_t due_ns, held_ns;
+    int64_t since_ms; /* the scenario's start, when it was asked */
     struct sim_request request;
     struct sim_answer answer;
     enum sim_fault_kind fault;
@@ -129,17 +130,28 @@ static void enqueue(struct sim_wire *wire, struct reply *reply)
     wire->queued++;
 }
 
+static int64_t since_ms(const struct sim_stage *stage, int64_t now_ns)
+{
+    return (now_ns - stage->scenario_start_ns) / NS_PER_MS * stage->speed;
+}
+
 static const struct sim_fault *strike(struct sim_wire *wire, const struct sim_request *request,
                                       int64_t now_ns)
 {
     struct sim_service *service = wire->service;
     struct sim_stage *stage = service->stage;
+    static const struct sim_fault silent = {.kind = SIM_FAULT_MUTE};
+    int32_t device = sim_units_device(service->units, request);
+    if (stage->scenario != NULL && device >= 0 &&
+        sim_scenario_silent(stage->scenario, (uint32_t)device, since_ms(stage, now_ns))) {
+        return &silent;
+    }
     if (stage->faults.count == 0) {
         return NULL;
     }
     int64_t now_ms = (now_ns - stage->faults_start_ns) / NS_PER_MS;
     struct sim_fault_target target = {.line = service->line,
-                                      .device = sim_units_device(service->units, request),
+                                      .device = device,
                                       .unit = request->unit,
                                       .address = request->address,
                                       .count = request->count};
@@ -156,7 +168,8 @@ static int64_t sending_ns(const struct sim_wire *wire, const struct reply *reply
 static void answer_as(const struct sim_wire *wire, uint8_t unit, struct reply *reply)
 {
     uint8_t pdu[SIM_FRAME_PDU_MAX];
-    size_t length = sim_units_answer(wire->service->units, &reply->request, pdu, &reply->answer);
+    size_t length = sim_units_answer(wire->service->units, &reply->request, reply->since_ms, pdu,
+                                     &reply->answer);
     wrap(wire, reply, unit, pdu, length);
 }
 
@@ -179,7 +192,10 @@ static int64_t behind_ns(const struct sim_wire *wire, const struct sim_request *
 /* What another sensor says to the same request; the journal does not know of it. */
 static struct reply stranger(const struct sim_wire *wire, const struct reply *reply, uint8_t unit)
 {
-    struct reply other = {.due_ns = reply->due_ns, .request = reply->request, .journalled = true};
+    struct reply other = {.due_ns = reply->due_ns,
+                          .since_ms = reply->since_ms,
+                          .request = reply->request,
+                          .journalled = true};
     answer_as(wire, unit, &other);
     return other;
 }
@@ -235,7 +251,8 @@ static void handle(struct sim_wire *wire, const struct sim_request *request, int
                    int64_t from_ns, int64_t now_ns)
 {
     const struct sim_frame_pace *pace = &wire->service->pace;
-    struct reply reply = {.due_ns = from_ns, .request = *request};
+    struct reply reply = {
+        .due_ns = from_ns, .since_ms = since_ms(wire->service->stage, now_ns), .request = *request};
     if (!sim_units_present(wire->service->units, request->unit)) {
         if (is_tcp(wire)) {
             refuse(wire, EXCEPTION_GATEWAY_TARGET, &reply);

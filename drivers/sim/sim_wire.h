@@ -7,8 +7,11 @@
 /* What all lines share. */
 struct sim_stage {
     struct sim_faults faults;
-    int64_t faults_start_ns;     /* their time 0, on the clock of now_ns */
-    struct sim_journal *journal; /* or NULL */
+    int64_t faults_start_ns;             /* their time 0, on the clock of now_ns */
+    struct sim_journal *journal;         /* or NULL */
+    const struct sim_scenario *scenario; /* or NULL */
+    int64_t scenario_start_ns;           /* likewise */
+    uint32_t speed;                      /* the scenario's time runs so much faster */
 };
 
 /* What all wires of a line share. */

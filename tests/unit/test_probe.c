@@ -15,6 +15,9 @@
 
 #include "drivers/probe.h"
 
+#include "drivers/sim/sim_scenario.c"
+#include "drivers/sim/sim_scenario_read.c"
+#include "drivers/sim/sim_span.c"
 #include "drivers/sim/sim_value.c"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -130,8 +133,8 @@ static void speak(struct member *member, const struct transport_request *asked,
         return;
     if (has && answer->outcome == OUTCOME_TIMEOUT) {
         answer->outcome = OUTCOME_OK;
-        sim_value_fill(member->value, asked->function, asked->address, asked->count, 7,
-                       answer->registers);
+        sim_value_fill(member->value, asked->function, asked->address, asked->count,
+                       (struct sim_moment){.counter = 7}, answer->registers);
     }
     if (member->manner == TWIN || member->manner == CROWDED) {
         memcpy(answer->heard + 2, member->manner == TWIN ? second : fourth, sizeof second);

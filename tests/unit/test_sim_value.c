@@ -16,7 +16,12 @@
 #include "drivers/class.h"
 #include "drivers/decode.h"
 
+#include "drivers/sim/sim_scenario.c"
+#include "drivers/sim/sim_scenario_read.c"
+#include "drivers/sim/sim_span.c"
 #include "drivers/sim/sim_value.c"
+
+#define AT(n) ((struct sim_moment){.counter = (n)})
 
 enum { TURNS = 4000 };
 
@@ -82,16 +87,16 @@ static void check_point(const struct sim_value *value, uint16_t index, const cha
     size_t turns = distinct < TURNS ? distinct : TURNS;
     for (uint32_t turn = 0; turn < turns; turn++) {
         memset(registers, 0xa5, sizeof registers);
-        sim_value_fill(value, point->function, device->base, 60000, turn + 1, registers);
+        sim_value_fill(value, point->function, device->base, 60000, AT(turn + 1), registers);
         struct value got = decode_one(device, index, registers);
         if (got.quality != QUALITY_GOOD)
             fail_msg("%s %s: %s at counter %u", what, point->name,
                      names_quality((enum quality)got.quality), turn + 1);
         struct value want = {.steps = 0};
         if (point->is_float)
-            want.real = sim_value_real(value, index, turn + 1);
+            want.real = sim_value_real(value, index, AT(turn + 1));
         else
-            want.steps = sim_value_steps(value, index, turn + 1);
+            want.steps = sim_value_steps(value, index, AT(turn + 1));
         seen[turn] = key_of(point, &got);
         if (seen[turn] != key_of(point, &want))
             fail_msg("%s %s: decoded %lld, published %lld at counter %u", what, point->name,
@@ -164,11 +169,11 @@ static void names_choose_unit_and_decimals(void **state)
     for (unsigned number = 0; number < 100; number++) {
         uint16_t registers[2], again[2];
         struct sim_value *value = sim_value_new(new_device(profile, 0, number));
-        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, 1, registers);
+        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, AT(1), registers);
         assert_in_range(sim_value_distinct(value, 0), ENOUGH, DISTINCT_MAX);
         sim_value_free(value);
         value = sim_value_new(new_device(profile, 0, number));
-        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, 77, again);
+        sim_value_fill(value, FUNCTION_HOLDING, 2, 2, AT(77), again);
         sim_value_free(value);
         assert_memory_equal(registers, again, sizeof registers);
         units |= 1u << registers[0];
@@ -295,10 +300,10 @@ static void neighbours_in_time_and_place_differ(void **state)
     struct sim_value *value = sim_value_new(new_device(&profile, 0, 1));
     for (uint16_t i = 0; i + 1 < 100; i++) {
         for (uint32_t turn = 1; turn < 1000; turn++) {
-            assert_int_not_equal(sim_value_steps(value, i, turn),
-                                 sim_value_steps(value, i, turn + 1));
-            assert_int_not_equal(sim_value_steps(value, i, turn),
-                                 sim_value_steps(value, i + 1u, turn));
+            assert_int_not_equal(sim_value_steps(value, i, AT(turn)),
+                                 sim_value_steps(value, i, AT(turn + 1)));
+            assert_int_not_equal(sim_value_steps(value, i, AT(turn)),
+                                 sim_value_steps(value, i + 1u, AT(turn)));
         }
     }
     sim_value_free(value);
@@ -314,8 +319,8 @@ static void a_counter_counts(void **state)
     struct sim_value *value = sim_value_new(new_device(&profile, 0, 1));
     assert_int_equal(sim_value_distinct(value, 0), 1000);
     for (uint32_t turn = 1; turn < 2500; turn++)
-        assert_int_equal((sim_value_steps(value, 0, turn) + 1) % 1000,
-                         sim_value_steps(value, 0, turn + 1));
+        assert_int_equal((sim_value_steps(value, 0, AT(turn)) + 1) % 1000,
+                         sim_value_steps(value, 0, AT(turn + 1)));
     sim_value_free(value);
 }
 
@@ -336,8 +341,8 @@ static void points_of_one_register_agree(void **state)
     struct profile profile = {.name = name, .points = points, .point_count = 4};
     check_profile(&profile, 10, 1, 1);
     struct sim_value *value = sim_value_new(new_device(&profile, 10, 1));
-    assert_int_equal(sim_value_steps(value, 2, 1), 7);
-    assert_int_equal(sim_value_steps(value, 0, 5) + sim_value_steps(value, 1, 5), 900);
+    assert_int_equal(sim_value_steps(value, 2, AT(1)), 7);
+    assert_int_equal(sim_value_steps(value, 0, AT(5)) + sim_value_steps(value, 1, AT(5)), 900);
     sim_value_free(value);
 }
 
@@ -366,12 +371,12 @@ static void a_fingerprint_is_there(void **state)
     device->unit = 77;
     struct sim_value *value = sim_value_new(device);
     uint16_t words[9] = {0}, unit = 0;
-    sim_value_fill(value, FUNCTION_HOLDING, 100, 9, 4, words);
+    sim_value_fill(value, FUNCTION_HOLDING, 100, 9, AT(4), words);
     assert_int_equal(words[0], 0x2008);
     assert_int_equal(words[8] >> 8, 11);
-    assert_int_equal(words[8] & 0xff, sim_value_steps(value, 1, 4));
+    assert_int_equal(words[8] & 0xff, sim_value_steps(value, 1, AT(4)));
     assert_true(sim_value_covers(value, FUNCTION_INPUT, 102, 1));
-    sim_value_fill(value, FUNCTION_INPUT, 102, 1, 4, &unit);
+    sim_value_fill(value, FUNCTION_INPUT, 102, 1, AT(4), &unit);
     assert_int_equal(unit, 77);
     sim_value_free(value);
 }
@@ -385,12 +390,12 @@ static void a_request_may_cut_a_value(void **state)
     struct profile profile = {.name = name, .points = &point, .point_count = 1};
     struct sim_value *value = sim_value_new(new_device(&profile, 100, 1));
     uint16_t whole[4] = {0}, part[2] = {0};
-    sim_value_fill(value, FUNCTION_HOLDING, 109, 4, 3, whole);
-    sim_value_fill(value, FUNCTION_HOLDING, 111, 2, 3, part);
+    sim_value_fill(value, FUNCTION_HOLDING, 109, 4, AT(3), whole);
+    sim_value_fill(value, FUNCTION_HOLDING, 111, 2, AT(3), part);
     assert_int_equal(whole[0], 0);
     assert_int_equal(whole[3], 0);
     assert_int_equal(part[0], whole[2]);
-    assert_int_equal((uint32_t)whole[1] << 16 | whole[2], sim_value_steps(value, 0, 3));
+    assert_int_equal((uint32_t)whole[1] << 16 | whole[2], sim_value_steps(value, 0, AT(3)));
     assert_true(sim_value_contains(value, 0, FUNCTION_HOLDING, 109, 3));
     assert_false(sim_value_contains(value, 0, FUNCTION_HOLDING, 111, 2));
     assert_false(sim_value_contains(value, 0, FUNCTION_INPUT, 109, 3));

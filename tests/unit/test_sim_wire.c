@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "drivers/sim/sim_frame.c"
+#include "drivers/sim/sim_scenario.c"
+#include "drivers/sim/sim_scenario_read.c"
+#include "drivers/sim/sim_span.c"
 #include "drivers/sim/sim_value.c"
 #include "drivers/sim/sim_units.c"
 #include "drivers/sim/sim_fault.c"
@@ -357,7 +360,7 @@ static uint8_t refused(uint8_t function, uint16_t address, uint16_t count)
         .unit = 1, .function = function, .address = address, .count = count};
     struct sim_answer answer;
     uint8_t pdu[SIM_FRAME_PDU_MAX];
-    (void)sim_units_answer(service.units, &request, pdu, &answer);
+    (void)sim_units_answer(service.units, &request, 0, pdu, &answer);
     return answer.exception;
 }
 
@@ -388,8 +391,8 @@ static void each_block_counts_for_itself(void **state)
                 .unit = 1, .function = 3, .address = (uint16_t)(address * 7 % POINTS), .count = 1};
             struct sim_answer answer;
             uint8_t pdu[SIM_FRAME_PDU_MAX];
-            assert_int_equal(sim_units_answer(service.units, &request, pdu, &answer), 4);
-            assert_int_equal(answer.counter, round);
+            assert_int_equal(sim_units_answer(service.units, &request, 0, pdu, &answer), 4);
+            assert_int_equal(answer.moment.counter, round);
         }
     }
     stop();
@@ -453,6 +456,49 @@ static void the_journal_says_how_long_the_line_was_held(void **state)
     }
 }
 
+/* Sixty times as fast, since its own start; other registers go on as ever. */
+static void a_scenario_rules_values_and_silence(void **state)
+{
+    static const char text[] = "scenario: test\ntitle: { zh: z, en: e }\nlasts: 1h\ntargets:\n"
+                               "  - { sector: manhole, quantity: tilt, nth: 2,\n"
+                               "      curve: [[0s, 0], [100s, 100]], silent: [[2m, 150s]] }\n";
+    static char quantity[] = "tilt";
+    (void)state;
+    uint8_t frame[SIM_FRAME_MAX], reply[300];
+    struct diagnostics *diagnostics = diagnostics_new();
+    const int64_t begin = 5000000000;
+    start(TRANSPORT_TCP);
+    for (int i = 0; i < POINTS; i++)
+        points[i].quantity = quantity;
+    device.sector = SECTOR_MANHOLE;
+    struct sim_scenario *scenario = sim_scenario_parse(
+        diagnostics_source(diagnostics, "test.yaml", text, strlen(text)), &settings, diagnostics);
+    assert_non_null(scenario);
+    sim_units_follow(service.units, scenario);
+    stage.scenario = scenario;
+    stage.scenario_start_ns = begin;
+    stage.speed = 60;
+    uint16_t last = 0;
+    for (uint16_t i = 0; i < 4; i++) {
+        /* 0, 60, 120 and 180 s: the third in the silence. */
+        int64_t now = begin + i * INT64_C(1000000000);
+        say(frame, tcp_read(frame, i, 1, 2), now);
+        run_out(now);
+        size_t length = hear(reply, sizeof reply);
+        assert_int_equal(length, i == 2 ? 0 : 13);
+        if (i == 2)
+            continue;
+        assert_int_equal(reply[11] << 8 | reply[12], i == 0 ? 0 : i == 1 ? 60 : 100);
+        uint16_t other = (uint16_t)(reply[9] << 8 | reply[10]);
+        assert_true(i == 0 || other != last);
+        last = other;
+    }
+    device.sector = SECTOR_UNSPECIFIED;
+    stop();
+    sim_scenario_free(scenario);
+    diagnostics_free(diagnostics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +517,7 @@ int main(void)
         cmocka_unit_test(each_block_counts_for_itself),
         cmocka_unit_test(the_journal_holds_what_was_sent),
         cmocka_unit_test(the_journal_says_how_long_the_line_was_held),
+        cmocka_unit_test(a_scenario_rules_values_and_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
