@@ -18,20 +18,21 @@ enum {
 /* How far the store is with it. */
 enum safety { SAFETY_NONE, SAFETY_TAKEN, SAFETY_STORED };
 
+/* What is looked at while others are looked for comes first: one line of the cache. */
 struct entry {
     struct entry *next, *previous;
     uint64_t n;
-    enum lane_kind kind;
-    enum sector sector;
-    char id[ALARM_ID_LENGTH + 1];
-    uint32_t step;
-    uint8_t level, previous_level;
-    enum alarm_status status;
-    int64_t at_ms;
     uint32_t owed, settled; /* bits of readers */
+    uint32_t step;
+    enum sector sector;
+    enum lane_kind kind;
     enum safety safety;
+    uint8_t level, previous_level;
     bool in_force;
     bool on_heap;
+    char id[ALARM_ID_LENGTH + 1];
+    enum alarm_status status;
+    int64_t at_ms;
     size_t length;
     uint8_t bytes[];
 };
@@ -300,7 +301,7 @@ bool lane_put(struct lane *lane, struct lane_event *event)
             supersede(lane, event);
         if (event->kind == LANE_ALARM && event->status != ALARM_STATUS_CLEARED)
             put_in_force(lane, entry);
-        lane->versions[event->sector]++;
+        lane->versions[event->sector] += event->kind == LANE_ALARM;
         lane->status.events++;
         wake_all(lane, entry->owed);
     } else {
@@ -337,9 +338,11 @@ bool lane_next(struct lane *lane, size_t reader, const struct lane_skip *skip,
         if ((!best || rank(entry) < rank(best)) && is_next(entry, reader, skip))
             best = entry;
     }
-    /* its alarm may have said something before */
-    for (const struct entry *entry = lane->first; best && !found; entry = entry->next) {
-        if (strcmp(entry->id, best->id) == 0 && is_next(entry, reader, skip))
+    found = best;
+    /* its alarm may have said something before; what the store has returned stands behind */
+    for (const struct entry *entry = best ? lane->first : NULL; entry; entry = entry->next) {
+        if (entry->step < found->step && is_next(entry, reader, skip) &&
+            strcmp(entry->id, best->id) == 0)
             found = entry;
     }
     if (found)
@@ -387,6 +390,7 @@ static struct entry *find(const struct lane *lane, const struct lane_event *even
 
 bool lane_return(struct lane *lane, size_t reader, const struct lane_event *event)
 {
+    uint32_t bit = UINT32_C(1) << reader;
     pthread_mutex_lock(&lane->mutex);
     struct reader *own = &lane->readers[reader];
     struct entry *entry = find(lane, event);
@@ -398,8 +402,9 @@ bool lane_return(struct lane *lane, size_t reader, const struct lane_event *even
     }
     if (entry && own->attached) {
         ok = true;
-        entry->owed |= UINT32_C(1) << reader;
-        own->wake(own->context);
+        entry->owed |= bit & ~entry->settled; /* the store may not have heard yet */
+        if (entry->owed & bit)
+            own->wake(own->context);
     }
     pthread_mutex_unlock(&lane->mutex);
     return ok;
