@@ -1,15 +1,16 @@
 /* lifelinectl check [FILE]: what is wrong with a configuration, all at once, and how busy its lines
  * will be.
  *
- * Loads the configuration and its profiles as the daemon would and replays the profiles' test
- * vectors. Needs no daemon, opens no line, writes no file. Errors are the finding. */
+ * Loads the configuration, its profiles and alarm packs as the daemon would and replays the
+ * profiles' test vectors. With --explain it shows the alarm rules instead of the lines. Needs no
+ * daemon, opens no line, writes no file. Errors are the finding. */
 #include <stdio.h>
+#include <string.h>
 
 #include "drivers/forecast.h"
 #include "gateway/ctl/ctl.h"
+#include "gateway/ctl/explain.h"
 #include "gateway/ctl/text.h"
-
-#include <string.h>
 
 static json_t *lines_of(const struct setup *setup)
 {
@@ -64,7 +65,11 @@ static void show_lines(const json_t *lines)
 static void show(const json_t *result)
 {
     text_diagnostics(stdout, text_of(result, "diagnostics"));
-    show_lines(json_object_get(result, "lines"));
+    const json_t *rules = json_object_get(result, "rules");
+    if (rules)
+        explain_show(rules);
+    else
+        show_lines(json_object_get(result, "lines"));
     json_int_t errors = text_integer(result, "errors"), warnings = text_integer(result, "warnings");
     text_line(say("%s：%lld %s，%lld %s", "%s: %lld %s, %lld %s"), text_of(result, "file"),
               (long long)errors, errors == 1 ? say("个错误", "error") : say("个错误", "errors"),
@@ -83,13 +88,21 @@ static enum ctl_exit run(struct ctl *ctl)
                                (json_int_t)diagnostics_errors(setup.diagnostics), "warnings",
                                (json_int_t)diagnostics_warnings(setup.diagnostics), "diagnostics",
                                diagnostics_text(setup.diagnostics), "lines", lines_of(&setup));
+    bool found = true;
+    if (result && ctl->explain && setup.settings) {
+        json_t *rules = explain_rules(setup.settings, ctl->explain);
+        found = json_array_size(rules) > 0;
+        json_object_set_new(result, "rules", rules);
+    }
+    if (!found)
+        say_error(say("没有测点或设备 %s", "there is no point or device %s"), ctl->explain);
     if (result)
         ctl->writer->write(ctl->command, result);
     else
         text_diagnostics(stderr, diagnostics_text(setup.diagnostics));
     json_decref(result);
     setup_free(&setup);
-    return fine ? CTL_FINE : CTL_FINDING;
+    return fine && found ? CTL_FINE : CTL_FINDING;
 }
 
 const struct command check_command = {

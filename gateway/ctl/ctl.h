@@ -32,12 +32,13 @@ struct writer {
 struct ctl {
     const char *socket;
     struct setup_path profiles;
-    const char *config; /* probe, query */
-    const char *record; /* probe: a file for the transcript, or NULL */
-    bool scan;          /* probe */
-    const char *since;  /* query, NULL = not given */
-    const char *until;  /* likewise */
-    enum ctl_form form; /* query */
+    const char *config;  /* probe, query */
+    const char *record;  /* probe: a file for the transcript, or NULL */
+    bool scan;           /* probe */
+    const char *explain; /* check: DEVICE.POINT, DEVICE or "all"; NULL = not given */
+    const char *since;   /* query, NULL = not given */
+    const char *until;   /* likewise */
+    enum ctl_form form;  /* query */
     const struct writer *writer;
     const struct command *command;
     char **arguments;

@@ -80,6 +80,9 @@ static bool take_word(struct ctl *ctl, int option)
     case 'u':
         ctl->until = optarg;
         return true;
+    case 'x':
+        ctl->explain = optarg;
+        return true;
     case 'C':
         ctl->form = CTL_CSV;
         return true;
@@ -104,19 +107,14 @@ static void refuse(int why, const char *argument)
 /* True to go on; otherwise *code is the exit status. */
 static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 {
-    static const struct option known[] = {{"format", required_argument, NULL, 'f'},
-                                          {"socket", required_argument, NULL, 's'},
-                                          {"profiles", required_argument, NULL, 'p'},
-                                          {"config", required_argument, NULL, 'c'},
-                                          {"scan", no_argument, NULL, 'n'},
-                                          {"record", required_argument, NULL, 'r'},
-                                          {"since", required_argument, NULL, 'b'},
-                                          {"until", required_argument, NULL, 'u'},
-                                          {"csv", no_argument, NULL, 'C'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {"version", no_argument, NULL, 'v'},
-                                          {0}};
+    static const struct option known[] = {
+        {"format", required_argument, NULL, 'f'},   {"socket", required_argument, NULL, 's'},
+        {"profiles", required_argument, NULL, 'p'}, {"config", required_argument, NULL, 'c'},
+        {"scan", no_argument, NULL, 'n'},           {"record", required_argument, NULL, 'r'},
+        {"since", required_argument, NULL, 'b'},    {"until", required_argument, NULL, 'u'},
+        {"explain", required_argument, NULL, 'x'},  {"csv", no_argument, NULL, 'C'},
+        {"json", no_argument, NULL, 'j'},           {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},        {0}};
     int option;
     *code = CTL_USAGE;
     opterr = 0;
