@@ -2,6 +2,7 @@
  *
  *     wire_dump golden        one line a message: its name and its bytes in hex, every field set by
  *                             the rule of fill_scalar(), which check_golden.py knows too
+ *     wire_dump events        likewise alarms and a report, as the encoders of ours write them
  *     wire_dump random SEED   one JSON line a batch: the payload in hex, built by appending rows
  * and gaps, and the readings that went into it
  *
@@ -15,6 +16,7 @@
 #include "proto/batch.h"
 #include "proto/message.h"
 #include "proto/segment.h"
+#include "tests/replay/wire_events.h"
 
 enum { PAYLOAD_MAX = 1 << 20, BATCHES = 60, BLOCKS_MAX = 4, COLUMNS_MAX = 6 };
 
@@ -396,12 +398,14 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "golden") == 0) {
         dump_all_golden();
+    } else if (argc == 2 && strcmp(argv[1], "events") == 0) {
+        wire_events_dump();
     } else if (argc == 3 && strcmp(argv[1], "random") == 0) {
         state = strtoull(argv[2], NULL, 10);
         for (int i = 0; i < BATCHES; i++)
             random_batch();
     } else {
-        fprintf(stderr, "usage: wire_dump golden | random SEED\n");
+        fprintf(stderr, "usage: wire_dump golden | events | random SEED\n");
         return 2;
     }
     return fflush(stdout) == 0 ? 0 : 1;
