@@ -253,7 +253,7 @@ static void a_counter_goes_on_from_where_it_stood(void **state)
     double wrap = settings->devices[RAIN_A].profile->points[0].wrap;
     double start = value_at(scenario, RAIN_A, "rain", 0);
     assert_near(wrap, 6553.6, NEARLY);
-    assert_true(start >= 0 && start < wrap && start == floor(start));
+    assert_true(start > 0 && start < wrap && start == floor(start));
     double last = start, fallen = 0;
     for (int second = 0; second <= 7200; second++) {
         double value = value_at(scenario, RAIN_A, "rain", second);
