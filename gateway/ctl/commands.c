@@ -28,7 +28,7 @@ static const struct {
       "check, probe: where profiles are, before profiles/\nbeside the file and " SETUP_PROFILES}},
     {"    --explain POINT",
      {"check：该测点（或设备、all）生效的报警规则及每个\n数值的来源",
-      "check: the alarm rules on DEVICE.POINT, a device or all,\n"
+      "check: the alarm rules of a point, a device or all,\n"
       "and where each number comes from"}},
     {"    --since T",
      {"query：起始时间，默认 1 小时前；2h、30d 或\n2026-11-22T03:00，本地时间，或以 Z、+08:00 结尾",

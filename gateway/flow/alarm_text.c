@@ -112,10 +112,13 @@ static void say_below(const struct said *s, struct pair *out)
 
 static void say_change(const struct said *s, const char *zh, const char *en, struct pair *out)
 {
-    phrase(out->zh, "%s %s内%s %s（%s %s）", s->title.zh, s->window.zh, zh, s->value,
-           colours[s->level].zh, s->limit);
-    phrase(out->en, "%s %s by %s within %s (%s from %s)", s->title.en, en, s->value, s->window.en,
-           colours[s->level].en, s->limit);
+    phrase(out->zh, "%s %s内%s %s", s->title.zh, s->window.zh, zh, s->value);
+    phrase(out->en, "%s %s by %s within %s", s->title.en, en, s->value, s->window.en);
+    if (s->subject->status == ALARM_STATUS_CLEARED)
+        return; /* there is no level any more */
+    struct pair so_far = *out;
+    phrase(out->zh, "%s（%s %s）", so_far.zh, colours[s->level].zh, s->limit);
+    phrase(out->en, "%s (%s from %s)", so_far.en, colours[s->level].en, s->limit);
 }
 
 static void say_rise(const struct said *s, struct pair *out)
@@ -243,14 +246,17 @@ static void what(const struct alarm_subject *subject, struct pair *out)
     s.title = title(s.point);
     number(s.point, subject->value, s.value);
     threshold(s.point, subject->rule->levels[level].value, s.limit);
-    if (subject->status == ALARM_STATUS_CLEARED && subject->rule->kind <= RULE_EQUALS) {
+    enum rule_kind kind = subject->rule->kind;
+    bool is_value = kind == RULE_ABOVE || kind == RULE_BELOW || kind == RULE_EQUALS;
+    bool is_time = kind == RULE_SILENT || kind == RULE_FLAT;
+    if (subject->status == ALARM_STATUS_CLEARED && is_value) {
         phrase(out->zh, "%s %s", s.title.zh, s.value);
         phrase(out->en, "%s %s", s.title.en, s.value);
-    } else if (subject->status == ALARM_STATUS_CLEARED && subject->rule->kind <= RULE_FLAT) {
+    } else if (subject->status == ALARM_STATUS_CLEARED && is_time) {
         phrase(out->zh, "%s数据正常", s.title.zh);
         phrase(out->en, "%s%sgood readings again", s.title.en, s.point ? ": " : "");
     } else {
-        say[subject->rule->kind](&s, out);
+        say[kind](&s, out);
     }
 }
 

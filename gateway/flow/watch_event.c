@@ -106,6 +106,12 @@ static int64_t wall_at(const struct watch_clock *clock, mono_time at)
     return at.ns ? clock->wall.ms - clock_ms_between(at, clock->mono) : clock->wall.ms;
 }
 
+/* What they compare is how long: that stands in the text. */
+static bool is_time(enum rule_kind kind)
+{
+    return kind == RULE_SILENT || kind == RULE_FLAT;
+}
+
 static void add_numbers(const struct watch *watch, const struct sentry *sentry,
                         const struct life_step *step, struct alarm_event *event)
 {
@@ -123,7 +129,8 @@ static void add_numbers(const struct watch *watch, const struct sentry *sentry,
 
 /* ---- words ---- */
 
-/* What a diagnosis that makes no alarm of its own has to say to others of the same point. */
+/* What a diagnosis of the same point has to say to this alarm: one that only hints, or that sees
+ * something now. */
 static void add_hint(const struct watch *watch, const struct sentry *sentry,
                      const struct watch_clock *clock, struct words *words)
 {
@@ -135,7 +142,7 @@ static void add_hint(const struct watch *watch, const struct sentry *sentry,
         if (other == sentry || !other->diagnosis || other->watched != sentry->watched)
             continue;
         const struct diagnosis_moment moment = watch_moment(watch, other, clock);
-        if (!other->finding.level)
+        if (other->diagnosis->form.only_hints || other->finding.level)
             other->diagnosis->tell(other->memory, &moment, &other->finding, zh, en, words->hint);
     }
 }
@@ -214,7 +221,7 @@ void watch_tell(struct watch *watch, struct sentry *sentry, const struct life_st
         .level = step->level,
         .previous_level = step->previous_level,
         .status = step->status,
-        .peak = sentry->peak,
+        .peak = is_time(sentry->rule->kind) ? 0 : sentry->peak,
         .peak_ms = sentry->peak_ms,
         .raised_ms = sentry->life.raised_ms,
         .at_ms = clock->wall.ms,
