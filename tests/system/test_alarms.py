@@ -1,0 +1,297 @@
+#!/usr/bin/python3
+"""Alarms end to end: registers that the test sets, a real daemon, store and broker, a decoder that is
+not ours. One id and its steps, acknowledgement, the retained list, a broker that is away, kill -9,
+reloads, a storm."""
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+
+from rig import BUSY_MS, Rig, free_port, now_ms, run_scenarios
+from sensors import Sensors
+
+LONG = bool(os.environ.get("LIFELINE_LONG"))
+RAISED, ESCALATED, EASED, ACKED, CLEARED = 1, 2, 3, 4, 5
+RULE = "hot: { above: { 4: 10, 3: 20, 1: 40 }, hysteresis: 2 }"
+TOPIC = "lifeline/v1/140502/gw-test-1/"
+
+
+def configuration(rig, port, devices, points=1, rule=RULE, every="100ms", title="", packs="[]"):
+    """devices: how many, of `points` registers each, all with the rule."""
+    os.makedirs(rig.path("profiles"), exist_ok=True)
+    rig.write("profiles/wide.yaml", "profile: wide\ntitle: { zh: 宽, en: wide }\n"
+              "sector: waterlogging\nstatus: beta\nsource: \"a test's own\"\npoints:\n" + "".join(
+                  "  - { name: p%d, quantity: depth, function: holding, address: %d, type: u16 }\n"
+                  % (i, i) for i in range(points)))
+    overrides = ", ".join("p%d: { alarms: { %s } }" % (i, rule) for i in range(points))
+    config = rig.configure(
+        ["name: plc, transport: tcp, host: 127.0.0.1, port: %d" % port],
+        ["name: d%d, title: \"%s\", line: plc, unit: %d, profile: wide, every: %s, every_alarm: 50ms, "
+         "points: { %s }" % (i, title, i, every, overrides) for i in range(1, devices + 1)])
+    with open(config, "a", encoding="utf-8") as f:
+        f.write("alarms: { packs: %s }\n" % packs)
+    return config
+
+
+def make(name, devices=1, **rest):
+    rig = Rig(name)
+    port = free_port()
+    sensors = Sensors(port)
+    rig.start_broker()
+    rig.subscribe()
+    config = configuration(rig, port, devices, **rest)
+    rig.start_daemon(config)
+    rig.wait_connected()
+    return rig, sensors, config, port
+
+
+def events(rig):
+    """Every event once, in order of arrival, with that moment."""
+    seen, out = set(), []
+    for topic, payload, arrival, _ in rig.subscriber.all():
+        if topic.startswith(TOPIC + "alarm/"):
+            event = rig.wire.AlarmEvent()
+            event.ParseFromString(payload)
+            if (event.id, event.step) not in seen:
+                seen.add((event.id, event.step))
+                out.append((event, arrival))
+    return out
+
+
+def active(rig, sector="waterlogging"):
+    """The newest list of what is up; None before the first."""
+    newest = None
+    for topic, payload, _, _ in rig.subscriber.all():
+        if topic == TOPIC + "active/" + sector:
+            newest = rig.wire.ActiveAlarms()
+            newest.ParseFromString(payload)
+    return newest
+
+
+def life_of(rig, key):
+    return [(e.step, e.status, e.level, e.previous_level) for e, _ in events(rig) if e.key == key]
+
+
+def wait_steps(rig, key, count, what):
+    return rig.wait(lambda: len(life_of(rig, key)) >= count, 10 + BUSY_MS / 100, what)
+
+
+def command(rig, alarm, actor="张三", note="派人去看"):
+    message = rig.wire.Command()
+    message.id = "c-%d" % random.getrandbits(40)
+    message.actor = actor
+    message.ack.alarm = alarm
+    message.ack.note = note
+    rig.subscriber.client.publish(TOPIC + "cmd", message.SerializeToString(), qos=1)
+    reply = []
+
+    def answered():
+        for topic, payload, _, _ in rig.subscriber.all():
+            if topic == TOPIC + "reply":
+                out = rig.wire.CommandReply()
+                out.ParseFromString(payload)
+                if out.id == message.id:
+                    reply.append(out.status)
+                    return True
+        return False
+    rig.wait(answered, 10, "the command is answered")
+    return reply[0] if reply else None
+
+
+def life():
+    """Raised, worse, better, acknowledged, over: one id, and the list says what is up."""
+    rig, sensors, config, port = make("life")
+    key = "d1.p0/hot"
+    rig.wait(lambda: active(rig) is not None, 10, "the list is there before anything is up")
+    rig.check("and empty", len(active(rig).alarms) == 0)
+    for value, count in ((12, 1), (25, 2), (19, 2), (15, 3), (45, 4)):
+        sensors.set(1, 0, value)
+        if count > len(life_of(rig, key)):
+            wait_steps(rig, key, count, "a step at %d" % value)
+        else:
+            time.sleep(0.5)
+    wanted = [(1, RAISED, 4, 0), (2, ESCALATED, 3, 4), (3, EASED, 4, 3), (4, ESCALATED, 1, 4)]
+    rig.check("steps are as they should be", life_of(rig, key) == wanted, life_of(rig, key))
+    first = events(rig)[0][0]
+    rig.check("one id", len({e.id for e, _ in events(rig)}) == 1)
+    rig.check("value, threshold, its source and place",
+              (first.value, first.threshold, first.threshold_source, first.quantity, first.unit,
+               first.device_name) == (12, 10, "configuration", "depth", "mm", "d1"), first)
+    rig.check("evidence from before", len(first.evidence) > 1 and first.evidence[0].value == 0 and
+              first.evidence[-1].value == 12, first.evidence)
+    rig.check("words in both languages", "12 mm" in first.text_zh and "12 mm" in first.text_en)
+    rig.wait(lambda: [a.level for a in active(rig).alarms] == [1], 5, "the list follows")
+    rig.check("OK to an acknowledgement", command(rig, first.id) == 1)
+    wait_steps(rig, key, 5, "it is acknowledged")
+    ack = events(rig)[4][0]
+    rig.check("with who and why", (ack.status, ack.level, ack.actor, ack.note) ==
+              (ACKED, 1, "张三", "派人去看"), ack)
+    rig.check("UNKNOWN to one that there is not", command(rig, "0" * 26) == 2)
+    sensors.set(1, 0, 0)
+    wait_steps(rig, key, 6, "it ends")
+    end = events(rig)[5][0]
+    rig.check("the end knows its peak and who took it", (end.status, end.level, end.previous_level,
+              end.peak, end.actor) == (CLEARED, 0, 1, 45, "张三"), end)
+    rig.wait(lambda: len(active(rig).alarms) == 0, 5, "the list is empty again")
+    rig.check("UNKNOWN to one that is over", command(rig, first.id) == 2)
+    sensors.set(1, 0, 12)
+    wait_steps(rig, key, 7, "it comes again")
+    rig.check("under another id", events(rig)[6][0].id != first.id and
+              life_of(rig, key)[6] == (1, RAISED, 4, 0), life_of(rig, key))
+    rig.finish()
+
+
+def boosted():
+    """While an alarm is up its device is asked more often, and its sector's segments are short."""
+    rig, sensors, config, port = make("boosted", every="2s")
+    rig.wait(lambda: len(sensors.answered.get(1, [])) > 1, 20, "it is polled")
+    calm = len(sensors.answered[1])
+    time.sleep(3)
+    rig.check("calm: each 2 s", len(sensors.answered[1]) - calm <= 2, len(sensors.answered[1]) - calm)
+    sensors.set(1, 0, 45)
+    wait_steps(rig, "d1.p0/hot", 1, "it is raised")
+    before = len(sensors.answered[1])
+    time.sleep(3)
+    asked = len(sensors.answered[1]) - before
+    rig.check("up: each 50 ms (%d in 3 s)" % asked, asked >= 20)
+    sensors.set(1, 0, 0)
+    wait_steps(rig, "d1.p0/hot", 2, "it is cleared")
+    time.sleep(0.5)
+    before = len(sensors.answered[1])
+    time.sleep(3)
+    rig.check("and calm again", len(sensors.answered[1]) - before <= 3,
+              len(sensors.answered[1]) - before)
+    rig.finish()
+
+
+def away():
+    """A broker that is away: nothing is missing afterwards, and the worst comes first."""
+    rig, sensors, config, port = make("away", devices=6)
+    sensors.set(1, 0, 12)
+    wait_steps(rig, "d1.p0/hot", 1, "the first one comes")
+    rig.end("mosquitto")
+    time.sleep(1)
+    for unit in range(2, 7):            # five of them, the fifth is the worst
+        sensors.set(unit, 0, {5: 45}.get(unit, 12))
+        time.sleep(0.3)
+    sensors.set(1, 0, 25)
+    time.sleep(0.5)
+    sensors.set(1, 0, 0)
+    time.sleep(1)
+    rig.end("daemon", signal.SIGKILL)   # what was owed is on the disk
+    rig.start_daemon(config)
+    time.sleep(1)
+    before = now_ms()
+    rig.start_broker()
+    rig.wait(lambda: len(events(rig)) >= 8, 60, "all come afterwards")
+    later = [e for e, t in events(rig) if t >= before]
+    rig.check("the worst first", later and later[0].level == 1, [(e.key, e.level) for e in later])
+    rig.check("every step of every one", sorted((e.key, e.step, e.status) for e, _ in events(rig)) ==
+              [("d1.p0/hot", 1, RAISED), ("d1.p0/hot", 2, ESCALATED), ("d1.p0/hot", 3, CLEARED)] +
+              [("d%d.p0/hot" % u, 1, RAISED) for u in range(2, 7)],
+              [(e.key, e.step, e.status) for e, _ in events(rig)])
+    rig.wait(lambda: len(active(rig).alarms) == 5, 5, "five are up")
+    rig.check("the list is in order", [a.level for a in active(rig).alarms] == [1, 4, 4, 4, 4])
+    time.sleep(1)
+    status = rig.uplink()
+    rig.check("and nothing is owed any more", status.get("backlog", {}).get("alarms", 0) == 0, status)
+    rig.finish()
+
+
+def stored(rig):
+    """(id, step) of what the store file holds; the daemon must be dead."""
+    copy = rig.path("copy.db")
+    for suffix in ("", "-wal"):
+        if os.path.exists(rig.path("store.db") + suffix):
+            shutil.copy(rig.path("store.db") + suffix, copy + suffix)
+    with sqlite3.connect(copy) as db:
+        rows = set(db.execute("SELECT id, step FROM alarm"))
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(copy + suffix):
+            os.remove(copy + suffix)
+    return rows
+
+
+def killed():
+    """kill -9 while alarms come and go: what was committed goes on under its id, and is delivered."""
+    rig, sensors, config, port = make("killed", devices=4)
+    trials, committed, violations = 60 if LONG else 12, set(), []
+    for _ in range(trials):
+        for _ in range(random.randrange(1, 5)):
+            sensors.set(random.randrange(1, 5), 0, random.choice((0, 12, 25, 45)))
+            time.sleep(random.random() * 0.3)
+        rig.processes["daemon"].kill()
+        rig.processes.pop("daemon").wait()
+        committed |= stored(rig)
+        rig.start_daemon(config)
+        rig.wait_connected()
+    for unit in range(1, 5):
+        sensors.set(unit, 0, 0)
+    rig.wait(lambda: active(rig) is not None and len(active(rig).alarms) == 0, 20, "all are over")
+    time.sleep(2)
+    got = {(e.id, e.step): e for e, _ in events(rig)}
+    violations += ["lost: %s step %d" % which for which in committed if which not in got]
+    for unit in range(1, 5):
+        own = [e for e, _ in events(rig) if e.key == "d%d.p0/hot" % unit]
+        ended = {e.id for e in own if e.status == CLEARED}
+        for alarm in {e.id for e in own}:
+            steps = sorted(e.step for e in own if e.id == alarm)
+            last = max(s for i, s in committed if i == alarm) if alarm in {i for i, _ in committed} else 0
+            if last and alarm not in ended:
+                violations.append("%s was committed and never ended" % alarm)
+            if last and steps[:last] != list(range(1, last + 1)):
+                violations.append("%s has steps %s" % (alarm, steps))
+    rig.check("%d kills" % trials, not violations, violations[:5])
+    rig.finish()
+
+
+def reloaded():
+    """A reload: what is up stays up; what has no rule any more ends."""
+    rig, sensors, config, port = make("reloaded", devices=2)
+    sensors.set(1, 0, 25)
+    wait_steps(rig, "d1.p0/hot", 1, "it is raised")
+    reloads = rig.api("/v1/status")["gateway"]["reloads"]
+    configuration(rig, port, 2, title="泽州路")
+    rig.processes["daemon"].send_signal(signal.SIGHUP)
+    rig.wait(lambda: rig.api("/v1/status")["gateway"]["reloads"] > reloads, 20, "it reloads")
+    time.sleep(1.5)
+    rig.check("no second RAISED", life_of(rig, "d1.p0/hot") == [(1, RAISED, 3, 0)],
+              life_of(rig, "d1.p0/hot"))
+    sensors.set(1, 0, 45)
+    wait_steps(rig, "d1.p0/hot", 2, "it goes on")
+    rig.check("under its id", len({e.id for e, _ in events(rig)}) == 1)
+    configuration(rig, port, 2, title="泽州路", rule="other: { above: { 2: 1000 } }")
+    rig.processes["daemon"].send_signal(signal.SIGHUP)
+    wait_steps(rig, "d1.p0/hot", 3, "without its rule it ends")
+    rig.check("CLEARED", life_of(rig, "d1.p0/hot")[2] == (3, CLEARED, 0, 1), life_of(rig, "d1.p0/hot"))
+    rig.finish()
+
+
+def storm():
+    """A thousand at once."""
+    rig, sensors, config, port = make("storm", devices=20, points=50, every="500ms")
+    rig.wait(lambda: len(sensors.answered) == 20, 30, "all are polled")
+    time.sleep(1)
+    begun = now_ms()
+    for unit in range(1, 21):
+        for address in range(50):
+            sensors.set(unit, address, 12 if address % 10 else 45)
+    rig.wait(lambda: len(events(rig)) >= 1000, 20 + BUSY_MS / 100, "all thousand come")
+    own = events(rig)
+    sampled = max(e.at_ms for e, _ in own)
+    rig.check("a thousand, once each", len({e.key for e, _ in own}) == 1000 == len(own), len(own))
+    print("# storm: the last of 1000 arrives %d ms after it was seen, %d ms after the water came"
+          % (max(t for _, t in own) - sampled, max(t for _, t in own) - begun), flush=True)
+    rig.wait(lambda: len(active(rig).alarms) == 256, 5, "the list holds 256 of them")
+    newest = active(rig)
+    rig.check("the rest is counted", newest.omitted == 744, newest.omitted)
+    rig.check("the worst are in it", sum(a.level == 1 for a in newest.alarms) == 100,
+              sum(a.level == 1 for a in newest.alarms))
+    rig.finish()
+
+
+if __name__ == "__main__":
+    run_scenarios({"life": life, "boosted": boosted, "away": away, "killed": killed,
+                   "reloaded": reloaded, "storm": storm})
