@@ -50,10 +50,6 @@ void window_add(struct window *window, mono_time at, double value, double increa
         last->sum += increase;
         return;
     }
-    if (window->count == ROOM) {
-        window->first = (uint16_t)((window->first + 1) % ROOM);
-        window->count--;
-    }
     *slot(window, window->count++) = (struct window_slot){number, value, value, increase};
 }
 
@@ -77,9 +73,7 @@ double window_sum(const struct window *window)
     return sum;
 }
 
-mono_time window_next(const struct window *window)
+bool window_is_full(const struct window *window, mono_time now)
 {
-    if (!window->count)
-        return (mono_time){INT64_MAX};
-    return (mono_time){end_ns(window, &window->slots[window->first])};
+    return window->begun && clock_ms_between(window->origin, now) >= window->span_ms;
 }

@@ -37,7 +37,7 @@ void window_age(struct window *window, mono_time now);
 bool window_range(const struct window *window, double *low, double *high);
 double window_sum(const struct window *window);
 
-/* The oldest slot leaves then; ns INT64_MAX when it is empty. */
-mono_time window_next(const struct window *window);
+/* It knows the whole span: its first sample is as old. */
+bool window_is_full(const struct window *window, mono_time now);
 
 #endif

@@ -62,13 +62,16 @@ static double sum(struct judge *judge, double value, mono_time at)
     return window_sum(judge->window);
 }
 
-/* The tolerance of `flat` is its hysteresis. */
+/* The tolerance of `flat` is its hysteresis. The first value after a restore is taken for the one
+ * that stood before: that it moved while nobody looked is not known. */
 static double flat(struct judge *judge, double value, mono_time at)
 {
-    if (!judge->begun || fabs(value - judge->value) > judge->rule->hysteresis.value) {
-        judge->value = value;
+    bool moved = judge->begun ? fabs(value - judge->value) > judge->rule->hysteresis.value
+                              : judge->level == LEVEL_NONE;
+    if (moved)
         judge->at = at;
-    }
+    if (moved || !judge->begun)
+        judge->value = value;
     return (double)clock_ms_between(judge->at, at);
 }
 
@@ -140,9 +143,19 @@ static void close_latch(struct judge *judge, struct judge_latch *latch)
         judge->first = latch->since;
 }
 
+/* What it knows of a level that was told before a restart reaches back over less than the window,
+ * so that a small measure says nothing yet. */
+static bool is_too_young(const struct judge *judge, const struct judge_latch *latch, mono_time at)
+{
+    return latch->told && judge->window && !window_is_full(judge->window, at);
+}
+
 static void move(struct judge *judge, uint8_t level, bool is_beyond, mono_time at)
 {
     struct judge_latch *latch = &judge->latches[level];
+    if (!is_beyond && is_too_young(judge, latch, at))
+        return;
+    latch->told = false;
     if (is_beyond == latch->closed) {
         latch->counting = false;
         return;
@@ -197,10 +210,12 @@ void judge_restore(struct judge *judge, uint8_t level, mono_time now)
 {
     for (uint8_t l = level; level && l < LEVEL_COUNT; l++) {
         if (judge->rule->levels[l].given)
-            judge->latches[l] = (struct judge_latch){.closed = true};
+            judge->latches[l] = (struct judge_latch){.closed = true, .told = true};
     }
-    judge->at = now;
     (void)decide(judge);
+    judge->at = now;
+    if (judge->rule->kind == RULE_FLAT) /* it stood as long as that at least */
+        judge->at = clock_after_ms(now, -ms_of(&judge->rule->levels[judge->level]));
 }
 
 void judge_carry(struct judge *judge, const struct judge *before)
@@ -215,10 +230,49 @@ void judge_carry(struct judge *judge, const struct judge *before)
         *judge->window = *before->window;
 }
 
+/* A sensor that fell silent while the condition held does not take it back. */
+static void lose_patience(struct judge *judge, uint8_t level, mono_time now)
+{
+    struct judge_latch *latch = &judge->latches[level];
+    if (latch->closed || !latch->counting)
+        return;
+    int64_t ms = ms_of(&judge->rule->dwell[level]) + judge->patience_ms;
+    if (clock_ms_between(latch->since, now) >= ms)
+        close_latch(judge, latch);
+}
+
+static void listen(struct judge *judge, uint8_t level, mono_time now)
+{
+    struct judge_latch *latch = &judge->latches[level];
+    int64_t silent_ms = clock_ms_between(judge->at, now);
+    int64_t limit_ms = ms_of(&judge->rule->levels[level]);
+    judge->measure = (double)silent_ms;
+    if (silent_ms < limit_ms)
+        return;
+    if (latch->closed) {
+        latch->counting = false;
+    } else if (silent_ms >= limit_ms + ms_of(&judge->rule->dwell[level])) {
+        latch->since = judge->at;
+        close_latch(judge, latch);
+    }
+}
+
+uint8_t judge_tick(struct judge *judge, mono_time now)
+{
+    void (*pass)(struct judge *, uint8_t, mono_time) =
+        judge->rule->kind == RULE_SILENT ? listen : lose_patience;
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        if (judge->rule->levels[level].given)
+            pass(judge, level, now);
+    }
+    return decide(judge);
+}
+
 uint8_t judge_value(struct judge *judge, double value, mono_time at)
 {
+    uint8_t level = judge_tick(judge, at);
     if (!isfinite(value))
-        return judge_tick(judge, at);
+        return level;
     judge->measure = measures[judge->rule->kind].take(judge, value, at);
     judge->begun = true;
     move_all(judge, at);
@@ -232,48 +286,18 @@ uint8_t judge_truth(struct judge *judge, enum judge_truth truth, mono_time at)
     return judge_value(judge, truth == JUDGE_TRUE ? 1 : 0, at);
 }
 
-/* A sensor that fell silent while the condition held does not take it back. */
-static void lose_patience(struct judge *judge, uint8_t level, mono_time now)
-{
-    struct judge_latch *latch = &judge->latches[level];
-    int64_t ms = ms_of(&judge->rule->dwell[level]) + judge->patience_ms;
-    if (!latch->closed && latch->counting && clock_ms_between(latch->since, now) >= ms)
-        close_latch(judge, latch);
-}
-
-static void listen(struct judge *judge, uint8_t level, mono_time now)
-{
-    struct judge_latch *latch = &judge->latches[level];
-    judge->measure = (double)clock_ms_between(judge->at, now);
-    if (latch->closed || judge->measure < judge->rule->levels[level].value)
-        return;
-    latch->since = judge->at;
-    close_latch(judge, latch);
-}
-
-uint8_t judge_tick(struct judge *judge, mono_time now)
-{
-    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
-        if (!judge->rule->levels[level].given)
-            continue;
-        if (judge->rule->kind == RULE_SILENT)
-            listen(judge, level, now);
-        else
-            lose_patience(judge, level, now);
-    }
-    return decide(judge);
-}
-
 static mono_time due_of(const struct judge *judge, uint8_t level)
 {
+    const struct rule *rule = judge->rule;
     const struct judge_latch *latch = &judge->latches[level];
-    if (latch->closed || !judge->rule->levels[level].given)
+    int64_t dwell_ms = ms_of(&rule->dwell[level]);
+    if (latch->closed || !rule->levels[level].given)
         return NEVER;
-    if (judge->rule->kind == RULE_SILENT)
-        return clock_after_ms(judge->at, (int64_t)judge->rule->levels[level].value);
+    if (rule->kind == RULE_SILENT)
+        return clock_after_ms(judge->at, ms_of(&rule->levels[level]) + dwell_ms);
     if (!latch->counting)
         return NEVER;
-    return clock_after_ms(latch->since, ms_of(&judge->rule->dwell[level]) + judge->patience_ms);
+    return clock_after_ms(latch->since, dwell_ms + judge->patience_ms);
 }
 
 mono_time judge_due(const struct judge *judge)

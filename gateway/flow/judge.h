@@ -2,10 +2,12 @@
  *
  * Every kind of rule is a number, its measure, against a threshold for each level:
  *
- *     above, below    the value                     rise, fall   change against the window's
- * extreme equals          the value                     sum          increase of a counter in the
- * window silent          ms since the last good sample flat         ms since the value last changed
- *     all, any        the conditions: 1 or 0, or not known
+ *     above, below, equals   the value
+ *     rise, fall             its change against the window's lowest, highest
+ *     sum                    the increase of a counter in the window
+ *     silent                 ms since the last good sample
+ *     flat                   ms since the value last changed by more than the hysteresis
+ *     all, any               the conditions: 1 or 0, or not known
  *
  * Each level has a latch of its own. An open latch closes when the measure has been at or beyond
  * the threshold for `dwell`, without a sample that says otherwise: at the first sample at or after
@@ -13,8 +15,12 @@
  * drowned). A closed latch opens when the measure has been on the good side of threshold -+
  * hysteresis for `clear`: at a sample that says so, never by silence. The level that is wanted is
  * that of the most severe closed latch. Samples that do not count (the poll failed, the quality is
- * not usable) change nothing: neither do they raise nor do they clear; but for silent, which is
- * about them. */
+ * not usable, the number is not finite) change nothing: neither do they raise nor do they clear;
+ * but for silent, which is about them.
+ *
+ * A latch that judge_restore() closed was closed by what came before, which nobody knows any more.
+ * Of rise, fall and sum it does not open before the window reaches back over its whole length, and
+ * of flat not before the value is seen to move. */
 #ifndef LIFELINE_JUDGE_H
 #define LIFELINE_JUDGE_H
 
@@ -25,6 +31,7 @@
 struct judge_latch {
     bool closed;
     bool counting;   /* towards the other state */
+    bool told;       /* closed by judge_restore(); no sample has said yet what is true */
     mono_time since; /* it counts */
 };
 
@@ -35,7 +42,8 @@ struct judge {
     struct judge_latch latches[LEVEL_COUNT];
     uint8_t level;   /* wanted now */
     double measure;  /* the newest */
-    mono_time first; /* when the condition of the level wanted was first seen; ns 0 = it is not */
+    mono_time first; /* since when what made it want a level stands (silent: the last good sample);
+                      * stays while it wants any. ns 0: wants none, or it was restored */
     bool begun;      /* there was a good value */
     double value;    /* of a good value: the last; of flat: the one that stands */
     mono_time at;    /* its time; of flat: since when it stands */
@@ -45,8 +53,8 @@ struct judge {
 /* patience_ms, wrap and window stay as the caller has set them. now: silent counts from here. */
 void judge_start(struct judge *judge, const struct rule *rule, mono_time now);
 
-/* The level it had before a restart: those latches are closed that can be, until a sample says
- * otherwise. */
+/* After judge_start(): the level it had before a restart. That latch is closed and those of lesser
+ * levels, until a sample says otherwise. */
 void judge_restore(struct judge *judge, uint8_t level, mono_time now);
 
 /* Goes on where one under a rule that judges alike (rule_same) left off. */
@@ -61,14 +69,13 @@ uint8_t judge_value(struct judge *judge, double value, mono_time at);
 enum judge_truth { JUDGE_FALSE, JUDGE_TRUE, JUDGE_UNKNOWN };
 uint8_t judge_truth(struct judge *judge, enum judge_truth truth, mono_time at);
 
-/* The time has come: for judge_due(), or earlier. */
+/* The time has come: for judge_due(), or earlier. A sample does it too, for what came before it. */
 uint8_t judge_tick(struct judge *judge, mono_time now);
 
 /* When judge_tick() may change something; ns INT64_MAX = only a sample can. */
 mono_time judge_due(const struct judge *judge);
 
-/* Something is under way that another sample would decide: a dwell that has ended without one, a
- * latch that is counting. */
+/* Another sample would bring a decision nearer: an open latch is counting. */
 bool judge_is_counting(const struct judge *judge);
 
 /* The threshold of the level wanted, or of the one that was just left; NULL when there is none. */

@@ -43,7 +43,9 @@ static void believe(struct spike *spike, double value)
 
 enum spike_verdict spike_look(struct spike *spike, double limit, double value, mono_time at)
 {
-    bool suspected = spike->suspects && clock_ms_between(spike->since, at) <= SPIKE_MS;
+    if (!isfinite(value))
+        return SPIKE_NO;
+    bool suspected = spike->suspects;
     bool far = spike->count == SPIKE_VALUES && is_far(spike, limit, value);
     spike->suspects = far && !suspected;
     if (spike->suspects) {
@@ -56,5 +58,7 @@ enum spike_verdict spike_look(struct spike *spike, double limit, double value, m
         believe(spike, spike->suspect);
     }
     believe(spike, value);
-    return far ? SPIKE_CONFIRMED : suspected ? SPIKE_WAS : SPIKE_NO;
+    if (far)
+        return SPIKE_CONFIRMED;
+    return suspected && clock_ms_between(spike->since, at) <= SPIKE_MS ? SPIKE_WAS : SPIKE_NO;
 }

@@ -1,9 +1,11 @@
 /* Values that jump: is it the world, or one broken reading? Pure, fixed size.
  *
  * A value is suspect when it lies further than `limit` from the median of the last five, and
- * further than six times their median deviation. The next value decides: one like it confirms it,
- * one like those before makes it a spike. Before five values nothing is suspect, and a suspicion
- * that is older than SPIKE_MS is none. */
+ * further than six times their median deviation. The next value decides: one that lies as far
+ * confirms it, wherever it lies and however late it comes (a value is held back once, never twice:
+ * what lasts is not missed); one like those before makes it a spike, unless it comes more than
+ * SPIKE_MS later and says nothing of that time. Before five values nothing is suspect, nor just
+ * after one was confirmed. A number that is not finite changes nothing. */
 #ifndef LIFELINE_SPIKE_H
 #define LIFELINE_SPIKE_H
 

@@ -1,0 +1,181 @@
+/* window.c against a plain list of all its samples: lowest, highest and sum are exactly those of
+ * the slots that are not older than the span, and so never of less than the span nor of more than
+ * one slot beyond it. Random spans, gaps, equal times, long silence. Pure; no clock. LIFELINE_SEED
+ * repeats a run. */
+#include "drivers/window.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+enum { LIVES = 3000, SAMPLES = 300 };
+
+struct sample {
+    int64_t ns;
+    double value, increase;
+};
+
+struct range {
+    bool has;
+    double low, high, sum;
+};
+
+static int64_t random_below(int64_t limit)
+{
+    return ((int64_t)rand() * RAND_MAX + rand()) % limit;
+}
+
+static void include(struct range *range, const struct sample *sample)
+{
+    if (!range->has || sample->value < range->low)
+        range->low = sample->value;
+    if (!range->has || sample->value > range->high)
+        range->high = sample->value;
+    range->sum += sample->increase;
+    range->has = true;
+}
+
+/* Of those that are `ns` old at most. */
+static struct range not_older(const struct sample *samples, size_t count, int64_t now, int64_t ns)
+{
+    struct range range = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (now - samples[i].ns <= ns)
+            include(&range, &samples[i]);
+    }
+    return range;
+}
+
+/* By the words of the header. */
+static struct range by_slots(const struct sample *samples, size_t count, int64_t now,
+                             int64_t span_ms)
+{
+    struct range range = {0};
+    int64_t slot = span_ms / WINDOW_SLOTS + (span_ms % WINDOW_SLOTS ? 1 : 0);
+    slot = (slot > 0 ? slot : 1) * 1000000;
+    for (size_t i = 0; i < count; i++) {
+        int64_t end = samples[0].ns + ((samples[i].ns - samples[0].ns) / slot + 1) * slot;
+        if (now - end < span_ms * 1000000)
+            include(&range, &samples[i]);
+    }
+    return range;
+}
+
+static void check(const struct window *window, const struct sample *samples, size_t count,
+                  int64_t now)
+{
+    struct range got = {.sum = window_sum(window)};
+    got.has = window_range(window, &got.low, &got.high);
+    const struct range due = by_slots(samples, count, now, window->span_ms);
+    assert_int_equal(got.has, due.has);
+    assert_true(got.low == due.low && got.high == due.high && got.sum == due.sum);
+    int64_t span = window->span_ms * 1000000, slot = window->width_ms * 1000000;
+    const struct range least = not_older(samples, count, now, span);
+    const struct range most = not_older(samples, count, now, span + slot);
+    assert_true(least.sum <= got.sum && got.sum <= most.sum);
+    assert_true(!least.has || (got.has && got.low <= least.low && got.high >= least.high));
+    assert_true(!got.has || (most.has && most.low <= got.low && most.high >= got.high));
+    assert_int_equal(window_is_full(window, (mono_time){now}),
+                     count > 0 && now - samples[0].ns >= span);
+}
+
+static int64_t random_gap(int64_t span_ms)
+{
+    int64_t span = span_ms * 1000000, slot = span / WINDOW_SLOTS + 1000000;
+    switch (rand() % 8) {
+    case 0:
+        return 0;
+    case 1:
+        return span + random_below(3 * slot) - slot; /* about to leave */
+    case 2:
+        return random_below(10 * span + 1);
+    case 3:
+        return slot; /* every slot in use */
+    case 4:
+        return slot - 1000000;
+    default:
+        return random_below(2 * slot);
+    }
+}
+
+static void one_life(int64_t span_ms)
+{
+    static struct sample samples[SAMPLES];
+    struct window window;
+    int64_t now = random_below(INT64_C(1000000000000000));
+    window_start(&window, span_ms);
+    check(&window, samples, 0, now);
+    bool steady = rand() % 4 == 0;
+    size_t count = 1 + (size_t)rand() % SAMPLES;
+    for (size_t i = 0; i < count; i++) {
+        now += steady ? (window.width_ms * 1000000) : random_gap(span_ms);
+        samples[i] = (struct sample){now, rand() % 2001 * 0.25 - 250, rand() % 100 * 0.25};
+        window_add(&window, (mono_time){now}, samples[i].value, samples[i].increase);
+        check(&window, samples, i + 1, now);
+        if (rand() % 8 == 0) {
+            now += random_gap(span_ms);
+            window_age(&window, (mono_time){now});
+            check(&window, samples, i + 1, now);
+        }
+    }
+}
+
+static void it_agrees_with_a_list(void **state)
+{
+    (void)state;
+    const char *given = getenv("LIFELINE_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    srand(seed);
+    static const int64_t spans[] = {1,    2,     63,      64,      65,       127,
+                                    1000, 60000, 3600000, 7200000, 43200000, 86400000};
+    for (int life = 0; life < LIVES; life++)
+        one_life(life % 2 ? spans[(size_t)rand() % (sizeof spans / sizeof *spans)]
+                          : 1 + random_below(1000000));
+}
+
+/* What is said before its time (a clock that two threads read) counts in the newest slot. */
+static void an_earlier_time_is_taken_for_now(void **state)
+{
+    (void)state;
+    struct window window;
+    window_start(&window, 64000);
+    window_add(&window, (mono_time){INT64_C(5000000000)}, 5, 1);
+    window_add(&window, (mono_time){INT64_C(9000000000)}, 6, 1);
+    window_add(&window, (mono_time){INT64_C(1000000000)}, 7, 1);
+    double low = 0, high = 0;
+    assert_true(window_range(&window, &low, &high));
+    assert_true(low == 5 && high == 7 && window_sum(&window) == 3);
+    for (int i = 0; i < 200; i++)
+        window_add(&window, (mono_time){INT64_C(900000000) - i}, 7, 1);
+    assert_true(window_sum(&window) == 203);
+    window_age(&window, (mono_time){INT64_C(5000000000) + INT64_C(65000000000)});
+    assert_true(window_range(&window, &low, &high) && low == 6 && high == 7);
+}
+
+static void started_anew_it_knows_nothing(void **state)
+{
+    (void)state;
+    struct window window;
+    window_start(&window, 1000);
+    window_add(&window, (mono_time){INT64_C(7000000000)}, 5, 1);
+    window_start(&window, 1000);
+    double low, high;
+    assert_false(window_range(&window, &low, &high));
+    assert_true(window_sum(&window) == 0);
+    assert_false(window_is_full(&window, (mono_time){INT64_C(99000000000)}));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_agrees_with_a_list),
+        cmocka_unit_test(an_earlier_time_is_taken_for_now),
+        cmocka_unit_test(started_anew_it_knows_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
