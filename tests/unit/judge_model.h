@@ -1,7 +1,7 @@
 /* A rule judged slowly, by the words of judge.h and window.h: the whole history is kept, and after
  * every step each latch is told anew from all of it. For test_judge_model.c; pure. */
-#ifndef LIFELINE_TESTS_JUDGE_MODEL_H
-#define LIFELINE_TESTS_JUDGE_MODEL_H
+#ifndef LIFELINE_JUDGE_MODEL_H
+#define LIFELINE_JUDGE_MODEL_H
 
 #include <math.h>
 #include <stdbool.h>

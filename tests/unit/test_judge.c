@@ -1,5 +1,8 @@
-/* judge.c: the ordinary life of each kind of rule, and the cases that are easily got wrong. Times
- * are seconds since the judge began. The random half is test_judge_model.c. Pure; no clock. */
+/* judge.c: the ordinary life of each kind of rule, and the cases that are easily got wrong.
+ *
+ * Values on the threshold and at the end of the hysteresis, samples rarer than the dwell, sensors
+ * that drown, rain through a wrap and a reset, restarts that know less than the window. Times are
+ * seconds since the judge began. The random half is test_judge_model.c. Pure; no clock. */
 #include "gateway/flow/judge.h"
 
 #include <math.h>

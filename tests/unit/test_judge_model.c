@@ -11,7 +11,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "judge_model.h"
+#include "tests/unit/judge_model.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
