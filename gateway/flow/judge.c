@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define NEVER ((mono_time){INT64_MAX})
+#define NEVER           ((mono_time){INT64_MAX})
+#define CHANGE_ROUNDING 1e-9 /* of the threshold; registers have five digits */
 
 static int64_t ms_of(const struct rule_number *number)
 {
@@ -89,6 +90,12 @@ static bool at_or_above(double measure, double threshold, double slack)
     return measure >= threshold - slack;
 }
 
+/* Tenths are no binary numbers: 500 tips of 0.1 mm are 49.999999999998 mm. */
+static bool changed_by(double measure, double threshold, double slack)
+{
+    return measure >= threshold - slack - CHANGE_ROUNDING * fabs(threshold);
+}
+
 static bool at_or_below(double measure, double threshold, double slack)
 {
     return measure <= threshold + slack;
@@ -112,9 +119,9 @@ static const struct measure {
 } measures[] = {
     [RULE_ABOVE] = {value_itself, at_or_above},
     [RULE_BELOW] = {value_itself, at_or_below},
-    [RULE_RISE] = {rise, at_or_above},
-    [RULE_FALL] = {fall, at_or_above},
-    [RULE_SUM] = {sum, at_or_above},
+    [RULE_RISE] = {rise, changed_by},
+    [RULE_FALL] = {fall, changed_by},
+    [RULE_SUM] = {sum, changed_by},
     [RULE_EQUALS] = {value_itself, is_equal},
     [RULE_SILENT] = {silence, at_or_longer},
     [RULE_FLAT] = {flat, at_or_longer},
@@ -227,6 +234,19 @@ void judge_carry(struct judge *judge, const struct judge *before)
     judge->wrap = own.wrap;
     judge->window = own.window;
     if (judge->window && before->window)
+        *judge->window = *before->window;
+}
+
+void judge_inherit(struct judge *judge, const struct judge *before)
+{
+    enum rule_kind kind = judge->rule->kind;
+    if (kind != before->rule->kind || (!before->begun && kind != RULE_SILENT))
+        return;
+    judge->begun = before->begun;
+    judge->value = before->value;
+    judge->at = before->at;
+    judge->measure = before->measure;
+    if (judge->window && before->window && judge->window->span_ms == before->window->span_ms)
         *judge->window = *before->window;
 }
 

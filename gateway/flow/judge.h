@@ -60,6 +60,10 @@ void judge_restore(struct judge *judge, uint8_t level, mono_time now);
 /* Goes on where one under a rule that judges alike (rule_same) left off. */
 void judge_carry(struct judge *judge, const struct judge *before);
 
+/* After judge_restore(), where the one before stood under a rule that judges otherwise: what it saw
+ * of the world counts (the rain so far, since when a value stands), its latches do not. */
+void judge_inherit(struct judge *judge, const struct judge *before);
+
 /* A usable sample of its point. Of a counter: any jump down is a wrap when `wrap` makes it a small
  * step (below a quarter of it), else a reset, which adds nothing. Returns the level wanted. */
 uint8_t judge_value(struct judge *judge, double value, mono_time at);

@@ -134,6 +134,8 @@ static void carry_sentry(struct watch *watch, struct sentry *sentry, const struc
     watch_keep_person(sentry, old->actor, old->note);
     if (!rule_same(sentry->rule, old->rule)) {
         resume(watch, sentry, now);
+        if (!sentry->diagnosis && !old->diagnosis)
+            judge_inherit(&sentry->judge, &old->judge);
         return;
     }
     sentry->level = old->level;

@@ -1,8 +1,8 @@
 /* judge.c: the ordinary life of each kind of rule, and the cases that are easily got wrong.
  *
  * Values on the threshold and at the end of the hysteresis, samples rarer than the dwell, sensors
- * that drown, rain through a wrap and a reset, restarts that know less than the window. Times are
- * seconds since the judge began. The random half is test_judge_model.c. Pure; no clock. */
+ * that drown, rain through a wrap and a reset. Restarts: test_judge_restart.c; at random:
+ * test_judge_model.c. Pure; no clock. */
 #include "gateway/flow/judge.h"
 
 #include <math.h>
@@ -13,72 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { HOUR = 3600, START = 100000 };
-
-struct bench {
-    struct rule rule;
-    struct judge judge;
-    struct window window;
-};
-
-static struct rule_number number(double value)
-{
-    return (struct rule_number){.given = true, .value = value};
-}
-
-static mono_time at(double s)
-{
-    return (mono_time){(int64_t)((START + s) * 1e9)};
-}
-
-/* thresholds[level], NAN where there is none; patience of 10 s. */
-static void begin(struct bench *bench, enum rule_kind kind, const double thresholds[LEVEL_COUNT])
-{
-    *bench = (struct bench){.rule = {.name = "r", .kind = kind}};
-    for (int level = LEVEL_RED; level < LEVEL_COUNT; level++) {
-        if (!isnan(thresholds[level]))
-            bench->rule.levels[level] = number(thresholds[level]);
-    }
-}
-
-static void start(struct bench *bench)
-{
-    bool has_window = bench->rule.window.given;
-    bench->judge =
-        (struct judge){.patience_ms = 10000, .window = has_window ? &bench->window : NULL};
-    judge_start(&bench->judge, &bench->rule, at(0));
-}
-
-static void set_dwell(struct bench *bench, double ms)
-{
-    for (int level = LEVEL_RED; level < LEVEL_COUNT; level++)
-        bench->rule.dwell[level] = number(ms);
-}
-
-static uint8_t value(struct bench *bench, double s, double v)
-{
-    return judge_value(&bench->judge, v, at(s));
-}
-
-static uint8_t tick(struct bench *bench, double s)
-{
-    return judge_tick(&bench->judge, at(s));
-}
-
-static double due(const struct bench *bench)
-{
-    int64_t ns = judge_due(&bench->judge).ns;
-    return ns == INT64_MAX ? INFINITY : (double)ns / 1e9 - START;
-}
-
-static double first(const struct bench *bench)
-{
-    return (double)bench->judge.first.ns / 1e9 - START;
-}
-
-static const double water[LEVEL_COUNT] = {NAN, 600, 400, 270, 150};
-static const double yellow_30[LEVEL_COUNT] = {NAN, NAN, NAN, 30, NAN};
-static const double yellow_1[LEVEL_COUNT] = {NAN, NAN, NAN, 1, NAN};
+#include "tests/unit/judge_bench.h"
 
 /* ---- each kind ---- */
 
@@ -144,6 +79,26 @@ static void fall_over_a_minute(void **state)
     assert_int_equal(value(&b, 20, 50.5), 0);
     assert_int_equal(value(&b, 30, 50), 2);
     assert_int_equal(value(&b, 100, 50), 0);
+}
+
+/* Tips of 0.1 mm as the register tells them, over its wrap; tenths of a bar. */
+static void tenths_add_up(void **state)
+{
+    (void)state;
+    static const double fifty[LEVEL_COUNT] = {NAN, NAN, NAN, 50, NAN};
+    static const double tenth[LEVEL_COUNT] = {NAN, NAN, NAN, 0.1, NAN};
+    struct bench b;
+    begin(&b, RULE_SUM, fifty);
+    b.rule.window = number(6 * 3600e3);
+    start(&b);
+    b.judge.wrap = 6553.6;
+    for (int tip = 0; tip <= 500; tip++)
+        assert_int_equal(value(&b, tip, (65203 + tip) % 65536 / 10.0), tip < 500 ? 0 : 3);
+    begin(&b, RULE_RISE, tenth);
+    b.rule.window = number(60e3);
+    start(&b);
+    assert_int_equal(value(&b, 0, 0.7), 0);
+    assert_int_equal(value(&b, 1, 0.8), 3); /* 0.8 - 0.7 is less than 0.1 */
 }
 
 /* One gauge, four rules, through its wrap at 100 and a reset. 10 mm an hour for six hours. */
@@ -443,99 +398,6 @@ static void the_largest_numbers_do_no_harm(void **state)
     }
 }
 
-/* ---- restarts and reloads ---- */
-
-static void a_level_told_before_stands_until_a_sample(void **state)
-{
-    (void)state;
-    struct bench b;
-    begin(&b, RULE_ABOVE, water);
-    set_dwell(&b, 60e3);
-    start(&b);
-    judge_restore(&b.judge, LEVEL_ORANGE, at(0));
-    assert_int_equal(b.judge.level, LEVEL_ORANGE);
-    assert_int_equal(b.judge.first.ns, 0);
-    assert_true(due(&b) == INFINITY);
-    assert_int_equal(tick(&b, 10), LEVEL_ORANGE);
-    assert_int_equal(value(&b, 20, 300), LEVEL_YELLOW); /* no dwell anew for what was up */
-    assert_int_equal(value(&b, 30, 10), 0);
-}
-
-static void a_level_that_the_rule_has_no_more(void **state)
-{
-    (void)state;
-    struct bench b;
-    begin(&b, RULE_ABOVE, yellow_30);
-    start(&b);
-    judge_restore(&b.judge, LEVEL_RED, at(0));
-    assert_int_equal(b.judge.level, LEVEL_YELLOW);
-    start(&b);
-    judge_restore(&b.judge, LEVEL_BLUE, at(0));
-    assert_int_equal(b.judge.level, LEVEL_NONE);
-}
-
-/* 50 mm in six hours were told; the gateway has been up for ten minutes and counted nothing. */
-static void a_window_longer_than_the_uptime(void **state)
-{
-    (void)state;
-    static const double rain[LEVEL_COUNT] = {NAN, NAN, 100, 50, NAN};
-    struct bench b;
-    begin(&b, RULE_SUM, rain);
-    b.rule.window = number(6 * 3600e3);
-    start(&b);
-    for (int s = 0; s <= 600; s += 60)
-        assert_int_equal(value(&b, s, s * 0.125),
-                         s >= 400 ? LEVEL_YELLOW : LEVEL_NONE); /* no need to be full */
-    start(&b);
-    judge_restore(&b.judge, LEVEL_YELLOW, at(0));
-    for (int s = 0; s < 6 * HOUR; s += 60)
-        assert_int_equal(value(&b, s, 1000), 3);
-    assert_int_equal(value(&b, 6 * HOUR, 1000), 0);
-    start(&b);
-    judge_restore(&b.judge, LEVEL_YELLOW, at(0));
-    assert_int_equal(value(&b, 0, 1000), 3);
-    assert_int_equal(value(&b, 60, 1101), 2);
-}
-
-static void a_flat_line_goes_on_over_a_restart(void **state)
-{
-    (void)state;
-    static const double six[LEVEL_COUNT] = {NAN, NAN, NAN, 12 * 3600e3, 6 * 3600e3};
-    struct bench b;
-    begin(&b, RULE_FLAT, six);
-    start(&b);
-    judge_restore(&b.judge, LEVEL_BLUE, at(0));
-    assert_int_equal(value(&b, 5, 7), 4);
-    assert_int_equal(value(&b, 6 * HOUR - 1, 7), 4);
-    assert_int_equal(value(&b, 6 * HOUR, 7), 3); /* it had stood for six hours */
-    start(&b);
-    judge_restore(&b.judge, LEVEL_BLUE, at(0));
-    assert_int_equal(value(&b, 5, 7), 4);
-    assert_int_equal(value(&b, 6, 8), 0);
-}
-
-static void a_dwell_goes_on_over_a_reload(void **state)
-{
-    (void)state;
-    struct bench b, next;
-    begin(&b, RULE_RISE, yellow_30);
-    b.rule.window = number(600e3);
-    set_dwell(&b, 60e3);
-    start(&b);
-    (void)value(&b, 0, 0);
-    (void)value(&b, 10, 40);
-    next = b;
-    next.judge.patience_ms = 99000;
-    next.judge.window = &next.window;
-    judge_start(&next.judge, &next.rule, at(20));
-    judge_carry(&next.judge, &b.judge);
-    memset(&b, 0x5a, sizeof b);
-    assert_true(due(&next) == 10 + 60 + 99);
-    assert_int_equal(value(&next, 69, 40), 0);
-    assert_int_equal(value(&next, 70, 40), 3);
-    assert_true(first(&next) == 10);
-}
-
 static void a_threshold_is_named(void **state)
 {
     (void)state;
@@ -554,6 +416,7 @@ int main(void)
         cmocka_unit_test(below_and_back),
         cmocka_unit_test(rise_over_a_minute),
         cmocka_unit_test(fall_over_a_minute),
+        cmocka_unit_test(tenths_add_up),
         cmocka_unit_test(rain_of_1_3_6_and_12_hours),
         cmocka_unit_test(a_reset_adds_nothing),
         cmocka_unit_test(a_state),
@@ -569,11 +432,6 @@ int main(void)
         cmocka_unit_test(hysteresis_wider_than_the_levels_lie_apart),
         cmocka_unit_test(what_is_no_number_changes_nothing),
         cmocka_unit_test(the_largest_numbers_do_no_harm),
-        cmocka_unit_test(a_level_told_before_stands_until_a_sample),
-        cmocka_unit_test(a_level_that_the_rule_has_no_more),
-        cmocka_unit_test(a_window_longer_than_the_uptime),
-        cmocka_unit_test(a_flat_line_goes_on_over_a_restart),
-        cmocka_unit_test(a_dwell_goes_on_over_a_reload),
         cmocka_unit_test(a_threshold_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
