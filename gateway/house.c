@@ -116,6 +116,7 @@ struct api_rooms house_rooms(const struct house *house)
         .pipeline = house->pipeline,
         .latest = house->latest,
         .store = house->store,
+        .lane = house->lane,
         .reloads = &house->reloads,
     };
 }

@@ -2,7 +2,8 @@
  *
  * Main thread, in its event loop; nothing here blocks, whatever a client does. Owns the server and
  * its socket file. Bodies and headers are bounded, unknown paths and methods are told so in JSON.
- * Never changes anything but to ask a line for a reading or a probe's question. */
+ * Never changes anything but to ask a line for a reading or a probe's question, and to pass on what
+ * people say of alarms. */
 #include "gateway/api/internal.h"
 
 #include <errno.h>
@@ -34,6 +35,9 @@ static const struct route routes[] = {
     {"/v1/latest", EVHTTP_REQ_GET, reading_latest},
     {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
     {"/v1/history", EVHTTP_REQ_GET, history_answer},
+    {"/v1/alarms", EVHTTP_REQ_GET, alarms_list},
+    {"/v1/alarms/*/ack", EVHTTP_REQ_POST, alarms_ack},
+    {"/v1/maintenance", EVHTTP_REQ_POST, alarms_maintain},
     {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
     {"/v1/lines/*", EVHTTP_REQ_GET, asks_line},
     {"/v1/lines/*/ask", EVHTTP_REQ_POST, asks_ask},

@@ -25,6 +25,7 @@ struct api_rooms {
     struct pipeline *pipeline;
     struct latest *latest;
     struct store *store;
+    struct lane *lane;
     const struct api_reloads *reloads;
 };
 

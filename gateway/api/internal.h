@@ -54,6 +54,11 @@ void metrics_all(struct api *api, struct evhttp_request *request, const char *na
 void inventory_devices(struct api *api, struct evhttp_request *request, const char *name);
 void inventory_points(struct api *api, struct evhttp_request *request, const char *name);
 
+/* alarms.c: what is up, and what people want of it */
+void alarms_list(struct api *api, struct evhttp_request *request, const char *name);
+void alarms_ack(struct api *api, struct evhttp_request *request, const char *name);
+void alarms_maintain(struct api *api, struct evhttp_request *request, const char *name);
+
 /* reading.c: values as JSON, the same in /v1/latest, /v1/events and a device that is read now */
 void reading_latest(struct api *api, struct evhttp_request *request, const char *name);
 

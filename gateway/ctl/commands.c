@@ -12,7 +12,8 @@
 enum { FORM_COLUMNS = 24, TEXT_COLUMN = 26 };
 
 static const struct command *const commands[] = {&status_command, &tail_command,  &read_command,
-                                                 &query_command,  &check_command, &probe_command};
+                                                 &query_command,  &check_command, &probe_command,
+                                                 &alarms_command};
 
 static const struct {
     const char *form;
@@ -36,6 +37,11 @@ static const struct {
       "2026-11-22T03:00, local or with Z, +08:00"}},
     {"    --until T",
      {"query：截止时间（不含），默认现在", "query: before when, now if not given"}},
+    {"-f, --follow", {"alarms：持续显示新的报警", "alarms: go on showing what is new"}},
+    {"    --level N",
+     {"alarms：只看 N 级及更严重的（1 红 … 4 蓝）", "alarms: N and worse only (1 red ... 4 blue)"}},
+    {"    --sector NAME", {"alarms：只看该专业", "alarms: of that sector only"}},
+    {"    --note TEXT", {"ack：备注", "ack: what is to be remembered"}},
     {"    --csv, --json",
      {"query：供其他程序使用；json 每行一个对象",
       "query: for other programs; json is one object a line"}},

@@ -39,6 +39,8 @@ struct ctl {
     const char *since;   /* query, NULL = not given */
     const char *until;   /* likewise */
     enum ctl_form form;  /* query */
+    bool follow;         /* alarms, as what follows; NULL = not given */
+    const char *level, *sector, *note;
     const struct writer *writer;
     const struct command *command;
     char **arguments;
@@ -47,6 +49,6 @@ struct ctl {
 
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
-    probe_command, query_command;
+    probe_command, query_command, alarms_command;
 
 #endif

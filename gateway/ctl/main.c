@@ -80,6 +80,18 @@ static bool take_word(struct ctl *ctl, int option)
     case 'u':
         ctl->until = optarg;
         return true;
+    case 'f':
+        ctl->follow = true;
+        return true;
+    case 'l':
+        ctl->level = optarg;
+        return true;
+    case 'S':
+        ctl->sector = optarg;
+        return true;
+    case 'N':
+        ctl->note = optarg;
+        return true;
     case 'x':
         ctl->explain = optarg;
         return true;
@@ -108,18 +120,20 @@ static void refuse(int why, const char *argument)
 static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 {
     static const struct option known[] = {
-        {"format", required_argument, NULL, 'f'},   {"socket", required_argument, NULL, 's'},
+        {"format", required_argument, NULL, 'o'},   {"socket", required_argument, NULL, 's'},
         {"profiles", required_argument, NULL, 'p'}, {"config", required_argument, NULL, 'c'},
         {"scan", no_argument, NULL, 'n'},           {"record", required_argument, NULL, 'r'},
         {"since", required_argument, NULL, 'b'},    {"until", required_argument, NULL, 'u'},
         {"explain", required_argument, NULL, 'x'},  {"csv", no_argument, NULL, 'C'},
+        {"follow", no_argument, NULL, 'f'},         {"level", required_argument, NULL, 'l'},
+        {"sector", required_argument, NULL, 'S'},   {"note", required_argument, NULL, 'N'},
         {"json", no_argument, NULL, 'j'},           {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},        {0}};
     int option;
     *code = CTL_USAGE;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":c:h", known, NULL)) != -1) {
-        if (option == 'f' && choose_writer(ctl, optarg))
+    while ((option = getopt_long(argc, argv, ":c:hf", known, NULL)) != -1) {
+        if (option == 'o' && choose_writer(ctl, optarg))
             continue;
         if (option == 'j' && choose_writer(ctl, "json"))
             continue;

@@ -119,6 +119,11 @@ static const struct words names[] = {
     {"该设备的配置已变更", "the configuration of this device has changed"},
     {"该线路的配置已变更", "the configuration of this line has changed"},
     {"订阅者过多", "too many subscribers"},
+    {"繁忙，请重试", "busy, ask again"},
+    {"该报警已确认过", "it is acknowledged already"},
+    {"没有此报警，或已解除", "no such alarm is up"},
+    {"actor：须说明由谁确认", "actor: who acknowledges it"},
+    {"minutes：0 到 10080 分钟", "minutes: 0 to 10080"},
     {"同时进行的查询过多", "too many scans at once"},
     {"内存不足", "out of memory"},
     /* why an uplink is away, in the words of libmosquitto and of brokers */

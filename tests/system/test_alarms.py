@@ -2,18 +2,20 @@
 """Alarms end to end: registers that the test sets, a real daemon, store and broker, a decoder that is
 not ours. One id and its steps, acknowledgement, the retained list, a broker that is away, kill -9,
 reloads, a storm."""
+import json
 import os
 import random
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 
-from rig import BUSY_MS, Rig, free_port, now_ms, run_scenarios
+from rig import BUILD, BUSY_MS, Rig, free_port, now_ms, run_scenarios
 from sensors import Sensors
 
 LONG = bool(os.environ.get("LIFELINE_LONG"))
-RAISED, ESCALATED, EASED, ACKED, CLEARED = 1, 2, 3, 4, 5
+RAISED, ESCALATED, EASED, ACKED, CLEARED, SUPPRESSED = range(1, 7)
 RULE = "hot: { above: { 4: 10, 3: 20, 1: 40 }, hysteresis: 2 }"
 TOPIC = "lifeline/v1/140502/gw-test-1/"
 
@@ -269,6 +271,53 @@ def reloaded():
     rig.finish()
 
 
+def people():
+    """lifelinectl: what is up, an acknowledgement, a maintenance window."""
+    rig, sensors, config, port = make("people", devices=2)
+
+    def ctl(*words, lang="C.UTF-8"):
+        run = subprocess.run([os.path.join(BUILD, "lifelinectl"), "--socket", rig.path("api.sock"),
+                              *words], capture_output=True, text=True,
+                             env={**os.environ, "LC_ALL": lang})
+        return run.returncode, run.stdout, run.stderr
+    rig.check("nothing is up", ctl("alarms")[:2] == (0, "no alarm is up\n"), ctl("alarms"))
+    sensors.set(1, 0, 25)
+    wait_steps(rig, "d1.p0/hot", 1, "it is raised")
+    code, out, _ = ctl("alarms")
+    rig.check("it is shown with all that counts", code == 0 and "yellow" in out and
+              "d1.p0/hot" in out and "25 mm" in out and "threshold 20 mm" in out, out)
+    rig.check("in 80 columns", max(map(len, out.splitlines())) <= 80, out)
+    code, out, _ = ctl("alarms", lang="zh_CN.UTF-8")
+    rig.check("in Chinese", "黄色" in out and "阈值 20 mm" in out and "达到黄色" in out, out)
+    code, out, _ = ctl("--format", "json", "alarms")
+    alarm = json.loads(out)["alarms"][0]
+    rig.check("and for machines", (alarm["level"], alarm["key"], alarm["threshold"]) ==
+              (3, "d1.p0/hot", 20), alarm)
+    rig.check("a worse level only", ctl("alarms", "--level", "2")[1] == "no alarm is up\n")
+    rig.check("another sector only", ctl("alarms", "--sector", "gas")[1] == "no alarm is up\n")
+    rig.check("there is no such id", ctl("alarms", "ack", "ZZZZZZ")[0] == 1)
+    rig.check("acknowledged by the end of its id",
+              ctl("alarms", "ack", alarm["id"][-6:], "--note", "去看了")[:2] == (0, "taken\n"))
+    wait_steps(rig, "d1.p0/hot", 2, "it is a step")
+    event = events(rig)[-1][0]
+    rig.check("with who and why", event.status == ACKED and event.actor and event.note == "去看了", event)
+    rig.check("but once", ctl("alarms", "ack", alarm["id"])[0] != 0)
+    rig.check("maintenance of a device", ctl("alarms", "maintain", "d2", "10")[0] == 0)
+    time.sleep(0.5)
+    sensors.set(2, 0, 45)
+    wait_steps(rig, "d2.p0/hot", 1, "it is told")
+    rig.check("as suppressed", life_of(rig, "d2.p0/hot") == [(1, SUPPRESSED, 1, 0)],
+              life_of(rig, "d2.p0/hot"))
+    time.sleep(1.2)                     # at most one list a second
+    rig.check("what is suppressed is not in the list",
+              [a.key for a in active(rig).alarms] == ["d1.p0/hot"])
+    ctl("alarms", "maintain", "all", "0")
+    wait_steps(rig, "d2.p0/hot", 2, "when the window ends it is raised")
+    rig.check("RAISED", life_of(rig, "d2.p0/hot")[1][1] == RAISED, life_of(rig, "d2.p0/hot"))
+    rig.check("there is no such device", ctl("alarms", "maintain", "nobody", "5")[0] != 0)
+    rig.finish()
+
+
 def storm():
     """A thousand at once."""
     rig, sensors, config, port = make("storm", devices=20, points=50, every="500ms")
@@ -294,4 +343,5 @@ def storm():
 
 if __name__ == "__main__":
     run_scenarios({"life": life, "boosted": boosted, "away": away, "killed": killed,
-                   "reloaded": reloaded, "storm": storm})
+                   "reloaded": reloaded, "people": people,
+                   "storm": storm})

@@ -1,0 +1,157 @@
+/* What is up, and what people want of it: /v1/alarms, its acknowledgements, maintenance windows.
+ *
+ * Main thread. Reads the lane; an order goes to the pipeline and is done at its next turn. Only who
+ * may open the socket gets here, and that is root and its group. Never touches the store. */
+#include "gateway/api/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/api/alarm_json.h"
+#include "gateway/lane.h"
+
+enum { MINUTES_MAX = 7 * 24 * 60 };
+
+static bool is_wanted(const struct evkeyvalq *query, const struct alarm_event *event)
+{
+    const char *level = evhttp_find_header(query, "level");
+    const char *sector = evhttp_find_header(query, "sector");
+    return (!level || (event->level && event->level <= strtoul(level, NULL, 10))) &&
+           (!sector || strcmp(sector, names_sector(event->sector)) == 0);
+}
+
+/* level=2: those of level 2 and worse. */
+static json_t *list(struct api *api, const struct evkeyvalq *query)
+{
+    struct lane_event *event = malloc(sizeof *event);
+    json_t *out = json_array();
+    uint64_t after = 0;
+    while (event && lane_read(api->rooms.lane, &after, event)) {
+        struct alarm_event alarm;
+        struct alarm_memory *memory = alarm_unpack(event->bytes, event->length, &alarm);
+        if (memory && is_wanted(query, &alarm))
+            json_array_append_new(out, alarm_json(&alarm));
+        alarm_free(memory);
+    }
+    free(event);
+    return out;
+}
+
+static bool parse(struct evhttp_request *request, struct evkeyvalq *query)
+{
+    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+    if (evhttp_parse_query_str(text ? text : "", query) == 0)
+        return true;
+    api_error(request, HTTP_BADREQUEST, "malformed query");
+    return false;
+}
+
+void alarms_list(struct api *api, struct evhttp_request *request, const char *name)
+{
+    struct evkeyvalq query;
+    struct lane_status status;
+    (void)name;
+    if (!parse(request, &query))
+        return;
+    lane_status(api->rooms.lane, &status);
+    api_reply(request, HTTP_OK,
+              json_pack("{s:I, s:{s:I, s:I, s:I, s:I}, s:o}", "time_ms",
+                        (json_int_t)clock_wall().ms, "up", "red", (json_int_t)status.up[LEVEL_RED],
+                        "orange", (json_int_t)status.up[LEVEL_ORANGE], "yellow",
+                        (json_int_t)status.up[LEVEL_YELLOW], "blue",
+                        (json_int_t)status.up[LEVEL_BLUE], "alarms", list(api, &query)));
+    evhttp_clear_headers(&query);
+}
+
+/* ---- orders ---- */
+
+static const char *given(const struct evkeyvalq *query, const char *key)
+{
+    const char *text = evhttp_find_header(query, key);
+    return text ? text : "";
+}
+
+static void pass(struct api *api, struct evhttp_request *request, const struct desk_order *order)
+{
+    if (pipeline_order(api->rooms.pipeline, order))
+        api_reply(request, HTTP_OK, json_pack("{s:b}", "taken", 1));
+    else
+        api_error(request, HTTP_SERVUNAVAIL, "busy, ask again");
+}
+
+enum found { FOUND_NONE, FOUND_ACKED, FOUND_OPEN };
+
+static enum found find(struct api *api, const char *id)
+{
+    struct lane_event *event = malloc(sizeof *event);
+    enum found found = FOUND_NONE;
+    uint64_t after = 0;
+    while (event && found == FOUND_NONE && lane_read(api->rooms.lane, &after, event)) {
+        struct alarm_event alarm;
+        struct alarm_memory *memory = NULL;
+        if (strcmp(event->id, id) == 0)
+            memory = alarm_unpack(event->bytes, event->length, &alarm);
+        if (memory)
+            found = alarm.actor[0] ? FOUND_ACKED : FOUND_OPEN;
+        alarm_free(memory);
+    }
+    free(event);
+    return found;
+}
+
+void alarms_ack(struct api *api, struct evhttp_request *request, const char *name)
+{
+    struct evkeyvalq query;
+    struct desk_order order = {.kind = DESK_ACK};
+    if (!parse(request, &query))
+        return;
+    alarm_cut(order.id, sizeof order.id, name);
+    alarm_cut(order.actor, sizeof order.actor, given(&query, "actor"));
+    alarm_cut(order.note, sizeof order.note, given(&query, "note"));
+    switch (order.actor[0] ? find(api, name) : FOUND_OPEN) {
+    case FOUND_NONE:
+        api_error(request, HTTP_NOTFOUND, "no such alarm is up");
+        break;
+    case FOUND_ACKED:
+        api_error(request, 409, "it is acknowledged already");
+        break;
+    case FOUND_OPEN:
+        if (order.actor[0])
+            pass(api, request, &order);
+        else
+            api_error(request, HTTP_BADREQUEST, "actor: who acknowledges it");
+        break;
+    }
+    evhttp_clear_headers(&query);
+}
+
+static bool has_device(const struct api *api, const char *name)
+{
+    const struct settings *settings = api->rooms.setup->settings;
+    for (size_t d = 0; d < settings->device_count; d++) {
+        if (strcmp(settings->devices[d].name, name) == 0)
+            return true;
+    }
+    return !name[0];
+}
+
+void alarms_maintain(struct api *api, struct evhttp_request *request, const char *name)
+{
+    struct evkeyvalq query;
+    struct desk_order order = {.kind = DESK_MAINTAIN};
+    (void)name;
+    if (!parse(request, &query))
+        return;
+    const char *device = given(&query, "device"), *minutes = given(&query, "minutes");
+    char *end;
+    unsigned long count = strtoul(minutes, &end, 10);
+    alarm_cut(order.device, sizeof order.device, device);
+    order.until = clock_after_ms(clock_mono(), (int64_t)count * 60000);
+    if (!minutes[0] || *end || count > MINUTES_MAX)
+        api_error(request, HTTP_BADREQUEST, "minutes: 0 to 10080");
+    else if (!has_device(api, device))
+        api_error(request, HTTP_NOTFOUND, "no such device");
+    else
+        pass(api, request, &order);
+    evhttp_clear_headers(&query);
+}

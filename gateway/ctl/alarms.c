@@ -1,0 +1,308 @@
+/* lifelinectl alarms: what is up now, the worst first; ack and maintain: what a person says to it.
+ *
+ * Asks the daemon; with -f once a second, and shows every step that is new. One alarm is a line
+ * with level, time, place and how long, and what is the matter below it, against which threshold
+ * and by whose word. Never acknowledges anything by itself. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drivers/clock.h"
+#include "gateway/ctl/client.h"
+#include "gateway/ctl/colour.h"
+#include "gateway/ctl/moment.h"
+#include "gateway/ctl/text.h"
+#include "gateway/ctl/width.h"
+
+enum { ID_END = 6, FOLLOW_NS = 1000000000, SEEN_MAX = 4096 };
+
+/* ---- one alarm ---- */
+
+static uint8_t level_of(const json_t *alarm)
+{
+    json_int_t level = text_integer(alarm, "level");
+    return (uint8_t)(level ? level : text_integer(alarm, "previous_level"));
+}
+
+/* "红色 03:12:05 road.depth/flooded  已 12 分钟  …X7RK2P": the end of an id tells it from others.
+ */
+static void show_head(const json_t *alarm)
+{
+    char when[MOMENT_BYTES], age[32], text[400];
+    const char *id = text_of(alarm, "id"), *status = text_of(alarm, "status");
+    int64_t now_ms = clock_wall().ms, at_ms = text_integer(alarm, "at_ms");
+    int64_t raised_ms = text_integer(alarm, "raised_ms");
+    size_t length = strlen(id);
+    text_duration(now_ms - raised_ms, age, sizeof age);
+    snprintf(text, sizeof text, say("%s %s %s %s，已 %s，…%s", "%s %s %s %s, for %s, ...%s"),
+             say_name(names_level((enum level)level_of(alarm))), moment_short(at_ms, now_ms, when),
+             text_of(alarm, "key"), say_name(status), age,
+             id + (length > ID_END ? length - ID_END : 0));
+    colour_level(level_of(alarm));
+    text_fold(stdout, text, 4);
+    colour_end();
+}
+
+static void show_line(const char *text)
+{
+    char spaced[1200];
+    snprintf(spaced, sizeof spaced, "    %s", text);
+    text_fold(stdout, spaced, 6);
+}
+
+static void show_source(const json_t *alarm)
+{
+    char text[400];
+    const char *source = json_string_value(json_object_get(alarm, "threshold_source"));
+    const json_t *threshold = json_object_get(alarm, "threshold");
+    const char *unit = json_string_value(json_object_get(alarm, "unit"));
+    if (!source)
+        return;
+    if (threshold)
+        snprintf(text, sizeof text, say("阈值 %.10g %s：%s", "threshold %.10g %s: %s"),
+                 json_number_value(threshold), unit && strcmp(unit, "1") != 0 ? unit : "", source);
+    else
+        snprintf(text, sizeof text, say("依据：%s", "by: %s"), source);
+    show_line(text);
+}
+
+static void show_person(const json_t *alarm)
+{
+    char text[400];
+    const char *actor = json_string_value(json_object_get(alarm, "actor"));
+    const char *note = json_string_value(json_object_get(alarm, "note"));
+    if (!actor)
+        return;
+    snprintf(text, sizeof text, say("%s 已确认%s%s", "acknowledged by %s%s%s"), actor,
+             note ? say("：", ": ") : "", note ? note : "");
+    show_line(text);
+}
+
+static void show_alarm(const json_t *alarm)
+{
+    show_head(alarm);
+    show_line(text_of(alarm, say_is_chinese() ? "text_zh" : "text_en"));
+    show_source(alarm);
+    if (json_object_get(alarm, "hint"))
+        show_line(text_of(alarm, "hint"));
+    show_person(alarm);
+}
+
+static void show(const json_t *result)
+{
+    const json_t *alarms = json_object_get(result, "alarms");
+    json_t *alarm;
+    size_t index;
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        json_array_foreach(alarms, index, alarm)
+        {
+            if (level_of(alarm) == level)
+                show_alarm(alarm);
+        }
+    }
+    const json_t *up = json_object_get(result, "up");
+    if (up && !json_array_size(alarms))
+        text_line("%s", say("没有报警", "no alarm is up"));
+}
+
+/* ---- asking ---- */
+
+static char *path_of(const struct ctl *ctl)
+{
+    char *path = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&path, &length);
+    if (!stream)
+        return NULL;
+    fputs("/v1/alarms?", stream);
+    if (ctl->level)
+        fprintf(stream, "level=%s&", ctl->level);
+    if (ctl->sector) {
+        fputs("sector=", stream);
+        client_escape(stream, ctl->sector);
+    }
+    fclose(stream);
+    return path;
+}
+
+/* Steps that were shown. */
+struct seen {
+    char ids[SEEN_MAX][32];
+    json_int_t steps[SEEN_MAX];
+    size_t count;
+};
+
+/* True, and it is seen from then on, when the step is new. */
+static bool is_new(struct seen *seen, const json_t *alarm)
+{
+    const char *id = text_of(alarm, "id");
+    json_int_t step = text_integer(alarm, "step");
+    size_t i = 0;
+    while (i < seen->count && strcmp(seen->ids[i], id) != 0)
+        i++;
+    if (i == SEEN_MAX)
+        return true;
+    if (i == seen->count)
+        snprintf(seen->ids[seen->count++], sizeof seen->ids[0], "%s", id);
+    else if (seen->steps[i] == step)
+        return false;
+    seen->steps[i] = step;
+    return true;
+}
+
+static json_t *news_of(struct seen *seen, const json_t *result)
+{
+    json_t *news = json_array(), *alarm;
+    size_t index;
+    json_array_foreach(json_object_get(result, "alarms"), index, alarm)
+    {
+        if (is_new(seen, alarm))
+            json_array_append(news, alarm);
+    }
+    return json_pack("{s:o}", "alarms", news);
+}
+
+static enum ctl_exit follow(struct ctl *ctl, const char *path)
+{
+    static const struct timespec pause = {FOLLOW_NS / 1000000000, FOLLOW_NS % 1000000000};
+    struct seen *seen = calloc(1, sizeof *seen);
+    enum ctl_exit code = CTL_FINE;
+    while (seen && code == CTL_FINE) {
+        json_t *result = NULL;
+        code = client_ask(ctl, "GET", path, &result);
+        json_t *news = code == CTL_FINE ? news_of(seen, result) : NULL;
+        if (news && json_array_size(json_object_get(news, "alarms")))
+            ctl->writer->write(ctl->command, news);
+        fflush(stdout);
+        json_decref(news);
+        json_decref(result);
+        if (code == CTL_FINE)
+            (void)nanosleep(&pause, NULL);
+    }
+    free(seen);
+    return code;
+}
+
+/* ---- orders ---- */
+
+static const char *user(void)
+{
+    const struct passwd *entry = getpwuid(getuid());
+    return entry ? entry->pw_name : "unknown";
+}
+
+static enum ctl_exit order(struct ctl *ctl, const char *path)
+{
+    json_t *result = NULL;
+    enum ctl_exit code = client_ask(ctl, "POST", path, &result);
+    if (code == CTL_FINE)
+        text_line("%s", say("已受理", "taken"));
+    json_decref(result);
+    return code;
+}
+
+/* The whole id of the only alarm whose id ends, or begins, so. */
+static enum ctl_exit complete(struct ctl *ctl, const char *part, char id[32])
+{
+    json_t *result = NULL, *alarm;
+    size_t index, length = strlen(part), found = 0;
+    enum ctl_exit code = client_ask(ctl, "GET", "/v1/alarms", &result);
+    json_array_foreach(json_object_get(result, "alarms"), index, alarm)
+    {
+        const char *own = text_of(alarm, "id");
+        size_t all = strlen(own);
+        if (all < length || length < 4 ||
+            (strncmp(own, part, length) != 0 && strcmp(own + all - length, part) != 0))
+            continue;
+        found++;
+        snprintf(id, 32, "%s", own);
+    }
+    json_decref(result);
+    if (code == CTL_FINE && found != 1) {
+        say_error(found ? say("%s 不唯一", "%s is not the only one")
+                        : say("没有报警 %s", "no alarm %s is up"),
+                  part);
+        code = CTL_FINDING;
+    }
+    return code;
+}
+
+static enum ctl_exit acknowledge(struct ctl *ctl)
+{
+    char id[32] = "", *path = NULL;
+    size_t length;
+    enum ctl_exit code = complete(ctl, ctl->arguments[1], id);
+    FILE *stream = code == CTL_FINE ? open_memstream(&path, &length) : NULL;
+    if (!stream)
+        return code == CTL_FINE ? CTL_FINDING : code;
+    fprintf(stream, "/v1/alarms/%s/ack?actor=", id);
+    client_escape(stream, user());
+    if (ctl->note) {
+        fputs("&note=", stream);
+        client_escape(stream, ctl->note);
+    }
+    fclose(stream);
+    code = order(ctl, path);
+    free(path);
+    return code;
+}
+
+static enum ctl_exit maintain(struct ctl *ctl)
+{
+    char *path = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&path, &length);
+    if (!stream)
+        return CTL_FINDING;
+    fputs("/v1/maintenance?minutes=", stream);
+    client_escape(stream, ctl->arguments[2]);
+    if (strcmp(ctl->arguments[1], "all") != 0) {
+        fputs("&device=", stream);
+        client_escape(stream, ctl->arguments[1]);
+    }
+    fclose(stream);
+    enum ctl_exit code = order(ctl, path);
+    free(path);
+    return code;
+}
+
+static enum ctl_exit list(struct ctl *ctl)
+{
+    json_t *result = NULL;
+    char *path = path_of(ctl);
+    if (!path)
+        return CTL_FINDING;
+    enum ctl_exit code = ctl->follow ? follow(ctl, path) : client_ask(ctl, "GET", path, &result);
+    if (result && code == CTL_FINE)
+        ctl->writer->write(ctl->command, result);
+    json_decref(result);
+    free(path);
+    return code;
+}
+
+static enum ctl_exit run(struct ctl *ctl)
+{
+    if (ctl->argument_count == 0)
+        return list(ctl);
+    if (ctl->argument_count == 2 && strcmp(ctl->arguments[0], "ack") == 0)
+        return acknowledge(ctl);
+    if (ctl->argument_count == 3 && strcmp(ctl->arguments[0], "maintain") == 0)
+        return maintain(ctl);
+    say_error("%s", say("alarms 之后是：无、ack ID、或 maintain DEVICE|all 分钟数",
+                        "after alarms: nothing, ack ID, or maintain DEVICE|all MINUTES"));
+    return CTL_USAGE;
+}
+
+const struct command alarms_command = {
+    .name = "alarms",
+    .arguments = "[ARGUMENT...]",
+    .help = {"当前报警；确认报警；设定维护时段", "what is up; acknowledge it; maintenance"},
+    .least = 0,
+    .most = 3,
+    .run = run,
+    .text = show,
+};
