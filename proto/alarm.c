@@ -5,7 +5,7 @@
  * no event of ours can say is no event. */
 #include "proto/alarm.h"
 
-#include <stdlib.h>
+#include <assert.h>
 #include <string.h>
 
 #include "lifeline/v1/lifeline.pb-c.h"
@@ -93,7 +93,6 @@ static void fill_state(const struct alarm_event *event, Lifeline__V1__AlarmEvent
     out->status = (Lifeline__V1__AlarmStatus)event->status;
     out->value = event->value;
     out->threshold = event->threshold;
-    out->threshold_source = borrow(event->threshold_source);
     out->peak = event->peak;
     out->confidence = event->confidence;
 }
@@ -103,7 +102,8 @@ size_t alarm_pack(const struct alarm_event *event, uint8_t *out, size_t capacity
     Lifeline__V1__AlarmEvent message = LIFELINE__V1__ALARM_EVENT__INIT;
     Lifeline__V1__Position position = LIFELINE__V1__POSITION__INIT;
     Lifeline__V1__Evidence evidence[ALARM_EVIDENCE_MAX], *pointers[ALARM_EVIDENCE_MAX];
-    char zh[ALARM_TEXT_MAX], en[ALARM_TEXT_MAX], hint[ALARM_TEXT_MAX];
+    char zh[ALARM_TEXT_MAX], en[ALARM_TEXT_MAX], hint[ALARM_TEXT_MAX], source[ALARM_TEXT_MAX];
+    assert(event->evidence_count <= ALARM_EVIDENCE_MAX);
     fill_state(event, &message);
     fill_place(event, &message);
     fill_times(event, &message);
@@ -114,9 +114,11 @@ size_t alarm_pack(const struct alarm_event *event, uint8_t *out, size_t capacity
     alarm_cut(zh, sizeof zh, event->text_zh);
     alarm_cut(en, sizeof en, event->text_en);
     alarm_cut(hint, sizeof hint, event->hint);
+    alarm_cut(source, sizeof source, event->threshold_source);
     message.text_zh = zh;
     message.text_en = en;
     message.hint = hint;
+    message.threshold_source = source;
     message.actor = borrow(event->actor);
     message.note = borrow(event->note);
     message.evidence = pointers;

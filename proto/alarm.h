@@ -13,8 +13,8 @@
 enum {
     ALARM_ID_LENGTH = 26, /* a ULID */
     ALARM_EVIDENCE_MAX = 8,
-    ALARM_TEXT_MAX = 240,   /* bytes of each text, NUL included; longer ones are cut between
-                               characters */
+    ALARM_TEXT_MAX = 240, /* bytes of each text, the hint and the source, NUL included; longer ones
+                             are cut between characters */
     ALARM_EVENT_MAX = 4096, /* bytes of a packed event: never more */
 };
 

@@ -5,6 +5,7 @@
  * leaves out a doubt without saying so. */
 #include "proto/report.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "lifeline/v1/lifeline.pb-c.h"
@@ -71,6 +72,7 @@ size_t report_pack_runoff(const struct report_runoff *report, uint8_t *out, size
     Lifeline__V1__Report message = LIFELINE__V1__REPORT__INIT;
     Lifeline__V1__RunoffEvent event;
     char *doubts[REPORT_DOUBTS_MAX], more[40];
+    assert(report->doubt_count <= REPORT_DOUBTS_MAX);
     fill_event(report, &event);
     for (size_t i = 0; i < report->doubt_count; i++)
         doubts[i] = borrow(report->doubts[i]);

@@ -168,9 +168,9 @@ static void the_longest_event_fits(void **state)
     memset(person, 'p', sizeof person - 1);
     memset(note, 'o', sizeof note - 1);
     event.gateway = event.rule = id;
-    event.key = event.threshold_source = name;
+    event.key = name;
     event.device_name = event.quantity = event.unit = person;
-    event.text_zh = event.text_en = event.hint = text;
+    event.text_zh = event.text_en = event.hint = event.threshold_source = text;
     event.actor = person;
     event.note = note;
     for (size_t i = 0; i < event.evidence_count; i++)
@@ -184,6 +184,7 @@ static void the_longest_event_fits(void **state)
     assert_int_equal(strlen(back.text_zh), ALARM_TEXT_MAX - 1);
     assert_int_equal(strlen(back.text_en), ALARM_TEXT_MAX - 1);
     assert_int_equal(strlen(back.hint), ALARM_TEXT_MAX - 1);
+    assert_int_equal(strlen(back.threshold_source), ALARM_TEXT_MAX - 1);
     assert_string_equal(back.note, note);
     alarm_free(memory);
     event.asset = event.grid = event.region = text; /* which it never does */

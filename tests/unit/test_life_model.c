@@ -360,6 +360,10 @@ static void next_moment(struct pair *p, uint32_t hurry)
     now_ms += below(reaches[below(20) ? hurry : below(4)]);
     if (due != INT64_MAX && due > p->now_ms && below(3) == 0)
         now_ms = due - (below(2) == 0);
+    if (below(20) == 0) /* where it stops to count, and where it is forgotten */
+        now_ms = p->model.cleared_ms + 600000 + below(2);
+    if (below(20) == 0 && p->model.turn_count)
+        now_ms = p->model.turns[p->model.turn_count - 1].at_ms + HOUR_MS + below(2);
     p->now_ms = now_ms > p->now_ms ? now_ms : p->now_ms + 1;
     p->wall_ms += below(50) ? 1000 : (int64_t)below(2000000000) - 1000000000;
 }
@@ -387,7 +391,6 @@ static void one_run(void)
             ack_both(&p);
         if (below(3))
             next_wish(&p, calm);
-        p.now_ms++;
         if (p.model.wish_count < WORDS - 6)
             wish_both(&p);
     }
