@@ -97,8 +97,8 @@ static void tenths_add_up(void **state)
     begin(&b, RULE_RISE, tenth);
     b.rule.window = number(60e3);
     start(&b);
-    assert_int_equal(value(&b, 0, 0.7), 0);
-    assert_int_equal(value(&b, 1, 0.8), 3); /* 0.8 - 0.7 is less than 0.1 */
+    assert_int_equal(value(&b, 0, 0.2), 0);
+    assert_int_equal(value(&b, 1, 0.3), 3); /* 0.3 - 0.2 is less than 0.1 */
 }
 
 /* One gauge, four rules, through its wrap at 100 and a reset. 10 mm an hour for six hours. */

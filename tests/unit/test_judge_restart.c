@@ -123,6 +123,7 @@ static void what_was_seen_counts_under_a_changed_rule(void **state)
     judge_start(&next.judge, &next.rule, at(70));
     judge_restore(&next.judge, LEVEL_NONE, at(70));
     judge_inherit(&next.judge, &b.judge);
+    assert_true(next.judge.measure == 25);
     assert_int_equal(value(&next, 80, 26), 3);
     b.rule.window = number(7200e3); /* another window begins anew, the counter goes on */
     judge_start(&b.judge, &b.rule, at(90));
@@ -152,6 +153,29 @@ static void silence_and_stillness_count_under_a_changed_rule(void **state)
     }
 }
 
+/* Two changes after a restart, and the sensor has not spoken since. */
+static void nothing_seen_is_nothing_learned(void **state)
+{
+    (void)state;
+    static const enum rule_kind kinds[] = {RULE_SILENT, RULE_FLAT};
+    static const double hour[LEVEL_COUNT] = {NAN, NAN, NAN, 3600e3, NAN};
+    for (int k = 0; k < 2; k++) {
+        struct bench b, next;
+        begin(&b, kinds[k], hour);
+        start(&b);
+        judge_restore(&b.judge, kinds[k] == RULE_FLAT ? LEVEL_YELLOW : LEVEL_NONE, at(10));
+        next = b;
+        next.rule.levels[LEVEL_YELLOW] = number(7200e3);
+        judge_start(&next.judge, &next.rule, at(20));
+        judge_restore(&next.judge, b.judge.level, at(20));
+        judge_inherit(&next.judge, &b.judge);
+        if (kinds[k] == RULE_FLAT)
+            assert_int_equal(value(&next, 30, 1), 3); /* nothing says that it has moved */
+        else
+            assert_true(due(&next) == 10 + 7200);
+    }
+}
+
 /* A rule of that name that is of another kind now. */
 static void another_kind_learns_nothing(void **state)
 {
@@ -178,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_dwell_goes_on_over_a_reload),
         cmocka_unit_test(what_was_seen_counts_under_a_changed_rule),
         cmocka_unit_test(silence_and_stillness_count_under_a_changed_rule),
+        cmocka_unit_test(nothing_seen_is_nothing_learned),
         cmocka_unit_test(another_kind_learns_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
