@@ -30,14 +30,16 @@ struct alarm_memory; /* a generated message under another name */
 
 void alarm_cut(char *out, size_t size, const char *text)
 {
-    size_t length = strlen(text);
-    if (length >= size) {
-        length = size - 1;
-        while (length && ((unsigned char)text[length] & 0xc0) == 0x80)
-            length--;
+    size_t used = 0;
+    while (*text) {
+        size_t known = message_character(text), length = known ? known : 1;
+        if (used + length >= size)
+            break;
+        memcpy(out + used, known ? text : "?", length);
+        used += length;
+        text += length;
     }
-    memcpy(out, text, length);
-    out[length] = '\0';
+    out[used] = '\0';
 }
 
 /* ---- packing ---- */

@@ -61,8 +61,8 @@ struct alarm_event {
     const char *actor, *note;
 };
 
-/* Returns the length, at most ALARM_EVENT_MAX; 0 when the capacity is too small or a string is not
- * UTF-8. */
+/* Returns the length, at most ALARM_EVENT_MAX; 0 when the capacity is too small or one of the
+ * names, the actor or the note is not UTF-8 (what came through alarm_cut() is). */
 size_t alarm_pack(const struct alarm_event *event, uint8_t *out, size_t capacity);
 
 /* out's strings point into what is returned, to be freed with alarm_free(); NULL, and out is not
@@ -73,7 +73,8 @@ struct alarm_memory *alarm_unpack(const uint8_t *bytes, size_t length, struct al
     __attribute__((warn_unused_result));
 void alarm_free(struct alarm_memory *memory);
 
-/* Copies a text, cut between two characters where it does not fit. */
+/* Copies a text, cut between two characters where it does not fit; bytes that are no UTF-8 become
+ * "?", or one of them would keep an alarm from being read by anybody. */
 void alarm_cut(char *out, size_t size, const char *text);
 
 #endif

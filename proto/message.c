@@ -62,10 +62,11 @@ size_t message_pack(const ProtobufCMessage *message, uint8_t *out, size_t capaci
     return protobuf_c_message_pack(message, out);
 }
 
-/* Length of the UTF-8 sequence at text, or 0: cut off, overlong, a surrogate or beyond U+10FFFF.
- * The final NUL is no continuation byte, so that nothing is read behind it. */
-static size_t sequence_length(const uint8_t *text)
+/* None: cut off, overlong, a surrogate or beyond U+10FFFF. The final NUL is no continuation byte,
+ * so that nothing is read behind it. */
+size_t message_character(const char *string)
 {
+    const uint8_t *text = (const uint8_t *)string;
     size_t length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
     uint8_t low = text[0] == 0xe0 ? 0xa0 : text[0] == 0xf0 ? 0x90 : 0x80;
     uint8_t high = text[0] == 0xed ? 0x9f : text[0] == 0xf4 ? 0x8f : 0xbf;
@@ -82,12 +83,11 @@ static size_t sequence_length(const uint8_t *text)
 
 static bool utf8_valid(const char *string)
 {
-    const uint8_t *text = (const uint8_t *)string;
-    while (*text) {
-        size_t length = sequence_length(text);
+    while (*string) {
+        size_t length = message_character(string);
         if (!length)
             return false;
-        text += length;
+        string += length;
     }
     return true;
 }

@@ -13,6 +13,9 @@
  * is 0 bytes long too: none of ours is ever sent so.) */
 size_t message_pack(const ProtobufCMessage *message, uint8_t *out, size_t capacity);
 
+/* Bytes of the UTF-8 character that the text begins with; 0: it begins with none. */
+size_t message_character(const char *text);
+
 /* True when every string in it is UTF-8: another runtime can read what is packed from it. */
 bool message_is_text(const ProtobufCMessage *message);
 

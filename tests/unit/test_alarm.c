@@ -191,7 +191,7 @@ static void the_longest_event_fits(void **state)
     assert_int_equal(alarm_pack(&event, bytes, sizeof bytes), 0);
 }
 
-static void a_text_is_cut_between_characters(void **state)
+static void a_text_is_cut_between_characters_and_made_whole(void **state)
 {
     (void)state;
     static const struct {
@@ -199,12 +199,23 @@ static void a_text_is_cut_between_characters(void **state)
         size_t size;
         const char *cut;
     } cases[] = {
-        {"abc", 4, "abc"},   {"abcd", 4, "abc"},
-        {"", 1, ""},         {"abc", 1, ""},
-        {"积水", 7, "积水"}, {"积水", 6, "积"},
-        {"积水", 5, "积"},   {"积水", 4, "积"},
-        {"积水", 3, ""},     {"a\xf0\x9f\x9a\xa8", 5, "a"},
+        {"abc", 4, "abc"},
+        {"abcd", 4, "abc"},
+        {"", 1, ""},
+        {"abc", 1, ""},
+        {"积水", 7, "积水"},
+        {"积水", 6, "积"},
+        {"积水", 5, "积"},
+        {"积水", 4, "积"},
+        {"积水", 3, ""},
+        {"a\xf0\x9f\x9a\xa8", 5, "a"},
         {"é", 2, ""},
+        {"积\xe6\xb0", 8, "积??"}, /* somebody else has cut it */
+        {"\xe6", 8, "?"},
+        {"a\xf0\x9f\x9a", 8, "a???"},
+        {"\xff积\xffz", 7, "?积?z"},
+        {"\xff积\xffz", 4, "?"},
+        {"\xb0", 8, "?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char out[8] = "#######";
@@ -218,6 +229,8 @@ static void other_text_than_utf8_is_not_packed(void **state)
     (void)state;
     uint8_t bytes[ALARM_EVENT_MAX];
     struct alarm_event event = whole();
+    event.text_zh = event.hint = "\xb2\xce"; /* these are mended: an alarm has to go out */
+    assert_true(alarm_pack(&event, bytes, sizeof bytes) > 0);
     event.note = "\xb2\xce";
     assert_int_equal(alarm_pack(&event, bytes, sizeof bytes), 0);
     event = whole();
@@ -311,7 +324,7 @@ int main(void)
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(needs_room),
         cmocka_unit_test(the_longest_event_fits),
-        cmocka_unit_test(a_text_is_cut_between_characters),
+        cmocka_unit_test(a_text_is_cut_between_characters_and_made_whole),
         cmocka_unit_test(other_text_than_utf8_is_not_packed),
         cmocka_unit_test(what_none_of_ours_says_is_refused),
         cmocka_unit_test(garbage_is_refused),
