@@ -314,6 +314,67 @@ static void it_agrees_with_the_model(void **state)
     }
 }
 
+/* ---- promises, without the model ---- */
+
+static double beyond(const struct rule *rule, uint8_t level)
+{
+    if (rule->kind == RULE_EQUALS)
+        return rule->levels[level].value;
+    return rule->kind == RULE_BELOW ? -1000 : 1000;
+}
+
+/* Whatever was before: from the first sample of what lasts it is told within dwell and patience, or
+ * by the first sample after the dwell, however many polls fail between; not before the dwell has
+ * passed, unless it was up before. Then nothing but samples takes it back. */
+static void lasting(struct bench *bench)
+{
+    struct judge *judge = judge_of(bench);
+    const struct rule *rule = judge->rule;
+    uint8_t level = LEVEL_RED;
+    while (!rule->levels[level].given)
+        level++;
+    double value = beyond(rule, level);
+    int64_t dwell_ns = (int64_t)rule->dwell[level].value * MS;
+    bool was_open = !judge->latches[level].closed && !judge->latches[level].counting;
+    int64_t from_ns = bench->ns += random_gap_ns(bench);
+    uint8_t wanted = judge_value(judge, value, (mono_time){from_ns});
+    assert_true(dwell_ns > 0 ? wanted != level || !was_open : wanted == level);
+    while (wanted != level) {
+        int64_t due_ns = judge_due(judge).ns;
+        assert_true(due_ns > bench->ns && due_ns <= from_ns + dwell_ns + bench->patience_ms * MS);
+        bench->ns += bench->period_ms * MS;
+        bool is_due = due_ns <= bench->ns, fails = is_due || one_in(2);
+        bench->ns = is_due ? due_ns : bench->ns;
+        wanted = fails ? judge_tick(judge, (mono_time){bench->ns})
+                       : judge_value(judge, value, (mono_time){bench->ns});
+        assert_true(wanted == level || fails || bench->ns < from_ns + dwell_ns);
+        assert_true(wanted != level || !was_open || bench->ns >= from_ns + dwell_ns);
+    }
+    for (int i = 0; i < 20; i++) {
+        bench->ns += rand() * (int64_t)MS;
+        assert_int_equal(judge_tick(judge, (mono_time){bench->ns}), level);
+        assert_int_equal(judge_value(judge, NAN, (mono_time){bench->ns}), level);
+    }
+}
+
+static void what_lasts_is_told_in_time(void **state)
+{
+    (void)state;
+    static struct bench bench;
+    for (int life = 0; life < 30000; life++) {
+        do {
+            begin(&bench);
+        } while (bench.rules[0].kind != RULE_ABOVE && bench.rules[0].kind != RULE_BELOW &&
+                 bench.rules[0].kind != RULE_EQUALS);
+        for (int i = rand() % 20; i > 0; i--) {
+            bool counts;
+            bench.ns += random_gap_ns(&bench);
+            (void)give(&bench, &counts);
+        }
+        lasting(&bench);
+    }
+}
+
 /* The millions went everywhere. */
 static void nothing_was_left_out(void **state)
 {
@@ -338,6 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_agrees_with_the_model),
+        cmocka_unit_test(what_lasts_is_told_in_time),
         cmocka_unit_test(nothing_was_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

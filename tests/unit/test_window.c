@@ -90,7 +90,7 @@ static int64_t random_gap(int64_t span_ms)
     case 0:
         return 0;
     case 1:
-        return span + random_below(3 * slot) - slot; /* about to leave */
+        return span + random_below(2 * slot) - (span > slot ? slot : 0); /* about to leave */
     case 2:
         return random_below(10 * span + 1);
     case 3:
