@@ -55,6 +55,7 @@ struct lane {
     struct entry *free; /* used before, the last one first */
     size_t fresh;       /* entries of the block that were never used begin here */
     uint64_t versions[SECTOR_COUNT];
+    size_t in_force;
     struct lane_status status;
 };
 
@@ -141,12 +142,18 @@ static void drop_if_done(struct lane *lane, struct entry *entry)
         drop(lane, entry);
 }
 
+/* However many alarms are in force: they are no reason to let go of what waits. */
+static bool is_full(const struct lane *lane)
+{
+    return lane->status.kept - lane->in_force >= LANE_EVENTS;
+}
+
 /* What is stored and not in force makes room, the oldest first: who owes it gets it back from the
  * store. */
 static void make_room(struct lane *lane)
 {
     struct entry *entry = lane->first;
-    while (entry && lane->status.kept >= LANE_EVENTS) {
+    while (entry && is_full(lane)) {
         struct entry *next = entry->next;
         if (entry->safety == SAFETY_STORED && !entry->in_force) {
             for (size_t r = 0; r < LANE_READERS; r++)
@@ -214,6 +221,7 @@ static void supersede(struct lane *lane, const struct lane_event *event)
         if (!entry->in_force || strcmp(entry->id, event->id) != 0)
             continue;
         entry->in_force = false;
+        lane->in_force--;
         count_up(lane, entry, UINT32_MAX);
         drop_if_done(lane, entry);
         return;
@@ -223,6 +231,7 @@ static void supersede(struct lane *lane, const struct lane_event *event)
 static void put_in_force(struct lane *lane, struct entry *entry)
 {
     entry->in_force = true;
+    lane->in_force++;
     count_up(lane, entry, 1);
 }
 
@@ -395,7 +404,7 @@ bool lane_return(struct lane *lane, size_t reader, const struct lane_event *even
     struct reader *own = &lane->readers[reader];
     struct entry *entry = find(lane, event);
     bool ok = entry != NULL;
-    if (!entry && own->attached && lane->status.kept < LANE_EVENTS) {
+    if (!entry && own->attached && !is_full(lane)) {
         entry = append(lane, event);
         if (entry)
             entry->safety = SAFETY_STORED;
@@ -466,6 +475,18 @@ bool lane_read(struct lane *lane, uint64_t *after, struct lane_event *out)
     }
     pthread_mutex_unlock(&lane->mutex);
     return entry != NULL;
+}
+
+void lane_list(struct lane *lane, enum sector sector, uint8_t level,
+               void (*take)(void *context, const uint8_t *bytes, size_t length), void *context)
+{
+    pthread_mutex_lock(&lane->mutex);
+    for (const struct entry *entry = lane->first; entry; entry = entry->next) {
+        if (entry->in_force && entry->sector == sector && entry->level == level &&
+            entry->status != ALARM_STATUS_SUPPRESSED)
+            take(context, entry->bytes, entry->length);
+    }
+    pthread_mutex_unlock(&lane->mutex);
 }
 
 uint64_t lane_version(struct lane *lane, enum sector sector)

@@ -7,8 +7,8 @@
  *
  * Nobody waits for anybody. An event stays until it is stored, every uplink that is owed it has
  * settled it, and a later step of its alarm is here. LANE_EVENTS are kept without allocating; when
- * there are more, those that are stored already are let go of first, and the store returns them to
- * those that owe them when there is room. */
+ * more than that wait beside those in force, those that are stored already are let go of first, and
+ * the store returns them to those that owe them when there is room. */
 #ifndef LIFELINE_LANE_H
 #define LIFELINE_LANE_H
 
@@ -93,6 +93,11 @@ bool lane_read(struct lane *lane, uint64_t *after, struct lane_event *out);
 
 /* An open alarm of a life before: in force, owed by nobody, stored. False without memory. */
 bool lane_restore(struct lane *lane, const struct lane_event *event);
+
+/* Those of one sector and level that are not suppressed, as they were packed; called under the
+ * lane's mutex: be quick, and call nothing of the lane. */
+void lane_list(struct lane *lane, enum sector sector, uint8_t level,
+               void (*take)(void *context, const uint8_t *bytes, size_t length), void *context);
 
 /* Goes up with every change of what is in force in a sector. */
 uint64_t lane_version(struct lane *lane, enum sector sector);

@@ -228,21 +228,19 @@ static void publish(struct herald *herald, const struct lane_event *event)
 
 /* ---- what is up ---- */
 
+static void add(void *active, const uint8_t *event, size_t length)
+{
+    active_add(active, event, length);
+}
+
 static size_t pack_list(struct herald *herald, enum sector sector)
 {
     struct active active;
     if (!active_begin(&active, herald->list, herald->list_size, herald->post->settings->gateway.id,
                       sector, clock_wall().ms))
         return 0;
-    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
-        uint64_t after = 0;
-        while (lane_read(herald->lane, &after, &herald->event)) {
-            const struct lane_event *event = &herald->event;
-            if (event->sector == sector && event->level == level &&
-                event->status != ALARM_STATUS_SUPPRESSED)
-                active_add(&active, event->bytes, event->length);
-        }
-    }
+    for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++)
+        lane_list(herald->lane, sector, level, add, &active);
     return active_end(&active);
 }
 

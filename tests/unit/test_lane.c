@@ -112,9 +112,18 @@ static void leave_if_done(struct record *record)
         leave(record);
 }
 
+/* Alarms in force do not count, however many they are. */
+static bool is_full(void)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; m.here >= LANE_EVENTS && i < m.count; i++)
+        waiting += m.records[i].here && !m.records[i].in_force;
+    return waiting >= LANE_EVENTS;
+}
+
 static struct record *append(enum lane_kind kind, enum sector sector)
 {
-    for (size_t i = 0; i < m.count && m.here >= LANE_EVENTS; i++) {
+    for (size_t i = 0; i < m.count && is_full(); i++) {
         struct record *record = &m.records[i];
         if (!record->here || record->safety != SAFE || record->in_force)
             continue;
@@ -319,7 +328,7 @@ static void give_back(size_t reader)
     if (record->safety != SAFE || !m.sectors[reader][record->sector])
         return;
     fill(&scratch, record);
-    bool room = record->here || (m.attached[reader] && m.here < LANE_EVENTS);
+    bool room = record->here || (m.attached[reader] && !is_full());
     if (!record->here && room) {
         struct record *copy = append(record->kind, record->sector);
         *copy = *record;
@@ -496,31 +505,36 @@ static void what_is_settled_is_not_owed_again(void **state)
 static void what_is_let_go_of_when_it_is_full(void **state)
 {
     (void)state;
+    enum { MANY = 3000 };
     static struct lane_event events[16];
     struct lane_status status;
     begin_with_reader();
     assert_true(lane_is_behind(lane, 0));
-    for (uint32_t i = 1; i <= LANE_EVENTS; i += 2) {
+    for (uint32_t i = 1; i <= LANE_EVENTS - 2; i += 2) {
         put_one(i, 1, 0, LEVEL_BLUE);
         put_one(i, 2, LEVEL_BLUE, LEVEL_NONE);
     }
     assert_int_equal(lane_unstored(lane, events, 10), 10);
     lane_stored(lane, events[9].n);
+    for (uint32_t i = 0; i < MANY; i++) /* in force: no reason to let go of anything */
+        put_one(20000 + i, 1, 0, LEVEL_BLUE);
+    put_one(LANE_EVENTS - 1, 1, 0, LEVEL_BLUE);
+    put_one(LANE_EVENTS - 1, 2, LEVEL_BLUE, LEVEL_NONE);
     assert_false(lane_is_behind(lane, 0));
     for (uint32_t i = 0; i < 10; i++) {
-        put_one(10000 + i, 1, 0, LEVEL_YELLOW);
+        put_one(10000 + i, 2, LEVEL_YELLOW, LEVEL_NONE);
         lane_status(lane, &status);
-        assert_int_equal(status.kept, LANE_EVENTS);
+        assert_int_equal(status.kept, LANE_EVENTS + MANY);
         assert_int_equal(lane_is_behind(lane, 0), true);
     }
-    put_one(10010, 1, 0, LEVEL_YELLOW); /* from the heap */
+    put_one(10010, 2, LEVEL_YELLOW, LEVEL_NONE); /* from the heap */
     lane_status(lane, &status);
-    assert_int_equal(status.kept, LANE_EVENTS + 1);
+    assert_int_equal(status.kept, LANE_EVENTS + MANY + 1);
     assert_false(lane_is_behind(lane, 0));
     make(1, 1, 0, LEVEL_BLUE);
     assert_false(lane_return(lane, 0, &scratch));
     for (uint32_t i = 0; i < 11; i++)
-        assert_next(10000 + i, 1);
+        assert_next(10000 + i, 2);
     assert_next(11, 1);
     lane_free(lane);
 }
