@@ -1,5 +1,4 @@
-/* What a diagnosis has learned, as bytes for the store: little endian, whatever the board. Only for
- * drivers/diagnosis*.c. */
+/* What was learned, as bytes for the store: little endian, whatever the board. */
 #ifndef LIFELINE_DIAGNOSIS_BYTES_H
 #define LIFELINE_DIAGNOSIS_BYTES_H
 

@@ -7,6 +7,7 @@
 #define LIFELINE_WINDOW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "drivers/clock.h"
@@ -39,5 +40,16 @@ double window_sum(const struct window *window);
 
 /* It knows the whole span: its first sample is as old. */
 bool window_is_full(const struct window *window, mono_time now);
+
+/* Over a restart, in wall times: now and wall are the same moment. Returns the length; 0 = nothing
+ * is known, or it does not fit. */
+enum { WINDOW_SAVE_MAX = 18 + 32 * (WINDOW_SLOTS + 1) };
+size_t window_save(const struct window *window, mono_time now, wall_time wall, uint8_t *out,
+                   size_t capacity);
+
+/* After window_start(). False, and nothing is changed, for bytes that are none of a window of this
+ * span or that speak of what is still to come. */
+bool window_load(struct window *window, mono_time now, wall_time wall, const uint8_t *bytes,
+                 size_t length) __attribute__((warn_unused_result));
 
 #endif

@@ -1,5 +1,6 @@
 /* Between the watch and everybody else: steps of alarms become events in the lane, wishes go to the
- * lines, acknowledgements and maintenance windows come in from people.
+ * lines, acknowledgements and maintenance windows come in from people; rain events of catchments
+ * become reports in the lane, and what must survive a restart goes to the store.
  *
  * The watch is called in the pipeline's thread only; orders wait under a mutex until its next turn.
  * Owns who asks which line. Never waits for the store, the network or a line. */
@@ -10,12 +11,18 @@
 #include <string.h>
 
 #include "gateway/clock_state.h"
+#include "gateway/flow/life.h"
+#include "gateway/flow/recall.h"
 #include "gateway/log.h"
+#include "proto/report.h"
 
 enum { ORDERS = 32 };
 
+_Static_assert((int)REPORT_MAX <= (int)ALARM_EVENT_MAX, "a report fits an event of the lane");
+
 struct desk {
     struct lane *lane;
+    struct recall *recall;
     const struct view *view; /* whose devices the watch speaks of */
     struct lane_event event; /* scratch */
     pthread_mutex_t askers_mutex;
@@ -27,12 +34,17 @@ struct desk {
     size_t first, waiting;
 };
 
-struct desk *desk_new(struct lane *lane)
+struct desk *desk_new(struct lane *lane, struct store *store)
 {
     struct desk *desk = calloc(1, sizeof *desk);
     if (!desk)
         return NULL;
     desk->lane = lane;
+    desk->recall = recall_new(store);
+    if (!desk->recall) {
+        free(desk);
+        return NULL;
+    }
     pthread_mutex_init(&desk->mutex, NULL);
     pthread_mutex_init(&desk->askers_mutex, NULL);
     return desk;
@@ -45,6 +57,7 @@ void desk_free(struct desk *desk)
     pthread_mutex_destroy(&desk->mutex);
     pthread_mutex_destroy(&desk->askers_mutex);
     free(desk->askers);
+    recall_free(desk->recall);
     free(desk);
 }
 
@@ -131,6 +144,57 @@ static void ask_again(void *context, uint32_t device)
     pthread_mutex_unlock(&desk->askers_mutex);
 }
 
+/* ---- what a catchment says ---- */
+
+static size_t pack_report(const struct desk *desk, enum sector sector, int64_t at_ms,
+                          const struct runoff_event *event, uint8_t *out, size_t capacity)
+{
+    struct report_runoff report = {
+        .gateway = desk->view->settings->gateway.id,
+        .sector = sector,
+        .at_ms = at_ms,
+        .catchment = event->catchment,
+        .id = event->id,
+        .grade = (enum report_grade)event->grade,
+        .from_ms = event->from_ms,
+        .to_ms = event->to_ms,
+        .rain_mm = event->rain_mm,
+        .area_ha = event->area_ha,
+        .rain_m3 = event->rain_m3,
+        .outflow_m3 = event->outflow_m3,
+        .base_flow_m3_s = event->base_flow_m3_s,
+        .captured = event->captured,
+        .uncertainty = event->uncertainty,
+        .rain_coverage = event->rain_coverage,
+        .flow_coverage = event->flow_coverage,
+        .peak_m3_s = event->peak_m3_s,
+        .peak_ms = event->peak_ms,
+        .lag_ms = event->lag_ms,
+        .partial = event->partial,
+    };
+    for (size_t i = 0; i < event->doubt_count; i++)
+        report.doubts[report.doubt_count++] = event->doubts[i].text;
+    return report_pack_runoff(&report, out, capacity);
+}
+
+static void report(void *context, enum sector sector, const struct runoff_event *event)
+{
+    struct desk *desk = context;
+    struct lane_event *out = &desk->event;
+    int64_t at_ms = clock_wall().ms;
+    *out = (struct lane_event){.kind = LANE_REPORT, .sector = sector, .step = 1, .at_ms = at_ms};
+    life_ulid(out->id, at_ms);
+    out->length = pack_report(desk, sector, at_ms, event, out->bytes, sizeof out->bytes);
+    if (out->length && lane_put(desk->lane, out))
+        log_notice("catchment %s: rain event %s, %.1f mm, grade %s", event->catchment, event->id,
+                   event->rain_mm, runoff_grade_name(event->grade));
+    else
+        log_error("catchment %s: the report of %s cannot be passed on", event->catchment,
+                  event->id);
+}
+
+_Static_assert((int)RUNOFF_DOUBT_COUNT <= (int)REPORT_DOUBTS_MAX, "every doubt fits a report");
+
 static struct watch_clock now(const struct view *view)
 {
     return (struct watch_clock){clock_mono(), clock_wall(),
@@ -178,6 +242,7 @@ void desk_begin(struct desk *desk, const struct view *view)
 {
     const struct watch_clock clock = now(view);
     start(desk, view, clock.mono);
+    recall_begin(desk->recall, view, &clock);
     restore(desk, view, &clock);
 }
 
@@ -186,6 +251,8 @@ void desk_switch(struct desk *desk, const struct view *view, const struct view *
     const struct watch_clock clock = now(view);
     start(desk, view, clock.mono);
     watch_carry(view->watch, before->watch, &clock);
+    catchments_carry(view->catchments, before->catchments);
+    recall_restart(desk->recall);
 }
 
 /* ---- the next turn ---- */
@@ -212,20 +279,32 @@ static bool take_order(struct desk *desk, struct desk_order *out)
     return any;
 }
 
-static void maintain(const struct view *view, const struct desk_order *order,
-                     const struct watch_clock *clock)
+static void maintain(const struct desk *desk, const struct view *view,
+                     const struct desk_order *order, const struct watch_clock *clock)
 {
     const struct settings *settings = view->settings;
-    uint32_t device = 0;
-    if (!order->device[0]) {
-        watch_maintain(view->watch, UINT32_MAX, order->until, clock);
-        return;
+    bool all = !order->device[0];
+    for (uint32_t d = 0; d < settings->device_count; d++) {
+        const char *name = settings->devices[d].name;
+        if (!all && strcmp(name, order->device) != 0)
+            continue;
+        recall_maintenance(desk->recall, name, order->until, clock);
+        if (!all)
+            watch_maintain(view->watch, d, order->until, clock);
     }
-    while (device < settings->device_count &&
-           strcmp(settings->devices[device].name, order->device) != 0)
-        device++;
-    if (device < settings->device_count)
-        watch_maintain(view->watch, device, order->until, clock);
+    if (all)
+        watch_maintain(view->watch, UINT32_MAX, order->until, clock);
+}
+
+static mono_time earlier(mono_time a, mono_time b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
+mono_time desk_due(const struct desk *desk, const struct view *view)
+{
+    return earlier(recall_due(desk->recall),
+                   earlier(watch_due(view->watch), catchments_due(view->catchments)));
 }
 
 void desk_serve(struct desk *desk, const struct view *view)
@@ -236,12 +315,22 @@ void desk_serve(struct desk *desk, const struct view *view)
     while (take_order(desk, &order)) {
         const struct watch_clock clock = now(view);
         if (order.kind == DESK_MAINTAIN)
-            maintain(view, &order, &clock);
+            maintain(desk, view, &order, &clock);
         else if (watch_ack(view->watch, order.id, order.actor, order.note, &clock) == WATCH_UNKNOWN)
             log_notice("alarm %s: it ended before it could be acknowledged", order.id);
     }
-    if (clock_mono().ns >= watch_due(view->watch).ns) {
-        const struct watch_clock clock = now(view);
+    if (clock_mono().ns < desk_due(desk, view).ns)
+        return;
+    const struct watch_clock clock = now(view);
+    if (clock.mono.ns >= watch_due(view->watch).ns)
         watch_tick(view->watch, &clock);
-    }
+    catchments_tick(view->catchments, clock.mono, clock.wall, report, desk);
+    recall_step(desk->recall, view, &clock);
+}
+
+void desk_end(struct desk *desk, const struct view *view)
+{
+    desk_serve(desk, view); /* what people were told is done */
+    const struct watch_clock clock = now(view);
+    recall_end(desk->recall, view, &clock);
 }

@@ -7,8 +7,8 @@
 
 struct desk;
 
-/* The lane must outlive it. NULL without memory. */
-struct desk *desk_new(struct lane *lane);
+/* Both must outlive it. NULL without memory. */
+struct desk *desk_new(struct lane *lane, struct store *store);
 void desk_free(struct desk *desk);
 
 /* ---- any thread ---- */
@@ -41,13 +41,18 @@ bool desk_order(struct desk *desk, const struct desk_order *order)
 
 /* ---- the pipeline's thread ---- */
 
-/* The first view: its watch begins with what is in force in the lane. */
+/* The first view: its watch begins with what is in force in the lane and with what the store
+ * remembers, its catchments with that too. */
 void desk_begin(struct desk *desk, const struct view *view);
 
 /* Another view; its watch goes on where the one before left off. */
 void desk_switch(struct desk *desk, const struct view *view, const struct view *before);
 
-/* Orders that wait, and what is due by the clock. */
+/* Orders that wait, and what is due by the clock; when that is. */
 void desk_serve(struct desk *desk, const struct view *view);
+mono_time desk_due(const struct desk *desk, const struct view *view);
+
+/* The last word: all that is known goes to the store. */
+void desk_end(struct desk *desk, const struct view *view);
 
 #endif

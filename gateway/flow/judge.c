@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "drivers/diagnosis_bytes.h"
+
 #define NEVER           ((mono_time){INT64_MAX})
 #define CHANGE_ROUNDING 1e-9 /* of the threshold; registers have five digits */
 
@@ -248,6 +250,39 @@ void judge_inherit(struct judge *judge, const struct judge *before)
     judge->measure = before->measure;
     if (judge->window && before->window && judge->window->span_ms == before->window->span_ms)
         *judge->window = *before->window;
+}
+
+/* The counter goes before the window. */
+enum { COUNTER_BYTES = 8 };
+
+size_t judge_save(const struct judge *judge, mono_time now, wall_time wall, uint8_t *out,
+                  size_t capacity)
+{
+    struct diagnosis_bytes bytes = {.out = out, .size = capacity};
+    if (judge->rule->kind != RULE_SUM || !judge->window || !judge->begun)
+        return 0;
+    diagnosis_bytes_put_real(&bytes, judge->value);
+    if (bytes.failed)
+        return 0;
+    size_t length =
+        window_save(judge->window, now, wall, out + COUNTER_BYTES, capacity - COUNTER_BYTES);
+    return length ? COUNTER_BYTES + length : 0;
+}
+
+/* What fell meanwhile counts as if it had fallen at the next sample, as after any gap; of an
+ * absence longer than the window nobody knows what of it still counts. */
+bool judge_load(struct judge *judge, mono_time now, wall_time wall, const uint8_t *in,
+                size_t length)
+{
+    struct diagnosis_bytes bytes = {.in = in, .size = length};
+    double value = diagnosis_bytes_get_real(&bytes);
+    if (bytes.failed || judge->rule->kind != RULE_SUM || !judge->window ||
+        !window_load(judge->window, now, wall, in + COUNTER_BYTES, length - COUNTER_BYTES))
+        return false;
+    judge->begun = judge->window->count > 0;
+    judge->value = value;
+    judge->measure = window_sum(judge->window);
+    return true;
 }
 
 /* A sensor that fell silent while the condition held does not take it back. */

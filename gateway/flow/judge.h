@@ -64,6 +64,15 @@ void judge_carry(struct judge *judge, const struct judge *before);
  * of the world counts (the rain so far, since when a value stands), its latches do not. */
 void judge_inherit(struct judge *judge, const struct judge *before);
 
+/* Over a restart: the rain so far, of a sum; other kinds know enough again with their next samples.
+ * Returns the length, 0 = nothing. load comes after judge_start(), before judge_restore(), and
+ * changes nothing when it is false. */
+enum { JUDGE_SAVE_MAX = 16 + WINDOW_SAVE_MAX };
+size_t judge_save(const struct judge *judge, mono_time now, wall_time wall, uint8_t *out,
+                  size_t capacity);
+bool judge_load(struct judge *judge, mono_time now, wall_time wall, const uint8_t *bytes,
+                size_t length) __attribute__((warn_unused_result));
+
 /* A usable sample of its point. Of a counter: any jump down is a wrap when `wrap` makes it a small
  * step (below a quarter of it), else a reset, which adds nothing. Returns the level wanted. */
 uint8_t judge_value(struct judge *judge, double value, mono_time at);

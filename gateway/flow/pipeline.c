@@ -1,8 +1,8 @@
-/* The pipeline thread: one sample after the other past the watch, into `latest`, through the
- * filter, into the open segment of its sector; and at every `sync` the grown segments to the store.
- * Owns the view: watch, filters, open segments and tables, allocated at start or by a reload.
- * Never touches the database or the network, never waits for either: a store whose mailbox is full
- * is told again at the next sync, and what a full segment cannot take becomes a Gap. */
+/* The pipeline thread: one sample after the other past the watch and the catchments, into `latest`,
+ * through the filter, into the open segment of its sector; and at every `sync` the grown segments
+ * to the store. Owns the view: watch, filters, open segments and tables, allocated at start or by a
+ * reload. Never touches the database or the network, never waits for either: a store whose mailbox
+ * is full is told again at the next sync, and what a full segment cannot take becomes a Gap. */
 #include "gateway/flow/pipeline.h"
 
 #include <pthread.h>
@@ -71,7 +71,7 @@ struct pipeline *pipeline_new(struct store *store, struct lane *lane, struct vie
     pipeline->clock = clock_state_now(view->settings->gateway.trusted_rtc);
     pipeline->clock_now = pipeline->clock;
     pipeline->queue = queue_new(queue_size(view));
-    pipeline->desk = desk_new(lane);
+    pipeline->desk = desk_new(lane, store);
     pthread_mutex_init(&pipeline->mutex, NULL);
     if (pipeline->queue && pipeline->desk) {
         pipeline->view = view;
@@ -283,6 +283,7 @@ static void take(struct pipeline *pipeline, const struct sample *sample)
         return;
     }
     watch_sample(view->watch, block, sample, view->values, pipeline->clock_now);
+    catchments_sample(view->catchments, block, sample, view->values);
     latest_set(view->latest, block, sample, view->values);
     if (!filter_keep(&view->filters[block], sample, view->values)) {
         atomic_fetch_add_explicit(&pipeline->skipped, 1, memory_order_relaxed);
@@ -392,7 +393,7 @@ static void *run(void *argument)
     struct sample sample;
     for (;;) {
         watchdog_beat();
-        mono_time due = watch_due(pipeline->view->watch);
+        mono_time due = desk_due(pipeline->desk, pipeline->view);
         if (queue_pop(pipeline->queue, due.ns < sync.ns ? due : sync, &sample,
                       pipeline->view->values)) {
             pipeline->taken++;
@@ -412,6 +413,7 @@ static void *run(void *argument)
         if (switching || now.ns >= sync.ns)
             sync = next_sync(pipeline, now);
     }
+    desk_end(pipeline->desk, pipeline->view);
     sync_all(pipeline, clock_mono(), true);
     return NULL;
 }

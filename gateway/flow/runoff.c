@@ -40,6 +40,12 @@ void runoff_free(struct runoff *runoff)
     free(runoff);
 }
 
+void runoff_rebind(struct runoff *runoff, const struct catchment *same)
+{
+    runoff->catchment = same;
+    runoff->told.catchment = same->name;
+}
+
 /* ---- clocks ---- */
 
 /* The mono clock of another boot: everything moves to where it lies on this one, by as much as went

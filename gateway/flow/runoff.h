@@ -143,6 +143,9 @@ struct runoff;
 struct runoff *runoff_new(const struct catchment *catchment);
 void runoff_free(struct runoff *runoff);
 
+/* Goes on under a catchment that says the same (catchment_same), as after a reload. */
+void runoff_rebind(struct runoff *runoff, const struct catchment *same);
+
 /* A reading of a gauge (the counter in mm) or an outfall, also one that is not usable: its value
  * does not matter then. An index that does not exist is ignored. */
 void runoff_rain(struct runoff *runoff, size_t gauge, double mm, bool usable, mono_time mono,

@@ -117,8 +117,9 @@ struct view *view_new(const struct settings *settings, const struct plan *plan,
         return NULL;
     *view = (struct view){.settings = settings, .plan = plan, .latest = latest};
     view->watch = watch_new(settings, plan, ids);
-    if (view->watch && make_values(view) && make_filters(view) && make_parts(view, ids) &&
-        make_lines(view, numbers) && make_devices(view, numbers))
+    view->catchments = catchments_new(settings, plan);
+    if (view->watch && view->catchments && make_values(view) && make_filters(view) &&
+        make_parts(view, ids) && make_lines(view, numbers) && make_devices(view, numbers))
         return view;
     view_free(view);
     return NULL;
@@ -136,6 +137,7 @@ void view_free(struct view *view)
     for (uint32_t p = 0; view->parts && p < view->layout->part_count; p++)
         segment_free(view->parts[p].segment);
     watch_free(view->watch);
+    catchments_free(view->catchments);
     free(view->devices);
     free(view->parts);
     free(view->filters);

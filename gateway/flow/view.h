@@ -3,6 +3,7 @@
 #ifndef LIFELINE_VIEW_H
 #define LIFELINE_VIEW_H
 
+#include "gateway/flow/catchments.h"
 #include "gateway/flow/filter.h"
 #include "gateway/flow/latest.h"
 #include "gateway/flow/layout.h"
@@ -38,6 +39,7 @@ struct view {
     struct layout *layout;
     struct filter *filters; /* [block] */
     struct watch *watch;
+    struct catchments *catchments;
     struct view_device *devices; /* [device] */
     struct part *parts;
     struct view_line *lines; /* [number of the line] */

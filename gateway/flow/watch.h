@@ -69,7 +69,8 @@ bool watch_restore(struct watch *watch, const struct alarm_event *last, mono_tim
     __attribute__((warn_unused_result));
 
 /* What was learned over hours and days, piece by piece: the next one at or after *at, which is 0 at
- * first; false: no more. The name is the key of the rule. load takes one back. */
+ * first; false: no more. The name is the key of the rule. load takes one back, after watch_start()
+ * and before the first sample. */
 enum { WATCH_MEMORY_MAX = 8192 };
 bool watch_save(const struct watch *watch, size_t *at, const struct watch_clock *clock,
                 const char **name, uint8_t out[WATCH_MEMORY_MAX], size_t *length);

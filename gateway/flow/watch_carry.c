@@ -182,15 +182,23 @@ void watch_carry(struct watch *watch, struct watch *before, const struct watch_c
 
 /* ---- what was learned ---- */
 
+static size_t save(const struct watch *watch, const struct sentry *sentry,
+                   const struct watch_clock *clock, uint8_t out[WATCH_MEMORY_MAX])
+{
+    if (!sentry->diagnosis)
+        return judge_save(&sentry->judge, clock->mono, clock->wall, out, WATCH_MEMORY_MAX);
+    if (!sentry->diagnosis->save)
+        return 0;
+    const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
+    return sentry->diagnosis->save(sentry->memory, &moment, out, WATCH_MEMORY_MAX);
+}
+
 bool watch_save(const struct watch *watch, size_t *at, const struct watch_clock *clock,
                 const char **name, uint8_t out[WATCH_MEMORY_MAX], size_t *length)
 {
     for (; *at < watch->sentry_count; ++*at) {
         const struct sentry *sentry = &watch->sentries[*at];
-        if (!sentry->diagnosis || !sentry->diagnosis->save)
-            continue;
-        const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
-        *length = sentry->diagnosis->save(sentry->memory, &moment, out, WATCH_MEMORY_MAX);
+        *length = save(watch, sentry, clock, out);
         if (!*length)
             continue;
         *name = sentry->key;
@@ -204,7 +212,14 @@ void watch_load(struct watch *watch, const char *name, const uint8_t *bytes, siz
                 const struct watch_clock *clock)
 {
     struct sentry *sentry = watch_find(watch, name);
-    if (!sentry || !sentry->diagnosis || !sentry->diagnosis->load)
+    if (!sentry)
+        return;
+    if (!sentry->diagnosis) {
+        /* what cannot be used is as if nothing were known */
+        (void)!judge_load(&sentry->judge, clock->mono, clock->wall, bytes, length);
+        return;
+    }
+    if (!sentry->diagnosis->load)
         return;
     const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     if (!sentry->diagnosis->load(sentry->memory, &moment, bytes, length))

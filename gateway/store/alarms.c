@@ -152,9 +152,16 @@ bool store_remember(struct store *store, const char *name, const uint8_t *bytes,
     if (!memory)
         return false;
     pthread_mutex_lock(&store->mutex);
-    memory->next = store->alarms->remembered;
-    store->alarms->remembered = memory;
+    struct memory **at = &store->alarms->remembered, *stale;
+    while (*at && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    stale = *at; /* a disk that takes nothing must not be owed the same twice */
+    memory->next = stale ? stale->next : NULL;
+    *at = memory;
     pthread_mutex_unlock(&store->mutex);
+    if (stale)
+        stale->next = NULL;
+    free_memory(stale);
     return true;
 }
 

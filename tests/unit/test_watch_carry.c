@@ -156,6 +156,34 @@ static void restart(struct world *world, const char *rain, const char *level, do
     watch_tick(world->now->watch, &clock);
 }
 
+/* As it is after an end in good order: what was learned comes back. Returns how much that is. */
+static size_t end_and_begin(struct world *world, const char *rain, const char *level,
+                            double saved_at, double minute)
+{
+    static uint8_t bytes[WATCH_MEMORY_MAX], again[WATCH_MEMORY_MAX];
+    struct side *before = world->now;
+    const struct watch_clock saved = clock_at(saved_at);
+    open_side(world, &world->sides[before == &world->sides[0]], rain, level, minute);
+    size_t total = 0, at = 0, length;
+    const char *name;
+    while (watch_save(before->watch, &at, &saved, &name, bytes, &length)) {
+        char key[256];
+        snprintf(key, sizeof key, "%s", name);
+        watch_load(world->now->watch, key, bytes, length - 1,
+                   &saved); /* cut: nothing comes of it */
+        watch_load(world->now->watch, "nobody/nothing", bytes, length, &saved);
+        watch_load(world->now->watch, key, bytes, length, &saved);
+        size_t back = at - 1, second = 0;
+        assert_true(watch_save(world->now->watch, &back, &saved, &name, again, &second));
+        assert_string_equal(name, key);
+        assert_int_equal(second, length);
+        assert_memory_equal(again, bytes, length);
+        total += length;
+    }
+    close_side(before);
+    return total;
+}
+
 /* ---- samples ---- */
 
 static void sample(struct world *world, uint32_t device, double minute, double value)
@@ -226,6 +254,33 @@ static void rain_is_not_unsaid_by_a_restart(void **state)
     assert_told(&world, "");
     sample(&world, RAIN, 62 + 6 * 60, 160);
     assert_told(&world, "cleared 0 wet\n");
+    close_side(world.now);
+}
+
+static void rain_before_a_restart_counts(void **state)
+{
+    (void)state;
+    static struct world world;
+    open_world(&world, RAIN_50, FULL);
+    for (int minute = 0; minute <= 30; minute++)
+        sample(&world, RAIN, minute, 100 + minute);
+    assert_true(end_and_begin(&world, RAIN_50, FULL, 30, 40) > 0);
+    sample(&world, RAIN, 40, 149.5); /* some of it fell meanwhile */
+    assert_told(&world, "");
+    sample(&world, RAIN, 41, 150);
+    assert_told(&world, "raised 3 wet\n");
+    close_side(world.now);
+}
+
+static void what_a_diagnosis_learned_survives(void **state)
+{
+    (void)state;
+    static const char drift[] = "slow: { diagnose: drift, levels: { 4: 0.05 }, nights: 14 }";
+    static struct world world;
+    open_world(&world, RAIN_50, drift);
+    for (int minute = 0; minute <= 20 * 1440; minute += 5)
+        sample(&world, LEVEL, minute, 1 + (minute / 5 % 2) * 0.01);
+    assert_true(end_and_begin(&world, RAIN_50, drift, 20 * 1440, 20 * 1440 + 5) > 100);
     close_side(world.now);
 }
 
@@ -327,6 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rain_goes_on_under_a_changed_threshold),
         cmocka_unit_test(rain_is_not_unsaid_by_a_restart),
+        cmocka_unit_test(rain_before_a_restart_counts),
+        cmocka_unit_test(what_a_diagnosis_learned_survives),
         cmocka_unit_test(a_dwell_goes_on),
         cmocka_unit_test(a_rule_that_is_gone_ends_its_alarm),
         cmocka_unit_test(a_changed_level_is_told_at_the_next_sample),

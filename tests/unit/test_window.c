@@ -170,12 +170,88 @@ static void started_anew_it_knows_nothing(void **state)
     assert_false(window_is_full(&window, (mono_time){INT64_C(99000000000)}));
 }
 
+/* ---- over a restart ---- */
+
+#define WALL_MS INT64_C(1782835200000)
+
+static size_t save_some(struct window *window, uint8_t bytes[WINDOW_SAVE_MAX])
+{
+    window_start(window, 6400000);
+    for (int minute = 0; minute < 100; minute++)
+        window_add(window, (mono_time){minute * INT64_C(60000000000)}, minute, 0.5);
+    return window_save(window, (mono_time){INT64_C(6000000000000)}, (wall_time){WALL_MS}, bytes,
+                       WINDOW_SAVE_MAX);
+}
+
+static void it_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    struct window window, next;
+    uint8_t bytes[WINDOW_SAVE_MAX];
+    size_t length = save_some(&window, bytes);
+    assert_true(length > 0);
+    /* five minutes later, on the clock of another boot */
+    window_start(&next, 6400000);
+    assert_true(window_load(&next, (mono_time){INT64_C(20000000000)}, (wall_time){WALL_MS + 300000},
+                            bytes, length));
+    window_age(&window, (mono_time){INT64_C(6300000000000)});
+    double low, high, next_low, next_high;
+    for (int minute = 0; minute < 120; minute++) {
+        int64_t ns = minute * INT64_C(60000000000);
+        window_add(&window, (mono_time){INT64_C(6300000000000) + ns}, minute, 0.25);
+        window_add(&next, (mono_time){INT64_C(20000000000) + ns}, minute, 0.25);
+        assert_true(window_range(&window, &low, &high));
+        assert_true(window_range(&next, &next_low, &next_high));
+        assert_true(low == next_low && high == next_high);
+        assert_true(window_sum(&window) == window_sum(&next));
+    }
+}
+
+/* Every length, and every byte changed: nothing is taken that is no window. */
+static void hostile_bytes_are_harmless(void **state)
+{
+    (void)state;
+    struct window window, next, fresh;
+    uint8_t bytes[WINDOW_SAVE_MAX];
+    size_t length = save_some(&window, bytes);
+    const mono_time now = {INT64_C(20000000000)};
+    const wall_time wall = {WALL_MS};
+    window_start(&fresh, 6400000);
+    for (size_t cut = 0; cut < length; cut++) {
+        next = fresh;
+        assert_false(window_load(&next, now, wall, bytes, cut));
+        assert_memory_equal(&next, &fresh, sizeof next);
+    }
+    for (size_t i = 0; i < length; i++) {
+        for (int bit = 0; bit < 8; bit++) {
+            bytes[i] ^= (uint8_t)(1 << bit);
+            next = fresh;
+            if (window_load(&next, now, wall, bytes, length)) {
+                assert_true(next.count <= WINDOW_SLOTS + 1 && window_sum(&next) >= 0);
+                assert_true(next.origin.ns <= now.ns);
+                window_add(&next, now, 1, 1);
+            }
+            bytes[i] ^= (uint8_t)(1 << bit);
+        }
+    }
+    struct window other;
+    window_start(&other, 6400001);
+    assert_false(window_load(&other, now, wall, bytes, length));
+    assert_false(window_load(&next, now, (wall_time){WALL_MS - 6000001}, bytes, length));
+    struct window none;
+    window_start(&none, 1000);
+    assert_int_equal(window_save(&none, now, wall, bytes, sizeof bytes), 0);
+    assert_int_equal(window_save(&window, now, wall, bytes, length - 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_agrees_with_a_list),
         cmocka_unit_test(an_earlier_time_is_taken_for_now),
         cmocka_unit_test(started_anew_it_knows_nothing),
+        cmocka_unit_test(it_goes_on_after_a_restart),
+        cmocka_unit_test(hostile_bytes_are_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
