@@ -2,8 +2,8 @@
  * next, who owes what, what is in force, what is let go of when it is full. Random, LIFELINE_SEED=n
  * to repeat one.
  *
- * Then what a storm costs, and what is let go of, as cases of their own. Threads are in
- * test_lane_threads.c. */
+ * Then cases of their own. Threads are in test_lane_threads.c, what a storm costs in the benchmark.
+ */
 #include "gateway/lane.h"
 
 #include <inttypes.h>
@@ -558,44 +558,6 @@ static void restored_is_in_force_and_owed_by_nobody(void **state)
     lane_free(lane);
 }
 
-/* ---- what a storm costs ---- */
-
-static double us_since(mono_time begin_at)
-{
-    return (double)(clock_mono().ns - begin_at.ns) / 1000;
-}
-
-static void a_storm_is_cheap(void **state)
-{
-    (void)state;
-    enum { STORM = 1000 };
-    static const bool all[SECTOR_COUNT] = {[SECTOR_GAS] = true};
-    const struct lane_skip skip = {0};
-    begin();
-    for (size_t r = 0; r < LANE_READERS; r++)
-        lane_attach(lane, r, all, note_wake, &m.woken[0]);
-    mono_time at = clock_mono();
-    for (uint32_t i = 0; i < STORM; i++)
-        put_one(i, 1, 0, (uint8_t)(1 + i % 4));
-    double put_us = us_since(at);
-    at = clock_mono();
-    for (uint32_t i = 0; i < STORM; i++) {
-        assert_true(lane_next(lane, i % LANE_READERS, &skip, &scratch));
-        (void)lane_settle(lane, i % LANE_READERS, scratch.n);
-    }
-    double next_us = us_since(at);
-    uint64_t after = 0;
-    at = clock_mono();
-    while (lane_read(lane, &after, &scratch))
-        continue;
-    double read_us = us_since(at);
-    print_message("1000 pending, 32 readers: put %.1f us, next and settle %.1f us, all in force "
-                  "%.0f us\n",
-                  put_us / STORM, next_us / STORM, read_us);
-    assert_true(put_us / STORM < 2000 && next_us / STORM < 2000); /* of a machine under load */
-    lane_free(lane);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,7 +567,6 @@ int main(void)
         cmocka_unit_test(what_is_settled_is_not_owed_again),
         cmocka_unit_test(what_is_let_go_of_when_it_is_full),
         cmocka_unit_test(restored_is_in_force_and_owed_by_nobody),
-        cmocka_unit_test(a_storm_is_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
