@@ -76,6 +76,7 @@ static bool begin(struct life *life, const struct life_want *want, bool silenced
     life->step = 0;
     life->level = LEVEL_NONE;
     life->raised_ms = want->wall.ms;
+    life->raised = want->mono;
     return step(life, silenced ? ALARM_STATUS_SUPPRESSED : ALARM_STATUS_RAISED, want->level, out);
 }
 

@@ -47,6 +47,7 @@ struct life {
     uint8_t level; /* as it was told; of a suppressed one as it is */
     uint32_t step;
     int64_t raised_ms, cleared_ms; /* wall; raised: of the first RAISED or SUPPRESSED */
+    mono_time raised;              /* the same moment; ns 0 = before a restart */
     mono_time cleared;
     uint32_t flaps;       /* in a row */
     mono_time flapped;    /* last */

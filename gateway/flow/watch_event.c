@@ -160,7 +160,8 @@ static void add_words(const struct watch *watch, const struct sentry *sentry,
         .level = step->level,
         .previous_level = step->previous_level,
         .value = watch_worth(watch, sentry),
-        .lasted_ms = clock->wall.ms - sentry->life.raised_ms,
+        .lasted_ms = sentry->life.raised.ns ? clock_ms_between(sentry->life.raised, clock->mono)
+                                            : clock->wall.ms - sentry->life.raised_ms,
     };
     const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     if (sentry->diagnosis && sentry->finding.level) {
