@@ -37,6 +37,7 @@ static const struct route routes[] = {
     {"/v1/history", EVHTTP_REQ_GET, history_answer},
     {"/v1/alarms", EVHTTP_REQ_GET, alarms_list},
     {"/v1/alarms/*/ack", EVHTTP_REQ_POST, alarms_ack},
+    {"/v1/reports", EVHTTP_REQ_GET, reports_list},
     {"/v1/maintenance", EVHTTP_REQ_POST, alarms_maintain},
     {"/v1/devices/*/read", EVHTTP_REQ_POST, reads_device},
     {"/v1/lines/*", EVHTTP_REQ_GET, asks_line},

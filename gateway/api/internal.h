@@ -54,6 +54,9 @@ void metrics_all(struct api *api, struct evhttp_request *request, const char *na
 void inventory_devices(struct api *api, struct evhttp_request *request, const char *name);
 void inventory_points(struct api *api, struct evhttp_request *request, const char *name);
 
+/* reports.c: rain events of catchments */
+void reports_list(struct api *api, struct evhttp_request *request, const char *name);
+
 /* alarms.c: what is up, and what people want of it */
 void alarms_list(struct api *api, struct evhttp_request *request, const char *name);
 void alarms_ack(struct api *api, struct evhttp_request *request, const char *name);

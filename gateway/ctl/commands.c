@@ -13,7 +13,7 @@ enum { FORM_COLUMNS = 24, TEXT_COLUMN = 26 };
 
 static const struct command *const commands[] = {&status_command, &tail_command,  &read_command,
                                                  &query_command,  &check_command, &probe_command,
-                                                 &alarms_command};
+                                                 &alarms_command, &report_command};
 
 static const struct {
     const char *form;

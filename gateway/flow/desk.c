@@ -23,6 +23,7 @@ _Static_assert((int)REPORT_MAX <= (int)ALARM_EVENT_MAX, "a report fits an event 
 struct desk {
     struct lane *lane;
     struct recall *recall;
+    struct reports *reports;
     const struct view *view; /* whose devices the watch speaks of */
     struct lane_event event; /* scratch */
     pthread_mutex_t askers_mutex;
@@ -40,8 +41,10 @@ struct desk *desk_new(struct lane *lane, struct store *store)
     if (!desk)
         return NULL;
     desk->lane = lane;
-    desk->recall = recall_new(store);
+    desk->reports = reports_new();
+    desk->recall = desk->reports ? recall_new(store, desk->reports) : NULL;
     if (!desk->recall) {
+        reports_free(desk->reports);
         free(desk);
         return NULL;
     }
@@ -58,6 +61,7 @@ void desk_free(struct desk *desk)
     pthread_mutex_destroy(&desk->askers_mutex);
     free(desk->askers);
     recall_free(desk->recall);
+    reports_free(desk->reports);
     free(desk);
 }
 
@@ -96,6 +100,11 @@ bool desk_order(struct desk *desk, const struct desk_order *order)
         desk->orders[(desk->first + desk->waiting++) % ORDERS] = *order;
     pthread_mutex_unlock(&desk->mutex);
     return fits;
+}
+
+size_t desk_report(struct desk *desk, size_t index, uint8_t *out, size_t capacity)
+{
+    return reports_read(desk->reports, index, out, capacity);
 }
 
 /* ---- what the watch says ---- */
@@ -185,6 +194,8 @@ static void report(void *context, enum sector sector, const struct runoff_event 
     *out = (struct lane_event){.kind = LANE_REPORT, .sector = sector, .step = 1, .at_ms = at_ms};
     life_ulid(out->id, at_ms);
     out->length = pack_report(desk, sector, at_ms, event, out->bytes, sizeof out->bytes);
+    if (out->length)
+        recall_report(desk->recall, at_ms, out->bytes, out->length);
     if (out->length && lane_put(desk->lane, out))
         log_notice("catchment %s: rain event %s, %.1f mm, grade %s", event->catchment, event->id,
                    event->rain_mm, runoff_grade_name(event->grade));

@@ -39,6 +39,9 @@ struct desk_order {
 bool desk_order(struct desk *desk, const struct desk_order *order)
     __attribute__((warn_unused_result));
 
+/* The index-th of the newest reports, the oldest first; its length, 0: there is none. */
+size_t desk_report(struct desk *desk, size_t index, uint8_t *out, size_t capacity);
+
 /* ---- the pipeline's thread ---- */
 
 /* The first view: its watch begins with what is in force in the lane and with what the store

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 
@@ -121,6 +122,23 @@ bool pipeline_order(struct pipeline *pipeline, const struct desk_order *order)
     bool taken = desk_order(pipeline->desk, order);
     queue_wake(pipeline->queue);
     return taken;
+}
+
+size_t pipeline_report(struct pipeline *pipeline, size_t index, uint8_t *out, size_t capacity)
+{
+    return desk_report(pipeline->desk, index, out, capacity);
+}
+
+/* The mutex keeps the view from being freed. */
+bool pipeline_catchment(struct pipeline *pipeline, size_t number, struct pipeline_catchment *out)
+{
+    const char *name;
+    pthread_mutex_lock(&pipeline->mutex);
+    bool is = catchments_look(pipeline->view->catchments, number, &name, &out->now);
+    if (is)
+        snprintf(out->name, sizeof out->name, "%s", name);
+    pthread_mutex_unlock(&pipeline->mutex);
+    return is;
 }
 
 bool pipeline_is_pressed(struct pipeline *pipeline)

@@ -31,6 +31,18 @@ void pipeline_attach(struct pipeline *pipeline, uint16_t number, const struct de
 bool pipeline_order(struct pipeline *pipeline, const struct desk_order *order)
     __attribute__((warn_unused_result));
 
+/* The index-th of the newest reports, the oldest first; its length, 0: there is none. Any thread.
+ */
+size_t pipeline_report(struct pipeline *pipeline, size_t index, uint8_t *out, size_t capacity);
+
+/* What was going on in a catchment lately, by its number; false: there is none. Any thread. */
+struct pipeline_catchment {
+    char name[64];
+    struct runoff_now now;
+};
+
+bool pipeline_catchment(struct pipeline *pipeline, size_t number, struct pipeline_catchment *out);
+
 /* Goes over to a new view (a reload): what was submitted so far still goes into the segments of the
  * old one, these are closed, then what is known of the blocks is carried over: from[block of the
  * new plan] is the old one (plan_diff_carry()). The lines that the new view does not know must have

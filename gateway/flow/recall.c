@@ -12,10 +12,12 @@
 
 #include "gateway/log.h"
 #include "gateway/store/store.h"
+#include "proto/report.h"
 
 #define RUNOFF      "runoff/"
 #define WATCH       "watch/"
 #define MAINTENANCE "maintenance/"
+#define REPORT      "report/"
 
 enum {
     NAME_MAX_LENGTH = 256, /* a kind and the key of an alarm */
@@ -28,16 +30,21 @@ enum {
 
 struct recall {
     struct store *store;
+    struct reports *reports;
+    int64_t newest_ms;
+    unsigned int slot; /* of the next report: the oldest gives way */
     mono_time next;
     size_t catchment, rule; /* to be saved next */
     uint8_t bytes[BYTES_MAX];
 };
 
-struct recall *recall_new(struct store *store)
+struct recall *recall_new(struct store *store, struct reports *reports)
 {
     struct recall *recall = calloc(1, sizeof *recall);
-    if (recall)
-        recall->store = store;
+    if (!recall)
+        return NULL;
+    recall->store = store;
+    recall->reports = reports;
     return recall;
 }
 
@@ -111,6 +118,18 @@ void recall_maintenance(struct recall *recall, const char *device, mono_time unt
     put(recall, MAINTENANCE, device, MOMENT_BYTES);
 }
 
+void recall_report(struct recall *recall, int64_t at_ms, const uint8_t *bytes, size_t length)
+{
+    char slot[16];
+    reports_add(recall->reports, at_ms, bytes, length);
+    if (length > sizeof recall->bytes)
+        return;
+    memcpy(recall->bytes, bytes, length);
+    snprintf(slot, sizeof slot, "%u", recall->slot);
+    put(recall, REPORT, slot, length);
+    recall->slot = (recall->slot + 1) % REPORTS_KEPT;
+}
+
 /* ---- back ---- */
 
 /* By a clock that was never set nobody can say whether the window is over: better an alarm too
@@ -134,6 +153,22 @@ static void maintain_again(const struct view *view, const char *device, const ui
     }
 }
 
+/* The slot after the newest is written next. */
+static void report_again(struct recall *recall, const char *slot, const uint8_t *bytes,
+                         size_t length)
+{
+    struct report_runoff report;
+    struct report_memory *memory = report_unpack_runoff(bytes, length, &report);
+    if (!memory)
+        return;
+    reports_add(recall->reports, report.at_ms, bytes, length);
+    if (report.at_ms >= recall->newest_ms) {
+        recall->newest_ms = report.at_ms;
+        recall->slot = (unsigned int)(strtoul(slot, NULL, 10) + 1) % REPORTS_KEPT;
+    }
+    report_free(memory);
+}
+
 /* What follows the kind in a name; NULL: it is of another one. */
 static const char *whose_of(const char *name, const char *kind)
 {
@@ -153,6 +188,8 @@ void recall_begin(struct recall *recall, const struct view *view, const struct w
             watch_load(view->watch, whose, bytes, length, clock);
         else if ((whose = whose_of(name, MAINTENANCE)))
             maintain_again(view, whose, bytes, length, clock);
+        else if ((whose = whose_of(name, REPORT)))
+            report_again(recall, whose, bytes, length);
     }
     recall->next = clock_after_ms(clock->mono, RECALL_EVERY_MS);
 }

@@ -3,6 +3,7 @@
 #ifndef LIFELINE_RECALL_H
 #define LIFELINE_RECALL_H
 
+#include "gateway/flow/reports.h"
 #include "gateway/flow/view.h"
 
 enum {
@@ -12,8 +13,8 @@ enum {
 
 struct recall;
 
-/* The store must outlive it. NULL without memory. */
-struct recall *recall_new(struct store *store);
+/* Both must outlive it; the reports of before go into `reports`. NULL without memory. */
+struct recall *recall_new(struct store *store, struct reports *reports);
 void recall_free(struct recall *recall);
 
 /* Into a view whose watch has started and has seen no sample yet. */
@@ -32,5 +33,8 @@ void recall_end(struct recall *recall, const struct view *view, const struct wat
 /* At once. */
 void recall_maintenance(struct recall *recall, const char *device, mono_time until,
                         const struct watch_clock *clock);
+
+/* A report that was made, packed: among the newest, over a restart too. */
+void recall_report(struct recall *recall, int64_t at_ms, const uint8_t *bytes, size_t length);
 
 #endif

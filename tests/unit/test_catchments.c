@@ -16,6 +16,7 @@
 
 #include "drivers/class.h"
 #include "gateway/flow/pipeline.h"
+#include "gateway/flow/reports.h"
 #include "proto/report.h"
 
 enum { MINUTE_MS = 60000, WAIT_MS = 10000 };
@@ -332,6 +333,7 @@ static void a_report_reaches_the_lane_and_the_store(void **state)
     struct world *world = *state;
     static uint8_t bytes[RUNOFF_SAVE_MAX];
     static struct lane_event event;
+    static uint8_t kept[REPORT_MAX];
     struct run run;
     int minute = 700;
     storm(world, 0, minute);
@@ -382,13 +384,43 @@ static void a_report_reaches_the_lane_and_the_store(void **state)
     assert_int_equal(ask_file(world, "SELECT count(*) FROM alarm WHERE kind=2"), 1);
     assert_int_equal(ask_file(world, "SELECT count(*) FROM memory WHERE name='runoff/park'"), 1);
     assert_int_equal(ask_file(world, "SELECT count(*) FROM alarm_open"), 0);
+    assert_int_equal(ask_file(world, "SELECT count(*) FROM memory WHERE name='report/0'"), 1);
 
     begin(world, &run); /* it is not told again */
     lane_attach(run.lane, 0, sectors, wake, NULL);
     assert_true(pipeline_start(run.pipeline));
-    usleep(100000);
+    while (!pipeline_report(run.pipeline, 0, kept, sizeof kept)) {
+        assert_true(clock_mono().ns < limit.ns);
+        usleep(5000);
+    }
+    assert_memory_equal(kept, event.bytes, event.length);
+    assert_int_equal(pipeline_report(run.pipeline, 1, kept, sizeof kept), 0);
+    struct pipeline_catchment now;
+    assert_true(pipeline_catchment(run.pipeline, 0, &now));
+    assert_string_equal(now.name, "park");
+    assert_false(pipeline_catchment(run.pipeline, 1, &now));
     end(&run);
     assert_int_equal(ask_file(world, "SELECT count(*) FROM alarm WHERE kind=2"), 1);
+}
+
+static void the_newest_reports_are_kept(void **state)
+{
+    (void)state;
+    struct reports *reports = reports_new();
+    uint8_t out[4] = {0};
+    assert_int_equal(reports_read(reports, 0, out, sizeof out), 0);
+    for (int i = 0; i < REPORTS_KEPT + 7; i++) {
+        int at = (i * 31) % (REPORTS_KEPT + 7); /* in any order */
+        const uint8_t bytes[] = {(uint8_t)at, 1};
+        reports_add(reports, at, bytes, sizeof bytes);
+    }
+    for (size_t i = 0; i < REPORTS_KEPT; i++) {
+        assert_int_equal(reports_read(reports, i, out, sizeof out), 2);
+        assert_int_equal(out[0], i + 7);
+    }
+    assert_int_equal(reports_read(reports, REPORTS_KEPT, out, sizeof out), 0);
+    assert_int_equal(reports_read(reports, 0, out, 1), 0);
+    reports_free(reports);
 }
 
 static void a_maintenance_window_survives(void **state)
@@ -416,6 +448,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_was_changed_begins_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_restart_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_report_reaches_the_lane_and_the_store, set_up, tear_down),
+        cmocka_unit_test(the_newest_reports_are_kept),
         cmocka_unit_test_setup_teardown(a_maintenance_window_survives, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
