@@ -199,15 +199,19 @@ static void a_poll_that_fails_is_no_zero(void **state)
     storm(world, 0, MIDDLE);
     const struct side *side = &world->side;
     for (uint32_t b = 0; b < side->plan->block_count; b++) {
-        const struct sample sample = {.points = side->plan->blocks[b].point_count,
-                                      .failure = QUALITY_TIMEOUT,
-                                      .mono = mono_at(world, MIDDLE - 1),
-                                      .wall = {world->wall_ms + (MIDDLE - 1) * INT64_C(60000)}};
-        const struct value values[8] = {0};
+        const struct sample sample = {
+            .points = side->plan->blocks[b].point_count,
+            .failure = QUALITY_TIMEOUT,
+            .mono = clock_after_ms(mono_at(world, MIDDLE - 1), 30000),
+            .wall = {world->wall_ms + (MIDDLE - 1) * INT64_C(60000) + 30000}};
+        struct value values[8] = {0}; /* what stands there is of another sample */
+        for (size_t v = 0; v < 8; v++)
+            values[v].quality = QUALITY_GOOD;
         catchments_sample(side->catchments, b, &sample, values);
     }
     storm(world, MIDDLE, STORM_ENDS);
     check_report(world);
+    assert_int_equal(world->event.grade, RUNOFF_GRADE_A);
 }
 
 static void a_reload_goes_on_with_the_same(void **state)

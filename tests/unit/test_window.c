@@ -212,7 +212,7 @@ static void hostile_bytes_are_harmless(void **state)
 {
     (void)state;
     struct window window, next, fresh;
-    uint8_t bytes[WINDOW_SAVE_MAX];
+    uint8_t bytes[WINDOW_SAVE_MAX], other_bytes[WINDOW_SAVE_MAX];
     size_t length = save_some(&window, bytes);
     const mono_time now = {INT64_C(20000000000)};
     const wall_time wall = {WALL_MS};
@@ -234,6 +234,12 @@ static void hostile_bytes_are_harmless(void **state)
             bytes[i] ^= (uint8_t)(1 << bit);
         }
     }
+    enum { FIRST_SLOT = 18, SLOT = 32 };
+    memcpy(other_bytes, bytes, length);
+    memcpy(other_bytes + FIRST_SLOT + SLOT, bytes + FIRST_SLOT, 8); /* two of one number */
+    next = fresh;
+    assert_false(window_load(&next, now, wall, other_bytes, length));
+    assert_true(window_load(&next, now, wall, bytes, length));
     struct window other;
     window_start(&other, 6400001);
     assert_false(window_load(&other, now, wall, bytes, length));
