@@ -28,7 +28,7 @@ void arena_exhausted(void (*handler)(void))
     exhausted = handler;
 }
 
-static void *must(void *memory)
+void *arena_must(void *memory)
 {
     if (memory == NULL) {
         exhausted();
@@ -39,7 +39,7 @@ static void *must(void *memory)
 
 struct arena *arena_new(void)
 {
-    return must(calloc(1, sizeof(struct arena)));
+    return arena_must(calloc(1, sizeof(struct arena)));
 }
 
 void arena_free(struct arena *arena)
@@ -61,7 +61,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     struct chunk *chunk = arena->chunks;
     if (chunk == NULL || chunk->size - chunk->used < size) {
         size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-        chunk = must(calloc(1, sizeof(*chunk) + room));
+        chunk = arena_must(calloc(1, sizeof(*chunk) + room));
         chunk->size = room;
         chunk->next = arena->chunks;
         arena->chunks = chunk;

@@ -18,6 +18,9 @@ void *arena_array(struct arena *arena, size_t count, size_t size);
 char *arena_copy(struct arena *arena, const char *text, size_t length);
 char *arena_text(struct arena *arena, const char *text);
 
+/* Memory from elsewhere: when there is none it ends as above. */
+void *arena_must(void *memory);
+
 /* What is called when there is no memory left, to say so and end the process; at first abort(). */
 void arena_exhausted(void (*handler)(void));
 

@@ -41,7 +41,7 @@ static size_t copy_text(struct fy_token *token, char *out)
 {
     size_t length = 0;
     int error = 0;
-    struct fy_token_iter *iterator = fy_token_iter_create(token);
+    struct fy_token_iter *iterator = arena_must(fy_token_iter_create(token));
     for (const struct fy_iter_chunk *chunk = NULL;
          (chunk = fy_token_iter_chunk_next(iterator, chunk, &error)) != NULL;
          length += chunk->len) {

@@ -24,7 +24,7 @@ struct watch_sink {
     void *context;
 };
 
-/* settings, plan and ids must outlive it. NULL without memory. */
+/* settings and plan must outlive it; ids are copied. NULL without memory. */
 struct watch *watch_new(const struct settings *settings, const struct plan *plan,
                         const struct store_ids *ids);
 void watch_free(struct watch *watch);

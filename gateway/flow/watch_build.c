@@ -96,6 +96,24 @@ static bool make_points(struct watch *watch)
     return watch->watched != NULL;
 }
 
+static bool copy_ids(struct watch *watch, const struct store_ids *ids)
+{
+    const struct settings *settings = watch->settings;
+    uint32_t points = 0;
+    for (size_t d = 0; d < settings->device_count; d++)
+        points += (uint32_t)settings->devices[d].profile->point_count;
+    watch->device_ids = calloc(settings->device_count + 1, sizeof *watch->device_ids);
+    watch->point_ids = calloc(points + 1, sizeof *watch->point_ids);
+    if (!watch->device_ids || !watch->point_ids)
+        return false;
+    for (size_t d = 0; d < settings->device_count; d++) {
+        watch->device_ids[d] = ids->device[d];
+        memcpy(&watch->point_ids[watch->point_first[d]], ids->point[d],
+               settings->devices[d].profile->point_count * sizeof *watch->point_ids);
+    }
+    return true;
+}
+
 static bool make_blocks(struct watch *watch)
 {
     const struct plan *plan = watch->plan;
@@ -372,11 +390,11 @@ struct watch *watch_new(const struct settings *settings, const struct plan *plan
     struct watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return NULL;
-    *watch = (struct watch){.settings = settings, .plan = plan, .ids = ids, .next = {INT64_MAX}};
+    *watch = (struct watch){.settings = settings, .plan = plan, .next = {INT64_MAX}};
     watch->urging = calloc(settings->device_count + 1, sizeof *watch->urging);
     watch->maintained = calloc(settings->device_count + 1, sizeof *watch->maintained);
-    if (watch->urging && watch->maintained && make_points(watch) && make_blocks(watch) &&
-        make_sentries(watch) && make_uses(watch) && make_silent(watch))
+    if (watch->urging && watch->maintained && make_points(watch) && copy_ids(watch, ids) &&
+        make_blocks(watch) && make_sentries(watch) && make_uses(watch) && make_silent(watch))
         return watch;
     watch_free(watch);
     return NULL;
@@ -396,6 +414,8 @@ void watch_free(struct watch *watch)
     }
     free(watch->watched);
     free(watch->point_first);
+    free(watch->device_ids);
+    free(watch->point_ids);
     free(watch->point_index);
     free(watch->block_first);
     free(watch->block_points);

@@ -56,7 +56,7 @@ static void add_reading(const struct watch *watch, const struct watched *point,
     snprintf(name, WATCH_KEY_MAX, "%s.%s", device->name,
              device->profile->points[point->point].name);
     event->evidence[event->evidence_count++] = (struct alarm_evidence){
-        .point = watch->ids->point[point->device][point->point],
+        .point = watch->point_ids[watch->point_first[point->device] + point->point],
         .name = name,
         .at_ms = reading->at_ms,
         .value = reading->value,
@@ -187,11 +187,11 @@ static void add_place(const struct watch *watch, const struct sentry *sentry,
     event->gateway = settings->gateway.id;
     event->region = settings->gateway.region;
     event->sector = device->sector;
-    event->device = watch->ids->device[sentry->device];
+    event->device = watch->device_ids[sentry->device];
     event->device_name = device->name;
     event->quantity = event->unit = "";
     if (sentry->point != WATCH_NONE) {
-        event->point = watch->ids->point[sentry->device][sentry->point];
+        event->point = watch->point_ids[watch->point_first[sentry->device] + sentry->point];
         event->quantity = device->profile->points[sentry->point].quantity;
         event->unit = device->profile->points[sentry->point].unit;
     }

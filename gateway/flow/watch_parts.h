@@ -68,7 +68,8 @@ struct sentry {
 struct watch {
     const struct settings *settings;
     const struct plan *plan;
-    const struct store_ids *ids;
+    uint32_t *device_ids; /* [device] on the wire: copies, for the store's own change at a reload */
+    uint32_t *point_ids;  /* [point_first + point] */
     struct watch_sink sink;
     struct watched *watched;
     size_t watched_count;

@@ -22,7 +22,7 @@ enum {
     ROOMY = 16,         /* a broker that takes so many gives us all of them */
     REST_MS = 60000,    /* after a refusal */
     ACTIVE_MS = 1000,   /* between two lists of a sector */
-    SILENCE_MS = 20000, /* an alarm that is not acknowledged */
+    SILENCE_MS = 60000, /* an alarm that is not acknowledged, as the courier has it */
 };
 
 /* One event on its way. */

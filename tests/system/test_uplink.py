@@ -530,7 +530,7 @@ def presence():
     for topic, content, _, _ in watcher.seen:
         types.setdefault(topic.split("/")[4], set()).add(content)
     names = {"state": "GatewayState", "manifest": "Manifest", "data": "DataBatch",
-             "history": "DataBatch"}
+             "history": "DataBatch", "alarm": "AlarmEvent", "active": "ActiveAlarms"}
     rig.check("every topic says what it carries (MQTT 5 content type)", types == {
         kind: {"application/vnd.google.protobuf; messageType=lifeline.v1." + name}
         for kind, name in names.items()}, types)

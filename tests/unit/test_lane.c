@@ -123,11 +123,13 @@ static bool is_full(void)
 
 static struct record *append(enum lane_kind kind, enum sector sector)
 {
-    for (size_t i = 0; i < m.count && is_full(); i++) {
+    bool full = is_full();
+    for (size_t i = 0; full && i < m.count; i++) {
         struct record *record = &m.records[i];
         if (!record->here || record->safety != SAFE || record->in_force)
             continue;
         leave(record);
+        full = is_full();
         for (size_t r = 0; r < READERS; r++)
             m.behind[r] |= record->owed[r];
     }
