@@ -35,6 +35,16 @@ const char *rule_kind_name(enum rule_kind kind)
     return "unknown";
 }
 
+bool rule_has_window(enum rule_kind kind)
+{
+    return kind == RULE_RISE || kind == RULE_FALL || kind == RULE_SUM;
+}
+
+bool rule_is_time(enum rule_kind kind)
+{
+    return kind == RULE_SILENT || kind == RULE_FLAT;
+}
+
 static bool same_numbers(const struct rule_number *a, const struct rule_number *b, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -47,6 +47,12 @@ enum rule_kind {
 
 const char *rule_kind_name(enum rule_kind kind); /* the key: "above" */
 
+/* It looks at a stretch of time: rise, fall, sum. */
+bool rule_has_window(enum rule_kind kind);
+
+/* What it compares is how long: silent, flat. These speak of the device. */
+bool rule_is_time(enum rule_kind kind);
+
 /* One number, and where it comes from. Durations are in ms. */
 struct rule_number {
     bool given;

@@ -74,11 +74,6 @@ static bool refuse(const struct reader *reader, struct place place, const char *
     return false;
 }
 
-static bool needs_window(enum rule_kind kind)
-{
-    return kind == RULE_RISE || kind == RULE_FALL || kind == RULE_SUM;
-}
-
 static bool has_level(const struct rule *rule)
 {
     for (unsigned level = 1; level < LEVEL_COUNT; level++) {
@@ -153,7 +148,7 @@ bool rule_check(const struct reader *reader, const struct rule *rule,
                       rule->name, rule->name);
     if (rule->kind == RULE_SPIKE && !(rule->spike.value > 0))
         return refuse(reader, rule->place, "spike is more than 0");
-    if (needs_window(rule->kind) && !(rule->window.value > 0))
+    if (rule_has_window(rule->kind) && !(rule->window.value > 0))
         return refuse(reader, rule->place, "%s needs a window, like window: 60s",
                       rule_kind_name(rule->kind));
     if (rule->kind == RULE_SUM && point && !(point->wrap > 0))

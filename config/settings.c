@@ -294,6 +294,14 @@ struct settings *settings_load(const char *path, const struct settings_sources *
     return source == NULL ? NULL : settings_parse(source, sources, out);
 }
 
+size_t settings_find_device(const struct settings *settings, const char *name)
+{
+    size_t d = 0;
+    while (d < settings->device_count && strcmp(settings->devices[d].name, name) != 0)
+        d++;
+    return d;
+}
+
 const char *settings_transport_name(enum transport_kind kind)
 {
     switch (kind) {

@@ -152,6 +152,9 @@ struct settings_sources {
     diagnosis_lookup diagnosis;
 };
 
+/* Its index, or device_count when there is none of that name. */
+size_t settings_find_device(const struct settings *settings, const char *name);
+
 /* NULL when there is an error; all of them (and the warnings) are in `out`, which must outlive the
  * settings: it owns the file names of the places. */
 struct settings *settings_load(const char *path, const struct settings_sources *sources,

@@ -31,6 +31,11 @@ static inline mono_time clock_after_ms(mono_time t, int64_t ms)
     return (mono_time){t.ns + ms * 1000000};
 }
 
+static inline mono_time clock_earlier(mono_time a, mono_time b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
 /* Milliseconds from a to b, rounded down; negative when b lies before a. */
 static inline int64_t clock_ms_between(mono_time a, mono_time b)
 {

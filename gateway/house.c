@@ -52,14 +52,10 @@ static void gather(void *context, struct presence *out)
     pthread_mutex_unlock(&house->mutex);
 }
 
-/* A copy of the alarm of that id, if it is up. */
 static bool is_up(struct lane *lane, const char *id)
 {
     struct lane_event *event = malloc(sizeof *event);
-    uint64_t after = 0;
-    bool found = false;
-    while (event && !found && lane_read(lane, &after, event))
-        found = strcmp(event->id, id) == 0;
+    bool found = event && lane_find(lane, id, event);
     free(event);
     return found;
 }

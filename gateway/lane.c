@@ -477,6 +477,18 @@ bool lane_read(struct lane *lane, uint64_t *after, struct lane_event *out)
     return entry != NULL;
 }
 
+bool lane_find(struct lane *lane, const char *id, struct lane_event *out)
+{
+    pthread_mutex_lock(&lane->mutex);
+    const struct entry *entry = lane->first;
+    while (entry && (!entry->in_force || strcmp(entry->id, id) != 0))
+        entry = entry->next;
+    if (entry)
+        copy_out(entry, out);
+    pthread_mutex_unlock(&lane->mutex);
+    return entry != NULL;
+}
+
 void lane_list(struct lane *lane, enum sector sector, uint8_t level,
                void (*take)(void *context, const uint8_t *bytes, size_t length), void *context)
 {

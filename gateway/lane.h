@@ -94,6 +94,9 @@ bool lane_read(struct lane *lane, uint64_t *after, struct lane_event *out);
 /* An open alarm of a life before: in force, owed by nobody, stored. False without memory. */
 bool lane_restore(struct lane *lane, const struct lane_event *event);
 
+/* The one of that id, if it is in force. */
+bool lane_find(struct lane *lane, const char *id, struct lane_event *out);
+
 /* Those of one sector and level that are not suppressed, as they were packed; called under the
  * lane's mutex: be quick, and call nothing of the lane. */
 void lane_list(struct lane *lane, enum sector sector, uint8_t level,

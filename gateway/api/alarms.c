@@ -37,21 +37,12 @@ static json_t *list(struct api *api, const struct evkeyvalq *query)
     return out;
 }
 
-static bool parse(struct evhttp_request *request, struct evkeyvalq *query)
-{
-    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
-    if (evhttp_parse_query_str(text ? text : "", query) == 0)
-        return true;
-    api_error(request, HTTP_BADREQUEST, "malformed query");
-    return false;
-}
-
 void alarms_list(struct api *api, struct evhttp_request *request, const char *name)
 {
     struct evkeyvalq query;
     struct lane_status status;
     (void)name;
-    if (!parse(request, &query))
+    if (!api_parse(request, &query))
         return;
     lane_status(api->rooms.lane, &status);
     api_reply(request, HTTP_OK,
@@ -84,17 +75,12 @@ enum found { FOUND_NONE, FOUND_ACKED, FOUND_OPEN };
 static enum found find(struct api *api, const char *id)
 {
     struct lane_event *event = malloc(sizeof *event);
-    enum found found = FOUND_NONE;
-    uint64_t after = 0;
-    while (event && found == FOUND_NONE && lane_read(api->rooms.lane, &after, event)) {
-        struct alarm_event alarm;
-        struct alarm_memory *memory = NULL;
-        if (strcmp(event->id, id) == 0)
-            memory = alarm_unpack(event->bytes, event->length, &alarm);
-        if (memory)
-            found = alarm.actor[0] ? FOUND_ACKED : FOUND_OPEN;
-        alarm_free(memory);
-    }
+    struct alarm_event alarm;
+    struct alarm_memory *memory = NULL;
+    if (event && lane_find(api->rooms.lane, id, event))
+        memory = alarm_unpack(event->bytes, event->length, &alarm);
+    enum found found = !memory ? FOUND_NONE : alarm.actor[0] ? FOUND_ACKED : FOUND_OPEN;
+    alarm_free(memory);
     free(event);
     return found;
 }
@@ -103,7 +89,7 @@ void alarms_ack(struct api *api, struct evhttp_request *request, const char *nam
 {
     struct evkeyvalq query;
     struct desk_order order = {.kind = DESK_ACK};
-    if (!parse(request, &query))
+    if (!api_parse(request, &query))
         return;
     alarm_cut(order.id, sizeof order.id, name);
     alarm_cut(order.actor, sizeof order.actor, given(&query, "actor"));
@@ -125,23 +111,14 @@ void alarms_ack(struct api *api, struct evhttp_request *request, const char *nam
     evhttp_clear_headers(&query);
 }
 
-static bool has_device(const struct api *api, const char *name)
-{
-    const struct settings *settings = api->rooms.setup->settings;
-    for (size_t d = 0; d < settings->device_count; d++) {
-        if (strcmp(settings->devices[d].name, name) == 0)
-            return true;
-    }
-    return !name[0];
-}
-
 void alarms_maintain(struct api *api, struct evhttp_request *request, const char *name)
 {
     struct evkeyvalq query;
     struct desk_order order = {.kind = DESK_MAINTAIN};
     (void)name;
-    if (!parse(request, &query))
+    if (!api_parse(request, &query))
         return;
+    const struct settings *settings = api->rooms.setup->settings;
     const char *device = given(&query, "device"), *minutes = given(&query, "minutes");
     char *end;
     unsigned long count = strtoul(minutes, &end, 10);
@@ -149,7 +126,7 @@ void alarms_maintain(struct api *api, struct evhttp_request *request, const char
     order.until = clock_after_ms(clock_mono(), (int64_t)count * 60000);
     if (!minutes[0] || *end || count > MINUTES_MAX)
         api_error(request, HTTP_BADREQUEST, "minutes: 0 to 10080");
-    else if (!has_device(api, device))
+    else if (device[0] && settings_find_device(settings, device) == settings->device_count)
         api_error(request, HTTP_NOTFOUND, "no such device");
     else
         pass(api, request, &order);

@@ -69,14 +69,20 @@ void api_error(struct evhttp_request *request, int code, const char *text)
     api_reply(request, code, json_pack("{s:s}", "error", text));
 }
 
+bool api_parse(struct evhttp_request *request, struct evkeyvalq *query)
+{
+    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+    if (evhttp_parse_query_str(text ? text : "", query) == 0)
+        return true;
+    api_error(request, HTTP_BADREQUEST, "malformed query");
+    return false;
+}
+
 bool api_query(struct api *api, struct evhttp_request *request, struct evkeyvalq *query)
 {
     const struct settings *settings = api->rooms.setup->settings;
-    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
-    if (evhttp_parse_query_str(text, query) != 0) {
-        api_error(request, HTTP_BADREQUEST, "malformed query");
+    if (!api_parse(request, query))
         return false;
-    }
     for (size_t d = 0; d < settings->device_count; d++) {
         const struct settings_device *device = &settings->devices[d];
         for (size_t p = 0; p < device->profile->point_count; p++) {

@@ -251,11 +251,8 @@ void history_answer(struct api *api, struct evhttp_request *request, const char 
     struct evkeyvalq query;
     int64_t since_ms, until_ms;
     (void)name;
-    if (evhttp_parse_query_str(evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request)),
-                               &query) != 0) {
-        api_error(request, HTTP_BADREQUEST, "malformed query");
+    if (!api_parse(request, &query))
         return;
-    }
     if (!time_of(&query, "since_ms", clock_wall().ms - HISTORY_SINCE_MS, &since_ms) ||
         !time_of(&query, "until_ms", INT64_MAX, &until_ms)) {
         evhttp_clear_headers(&query);

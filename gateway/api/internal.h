@@ -34,7 +34,12 @@ bool api_has_line(const struct api *api, const struct line *line);
 /* Answers {"error": text}. */
 void api_error(struct evhttp_request *request, int code, const char *text);
 
-/* The request's query. False: it is malformed, or its `point` patterns match nothing; then it has
+/* The request's query, to be freed with evhttp_clear_headers(). False: it is malformed, and has
+ * been answered. */
+bool api_parse(struct evhttp_request *request, struct evkeyvalq *query)
+    __attribute__((warn_unused_result));
+
+/* The same; false also when its `point` patterns match nothing; then it has
  * been answered. Otherwise free it with evhttp_clear_headers(). */
 bool api_query(struct api *api, struct evhttp_request *request, struct evkeyvalq *query)
     __attribute__((warn_unused_result));

@@ -167,9 +167,7 @@ void reads_device(struct api *api, struct evhttp_request *request, const char *n
     static const struct timeval period = {.tv_usec = LOOK_MS * 1000};
     const struct settings *settings = api->rooms.setup->settings;
     struct reads *reads = api->reads;
-    uint32_t device = 0;
-    while (device < settings->device_count && strcmp(settings->devices[device].name, name) != 0)
-        device++;
+    uint32_t device = (uint32_t)settings_find_device(settings, name);
     if (device == settings->device_count) {
         api_error(request, HTTP_NOTFOUND, "no such device");
         return;

@@ -92,12 +92,9 @@ static json_t *catchments_now(struct api *api)
 void reports_list(struct api *api, struct evhttp_request *request, const char *name)
 {
     struct evkeyvalq query;
-    const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
     (void)name;
-    if (evhttp_parse_query_str(text ? text : "", &query) != 0) {
-        api_error(request, HTTP_BADREQUEST, "malformed query");
+    if (!api_parse(request, &query))
         return;
-    }
     const char *since = evhttp_find_header(&query, "since_ms");
     char *end = NULL;
     int64_t since_ms = since ? strtoll(since, &end, 10) : 0;

@@ -39,14 +39,9 @@ static void add_number(json_t *numbers, const char *what, const struct rule_numb
                                         number->place.line)));
 }
 
-static bool is_time(enum rule_kind kind)
-{
-    return kind == RULE_SILENT || kind == RULE_FLAT;
-}
-
 static const char *unit_of(const struct site *site, const struct rule *rule)
 {
-    if (is_time(rule->kind))
+    if (rule_is_time(rule->kind))
         return "ms";
     return site->point && strcmp(site->point->unit, "1") != 0 ? site->point->unit : "";
 }
@@ -62,7 +57,7 @@ static json_t *numbers_of(const struct site *site, const struct rule *rule)
         add_number(numbers, names_level((enum level)level), &rule->levels[level],
                    form ? form->levels_mean : unit);
     add_number(numbers, "spike", &rule->spike, unit);
-    add_number(numbers, "hysteresis", &rule->hysteresis, is_time(rule->kind) ? "" : unit);
+    add_number(numbers, "hysteresis", &rule->hysteresis, rule_is_time(rule->kind) ? "" : unit);
     for (unsigned level = 1; level < LEVEL_COUNT; level++) {
         if (rule->levels[level].given)
             add_number(numbers, dwell[level], &rule->dwell[level], "ms");
@@ -106,7 +101,7 @@ static json_t *rule_of(const struct site *site, const struct rule *rule)
     json_t *out = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "name", rule->name, "kind",
                             rule_kind_name(rule->kind), "pack", rule->pack ? rule->pack : "",
                             "changed", (int)rule->overridden, "fault",
-                            (int)(rule->fault || is_time(rule->kind) || (form && form->fault)),
+                            (int)(rule->fault || rule_is_time(rule->kind) || (form && form->fault)),
                             "numbers", numbers_of(site, rule), "roles", roles_of(site, rule),
                             "conditions", conditions_of(site, rule));
     if (form) {

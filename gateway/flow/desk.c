@@ -307,15 +307,10 @@ static void maintain(const struct desk *desk, const struct view *view,
         watch_maintain(view->watch, UINT32_MAX, order->until, clock);
 }
 
-static mono_time earlier(mono_time a, mono_time b)
-{
-    return a.ns < b.ns ? a : b;
-}
-
 mono_time desk_due(const struct desk *desk, const struct view *view)
 {
-    return earlier(recall_due(desk->recall),
-                   earlier(watch_due(view->watch), catchments_due(view->catchments)));
+    return clock_earlier(recall_due(desk->recall),
+                         clock_earlier(watch_due(view->watch), catchments_due(view->catchments)));
 }
 
 void desk_serve(struct desk *desk, const struct view *view)

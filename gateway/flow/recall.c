@@ -146,11 +146,10 @@ static void maintain_again(const struct view *view, const char *device, const ui
     if ((int64_t)end_ms <= clock->wall.ms ||
         (int64_t)end_ms - clock->wall.ms > (int64_t)RECALL_WINDOW_MAX_MS)
         return;
-    for (uint32_t d = 0; d < settings->device_count; d++) {
-        if (strcmp(settings->devices[d].name, device) == 0)
-            watch_maintain(view->watch, d,
-                           clock_after_ms(clock->mono, (int64_t)end_ms - clock->wall.ms), clock);
-    }
+    size_t d = settings_find_device(settings, device);
+    if (d < settings->device_count)
+        watch_maintain(view->watch, (uint32_t)d,
+                       clock_after_ms(clock->mono, (int64_t)end_ms - clock->wall.ms), clock);
 }
 
 /* The slot after the newest is written next. */

@@ -10,11 +10,6 @@
 #include "drivers/class.h"
 #include "gateway/flow/watch_parts.h"
 
-static mono_time earlier(mono_time a, mono_time b)
-{
-    return a.ns < b.ns ? a : b;
-}
-
 /* ---- what a rule wants, and what follows from it ---- */
 
 static bool is_maintained(const struct watch *watch, const struct sentry *sentry, mono_time now)
@@ -40,8 +35,7 @@ static bool is_never_hidden(const struct watch *watch, const struct sentry *sent
  */
 static bool is_public(const struct sentry *sentry)
 {
-    return !sentry->rule->fault && sentry->rule->kind != RULE_SILENT &&
-           sentry->rule->kind != RULE_FLAT;
+    return !sentry->rule->fault && !rule_is_time(sentry->rule->kind);
 }
 
 static bool is_up(const struct sentry *sentry)
@@ -83,13 +77,13 @@ static mono_time due_of(const struct watch *watch, const struct sentry *sentry)
 {
     mono_time due = life_due(&sentry->life);
     if (!sentry->diagnosis)
-        due = earlier(due, judge_due(&sentry->judge));
+        due = clock_earlier(due, judge_due(&sentry->judge));
     else if (sentry->finding.due.ns)
-        due = earlier(due, sentry->finding.due);
+        due = clock_earlier(due, sentry->finding.due);
     if (sentry->held)
-        due = earlier(due, sentry->held_until);
+        due = clock_earlier(due, sentry->held_until);
     if (sentry->life.suppressed)
-        due = earlier(due, watch->maintained[sentry->device]);
+        due = clock_earlier(due, watch->maintained[sentry->device]);
     return due;
 }
 
@@ -134,7 +128,7 @@ void watch_settle(struct watch *watch, struct sentry *sentry, const struct watch
     urge(watch, sentry);
     mono_time due = due_of(watch, sentry);
     watch->dues[sentry - watch->sentries] = due.ns;
-    watch->next = earlier(watch->next, due);
+    watch->next = clock_earlier(watch->next, due);
 }
 
 struct diagnosis_moment watch_moment(const struct watch *watch, const struct sentry *sentry,
@@ -333,7 +327,7 @@ void watch_tick(struct watch *watch, const struct watch_clock *clock)
     }
     watch->next = (mono_time){INT64_MAX};
     for (size_t i = 0; i < watch->sentry_count; i++)
-        watch->next = earlier(watch->next, (mono_time){watch->dues[i]});
+        watch->next = clock_earlier(watch->next, (mono_time){watch->dues[i]});
     if (watch->next.ns <= clock->mono.ns)
         watch->next = clock_after_ms(clock->mono, 1);
 }

@@ -158,18 +158,13 @@ static int64_t patience_for(const struct watch *watch, const struct sentry *sent
     return patience_ms;
 }
 
-static bool needs_window(enum rule_kind kind)
-{
-    return kind == RULE_RISE || kind == RULE_FALL || kind == RULE_SUM;
-}
-
 static bool make_judge(struct watch *watch, struct sentry *sentry)
 {
     const struct settings_device *device = &watch->settings->devices[sentry->device];
     sentry->judge.patience_ms = patience_for(watch, sentry);
     if (sentry->point != WATCH_NONE)
         sentry->judge.wrap = device->profile->points[sentry->point].wrap;
-    if (!needs_window(sentry->rule->kind))
+    if (!rule_has_window(sentry->rule->kind))
         return true;
     sentry->judge.window = calloc(1, sizeof *sentry->judge.window);
     return sentry->judge.window != NULL;

@@ -70,11 +70,8 @@ static const char *device_name(const struct watch *watch, uint32_t device)
 /* [device] of the watch before; WATCH_NONE: it is new. */
 static uint32_t device_before(const struct watch *before, const char *name)
 {
-    for (uint32_t d = 0; d < before->settings->device_count; d++) {
-        if (strcmp(device_name(before, d), name) == 0)
-            return d;
-    }
-    return WATCH_NONE;
+    size_t d = settings_find_device(before->settings, name);
+    return d < before->settings->device_count ? (uint32_t)d : WATCH_NONE;
 }
 
 static void carry_point(struct watched *point, const struct watched *before)

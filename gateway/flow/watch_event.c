@@ -106,12 +106,6 @@ static int64_t wall_at(const struct watch_clock *clock, mono_time at)
     return at.ns ? clock->wall.ms - clock_ms_between(at, clock->mono) : clock->wall.ms;
 }
 
-/* What they compare is how long: that stands in the text. */
-static bool is_time(enum rule_kind kind)
-{
-    return kind == RULE_SILENT || kind == RULE_FLAT;
-}
-
 static void add_numbers(const struct watch *watch, const struct sentry *sentry,
                         const struct life_step *step, struct alarm_event *event)
 {
@@ -222,7 +216,7 @@ void watch_tell(struct watch *watch, struct sentry *sentry, const struct life_st
         .level = step->level,
         .previous_level = step->previous_level,
         .status = step->status,
-        .peak = is_time(sentry->rule->kind) ? 0 : sentry->peak,
+        .peak = rule_is_time(sentry->rule->kind) ? 0 : sentry->peak,
         .peak_ms = sentry->peak_ms,
         .raised_ms = sentry->life.raised_ms,
         .at_ms = clock->wall.ms,

@@ -483,43 +483,6 @@ bool store_use_lane(struct store *store, struct lane *lane)
     return true;
 }
 
-/* ---- other databases ---- */
-
-static bool copy(struct store *store, sqlite3 *from, bool lenient, const char *select,
-                 const char *insert)
-{
-    sqlite3_stmt *read = NULL, *write = NULL;
-    bool ok = sqlite3_prepare_v2(store->db, insert, -1, &write, NULL) == SQLITE_OK;
-    bool readable = ok && sqlite3_prepare_v2(from, select, -1, &read, NULL) == SQLITE_OK;
-    while (ok && readable && sqlite3_step(read) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(read); i++)
-            sqlite3_bind_value(write, i + 1, sqlite3_column_value(read, i));
-        ok = sqlite3_step(write) == SQLITE_DONE;
-        sqlite3_reset(write);
-    }
-    readable = sqlite3_finalize(read) == SQLITE_OK && readable;
-    return sqlite3_finalize(write) == SQLITE_OK && ok && (readable || lenient);
-}
-
-bool alarms_carry(struct store *store, sqlite3 *from, bool lenient)
-{
-    return copy(store, from, lenient, "SELECT * FROM alarm",
-                "INSERT OR REPLACE INTO alarm VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)") &&
-           copy(store, from, lenient, "SELECT * FROM alarm_open",
-                "INSERT OR REPLACE INTO alarm_open VALUES(?1,?2)") &&
-           copy(store, from, lenient,
-                "SELECT name,rank,alarm_owed.id,step FROM alarm_owed"
-                " JOIN uplink ON uplink.id=alarm_owed.uplink",
-                "INSERT OR IGNORE INTO alarm_owed SELECT id,?2,?3,?4 FROM uplink WHERE name=?1") &&
-           copy(store, from, lenient, "SELECT * FROM memory",
-                "INSERT OR REPLACE INTO memory VALUES(?1,?2,?3)") &&
-           /* what ended while the other one was out of reach */
-           database_execute(store,
-                            "DELETE FROM alarm_open WHERE id IN"
-                            " (SELECT id FROM alarm WHERE status=%d)",
-                            ALARM_STATUS_CLEARED);
-}
-
 /* ---- room ---- */
 
 #define IS_OWED                                                                                    \

@@ -23,10 +23,6 @@ bool alarms_written(struct store *store);
 /* Gives back to the lane what uplinks owe and it does not have; true when there is more. */
 bool alarms_serve(struct store *store);
 
-/* All of them from another database into the store's, inside its transaction. lenient: what cannot
- * be read is left out. */
-bool alarms_carry(struct store *store, sqlite3 *from, bool lenient);
-
 /* Deletes alarms that began before then, have ended and are owed by nobody, some at a time. */
 void alarms_trim(struct store *store, int64_t before_ms);
 /* Room at any cost: the oldest that ended, delivered ones first. False: there is none. */

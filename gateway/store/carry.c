@@ -105,3 +105,25 @@ bool carry_readable(struct store *store, const struct carry *carry)
 {
     return carry_ids(store, carry, true) && carry_gaps(store, carry, true);
 }
+
+bool carry_alarms(struct store *store, struct connection *from, bool damaged)
+{
+    static const char *const tables[][2] = {
+        {"SELECT * FROM alarm",
+         "INSERT OR REPLACE INTO alarm VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"},
+        {"SELECT * FROM alarm_open", "INSERT OR REPLACE INTO alarm_open VALUES(?1,?2)"},
+        {"SELECT name,rank,alarm_owed.id,step FROM alarm_owed"
+         " JOIN uplink ON uplink.id=alarm_owed.uplink",
+         "INSERT OR IGNORE INTO alarm_owed SELECT id,?2,?3,?4 FROM uplink WHERE name=?1"},
+        {"SELECT * FROM memory", "INSERT OR REPLACE INTO memory VALUES(?1,?2,?3)"},
+    };
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof tables / sizeof *tables; i++)
+        ok = copy_rows(store, from->db, damaged, sqlite3_mprintf("%s", tables[i][0]),
+                       sqlite3_mprintf("%s", tables[i][1]));
+    /* what ended while the other one was out of reach */
+    return ok && database_execute(store,
+                                  "DELETE FROM alarm_open WHERE id IN"
+                                  " (SELECT id FROM alarm WHERE status=%d)",
+                                  ALARM_STATUS_CLEARED);
+}

@@ -17,5 +17,8 @@ bool carry_epoch(struct store *store, const struct carry *carry);
 bool carry_identity(struct store *store, const struct carry *carry);
 /* Ids and Gaps out of a damaged file. */
 bool carry_readable(struct store *store, const struct carry *carry);
+/* Alarms, reports and what rules have learned, which belong to no epoch. damaged: what cannot be
+ * read is left out. */
+bool carry_alarms(struct store *store, struct connection *from, bool damaged);
 
 #endif

@@ -185,7 +185,7 @@ static bool write_epoch_in_force(struct store *store, struct connection *memory,
     const struct carry carry = {memory, ordinal, now->ordinal};
     backlog_mark(store);
     if (!epochs_may_begin(store, now->ordinal) || !epochs_write(store, now->ordinal, now->number) ||
-        !carry_epoch(store, &carry) || !alarms_carry(store, memory->db, false))
+        !carry_alarms(store, memory, false) || !carry_epoch(store, &carry))
         return false;
     store->carried_now = store->copied;
     return backlog_write(store) && database_meta_set(store, "clean", 0) &&

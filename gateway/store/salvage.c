@@ -111,7 +111,7 @@ bool salvage_write(struct store *store, size_t epochs)
             ok = carry_readable(store, &carry);
     }
     if (ok && store->wreck.db)
-        ok = alarms_carry(store, store->wreck.db, true);
+        ok = carry_alarms(store, &store->wreck, true);
     backlog_mark(store);
     return ok && backlog_write(store);
 }
