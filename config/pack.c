@@ -115,13 +115,25 @@ static const struct section OMITTED = {"what is omitted", OMITTED_FIELDS, COUNT(
 
 /* ---- a pack ---- */
 
+/* A slip of the pen in the quantity would leave its points without rules, and nobody told. */
+static bool check_quantity(const struct loader *loader, const struct settings_sources *sources,
+                           const struct node *node, const struct pack_group *group)
+{
+    const struct node *quantity = tree_member(node, "quantity");
+    bool known = !quantity || !sources->quantity;
+    for (int sector = 1; !known && sector < SECTOR_COUNT; sector++)
+        known = group->sectors[sector] && sources->quantity((enum sector)sector, group->quantity);
+    return known || field_error(&loader->reader, quantity,
+                                "none of these sectors has a quantity \"%.40s\"", group->quantity);
+}
+
 static bool read_group(const struct loader *loader, const struct settings_sources *sources,
                        const struct node *node, struct pack_group *group)
 {
     const struct reader *reader = &loader->reader;
     bool good = field_read(reader, &GROUP, node, group);
     const struct node *rules = tree_member(node, "rules");
-    if (!good || !rules)
+    if (!good || !rules || !check_quantity(loader, sources, node, group))
         return false;
     const struct rule_reading reading = {.reader = reader,
                                          .in_pack = true,

@@ -70,7 +70,8 @@ static void add_draft(const struct work *work, struct base *base, const struct r
         return;
     const struct rule *under = i < base->count ? base->rules[i] : NULL;
     const struct rule *rule = rule_merge(arena_of(work), under, draft, pack->label);
-    if (!rule_check(&work->loader->reader, rule, NULL, NULL))
+    if (!rule_check(&work->loader->reader, rule, NULL, NULL) ||
+        !rule_check_dwell(&work->loader->reader, rule, draft))
         return;
     base->rules[i] = rule;
     base->count += i == base->count;
@@ -383,7 +384,8 @@ static void change(const struct work *work, struct site *site, const struct base
         return;
     }
     const struct rule *rule = rule_merge(reader->arena, under, &draft, NULL);
-    if (!rule_check(reader, rule, site->range, site->point))
+    if (!rule_check(reader, rule, site->range, site->point) ||
+        !rule_check_dwell(reader, rule, &draft))
         return;
     bool names = draft.condition_points[0] || draft.role_points || !under;
     put_in_force(work, site, rule, names ? &draft : draft_of(work, base, under));

@@ -33,6 +33,7 @@ struct rule *rule_merge(struct arena *arena, const struct rule *base,
     struct rule *rule = arena_alloc(arena, sizeof *rule);
     bool changed = changes(base, draft);
     *rule = changed ? *base : *over;
+    rule->place = over->place;
     rule->name = arena_text(arena, draft->name);
     rule->pack = pack ? pack : changed ? base->pack : NULL;
     rule->overridden = changed && !pack;
@@ -156,4 +157,16 @@ bool rule_check(const struct reader *reader, const struct rule *rule,
                       point->name);
     return check_order(reader, rule) && check_range(reader, rule, range, point) &&
            check_diagnosis(reader, rule);
+}
+
+bool rule_check_dwell(const struct reader *reader, const struct rule *rule,
+                      const struct rule_draft *draft)
+{
+    for (unsigned level = 1; draft->dwell_by_level && level < LEVEL_COUNT; level++) {
+        const struct rule_number *dwell = &draft->rule.dwell[level];
+        if (dwell->given && !rule->levels[level].given)
+            return refuse(reader, dwell->place,
+                          "dwell of level %u, which has no number in this rule", level);
+    }
+    return true;
 }

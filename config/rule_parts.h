@@ -12,6 +12,7 @@ struct rule_draft {
     const char *name;
     bool off;
     bool has_kind, has_fault;
+    bool dwell_by_level;
     bool level_off[LEVEL_COUNT];
     struct rule rule;
     const struct node *condition_points[RULE_CONDITIONS_MAX];
@@ -39,6 +40,10 @@ struct rule *rule_merge(struct arena *arena, const struct rule *base,
  * under, NULL for a device or where they are not known. */
 bool rule_check(const struct reader *reader, const struct rule *rule,
                 const struct settings_point *range, const struct profile_point *point);
+
+/* Whether every level that the draft gives a dwell of its own has a number in the merged rule. */
+bool rule_check_dwell(const struct reader *reader, const struct rule *rule,
+                      const struct rule_draft *draft);
 
 struct pack_group {
     bool sectors[SECTOR_COUNT];

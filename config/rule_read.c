@@ -16,8 +16,12 @@ enum { DAY_MS = 86400000 };
 struct key {
     const char *name;
     bool (*read)(const struct rule_reading *, const struct node *, struct rule_draft *);
-    int kind; /* that it makes the rule; -1 = none */
+    int kind;         /* that it makes the rule; -1 = none */
+    unsigned only;    /* KIND()s of rules that take it; 0 = all */
+    const char *kept; /* for which, in words */
 };
+
+#define KIND(kind) (1U << (kind))
 
 /* ---- numbers ---- */
 
@@ -129,6 +133,7 @@ static bool read_dwell(const struct rule_reading *reading, const struct node *no
     struct rule_number one = {0};
     struct rule_number *dwell = draft->rule.dwell;
     bool by_level = node->kind == NODE_MAP;
+    draft->dwell_by_level = by_level;
     bool good = by_level ? read_by_level(reading, node, read_duration, dwell, NULL)
                          : read_duration(reading, node, &one);
     for (unsigned level = 1; good && level < LEVEL_COUNT; level++) {
@@ -237,34 +242,45 @@ static bool read_points(const struct rule_reading *reading, const struct node *n
 static bool read_source(const struct rule_reading *reading, const struct node *node,
                         struct rule_draft *draft)
 {
+    static const char form[] = "source is a text, or a text for each level and for the `rest`";
     (void)draft;
-    return node->kind == NODE_TEXT || node->kind == NODE_MAP ||
-           field_error(reading->reader, node,
-                       "source is a text, or a text for each level and for the `rest`");
+    if (node->kind == NODE_TEXT)
+        return true;
+    if (node->kind != NODE_MAP)
+        return field_error(reading->reader, node, "%s", form);
+    for (const struct node *item = node->first; item; item = item->next) {
+        if (level_of(item->key) == 0 && strcmp(item->key, "rest") != 0)
+            return field_error(reading->reader, item, "\"%.20s\" is no level and not `rest`: %s",
+                               item->key, form);
+        if (item->kind != NODE_TEXT)
+            return field_error(reading->reader, item, "%s", form);
+    }
+    return true;
 }
 
 static const struct key keys[] = {
-    {"above", read_levels, RULE_ABOVE},
-    {"below", read_levels, RULE_BELOW},
-    {"rise", read_levels, RULE_RISE},
-    {"fall", read_levels, RULE_FALL},
-    {"sum", read_levels, RULE_SUM},
-    {"equals", read_levels, RULE_EQUALS},
-    {"silent", read_long_levels, RULE_SILENT},
-    {"flat", read_long_levels, RULE_FLAT},
-    {"spike", read_spike, RULE_SPIKE},
-    {"all", read_conditions, RULE_ALL},
-    {"any", read_conditions, RULE_ANY},
-    {"diagnose", read_diagnose, RULE_DIAGNOSE},
-    {"levels", read_levels, -1},
-    {"level", read_level, -1},
-    {"hysteresis", read_hysteresis, -1},
-    {"dwell", read_dwell, -1},
-    {"clear", read_clear, -1},
-    {"window", read_window, -1},
-    {"fault", read_fault, -1},
-    {"points", read_points, -1},
-    {"source", read_source, -1},
+    {"above", read_levels, RULE_ABOVE, 0, NULL},
+    {"below", read_levels, RULE_BELOW, 0, NULL},
+    {"rise", read_levels, RULE_RISE, 0, NULL},
+    {"fall", read_levels, RULE_FALL, 0, NULL},
+    {"sum", read_levels, RULE_SUM, 0, NULL},
+    {"equals", read_levels, RULE_EQUALS, 0, NULL},
+    {"silent", read_long_levels, RULE_SILENT, 0, NULL},
+    {"flat", read_long_levels, RULE_FLAT, 0, NULL},
+    {"spike", read_spike, RULE_SPIKE, 0, NULL},
+    {"all", read_conditions, RULE_ALL, 0, NULL},
+    {"any", read_conditions, RULE_ANY, 0, NULL},
+    {"diagnose", read_diagnose, RULE_DIAGNOSE, 0, NULL},
+    {"levels", read_levels, -1, KIND(RULE_DIAGNOSE), "diagnoses"},
+    {"level", read_level, -1, KIND(RULE_ALL) | KIND(RULE_ANY), "all and any"},
+    {"hysteresis", read_hysteresis, -1, 0, NULL},
+    {"dwell", read_dwell, -1, 0, NULL},
+    {"clear", read_clear, -1, 0, NULL},
+    {"window", read_window, -1, KIND(RULE_RISE) | KIND(RULE_FALL) | KIND(RULE_SUM),
+     "rise, fall and sum"},
+    {"fault", read_fault, -1, 0, NULL},
+    {"points", read_points, -1, KIND(RULE_DIAGNOSE), "diagnoses"},
+    {"source", read_source, -1, 0, NULL},
 };
 
 /* ---- what a diagnosis takes ---- */
@@ -367,18 +383,44 @@ static bool read_table_key(const struct rule_reading *reading, const struct node
     return key->read(reading, node, draft);
 }
 
+static size_t find_key(const char *name)
+{
+    size_t k = 0;
+    while (k < COUNT(keys) && strcmp(keys[k].name, name) != 0)
+        k++;
+    return k;
+}
+
 static bool read_key(const struct rule_reading *reading, const struct node *node,
                      struct rule_draft *draft)
 {
     const struct diagnosis_form *form = form_of(reading, draft);
-    size_t p, k = 0;
+    size_t p, k = find_key(node->key);
     const struct diagnosis_param *param = param_of(form, node->key, &p);
     if (param)
         return read_param(reading, node, param, &draft->rule.params[p]);
-    while (k < COUNT(keys) && strcmp(keys[k].name, node->key) != 0)
-        k++;
     return k < COUNT(keys) ? read_table_key(reading, node, &keys[k], draft)
                            : refuse_key(reading, node, form);
+}
+
+/* A key that its kind does not take would be lost, or worse: `level` is a number of 1. */
+static bool check_keys(const struct rule_reading *reading, const struct node *node,
+                       const struct rule_draft *draft)
+{
+    const struct diagnosis_form *form = form_of(reading, draft);
+    bool known = draft->has_kind || reading->base;
+    enum rule_kind kind = draft->has_kind || !known ? draft->rule.kind : reading->base->kind;
+    for (const struct node *item = node->first; known && item; item = item->next) {
+        size_t p, k = find_key(item->key);
+        if (k == COUNT(keys) || !keys[k].only || (keys[k].only & KIND(kind)) ||
+            param_of(form, item->key, &p))
+            continue;
+        diagnostics_add(reading->reader->out, SEVERITY_ERROR, item->key_place,
+                        "%s is for %s; this rule is of the kind %s", item->key, keys[k].kept,
+                        rule_kind_name(kind));
+        return false;
+    }
+    return true;
 }
 
 /* `diagnose` first, for it says what else there may be. */
@@ -408,5 +450,6 @@ bool rule_read(const struct rule_reading *reading, const struct node *node, stru
     if (node->kind != NODE_MAP)
         return field_error(reading->reader, node,
                            "a rule is a map like { above: { 3: 270 } }, or off");
-    return read_keys(reading, node, out) && give_sources(reading, out);
+    return read_keys(reading, node, out) && check_keys(reading, node, out) &&
+           give_sources(reading, out);
 }

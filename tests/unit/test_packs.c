@@ -20,8 +20,8 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-static const char *const PACKS[] = {"/nonexistent/alarms", SOURCE_DIR "/config/alarms"};
 static char folder[] = "/tmp/lifeline-packs-XXXXXX";
+static const char *const PACKS[] = {"/nonexistent/alarms", SOURCE_DIR "/config/alarms", folder};
 
 /* ---- a device of every sector ---- */
 
@@ -376,6 +376,65 @@ static void a_pack_that_is_nowhere(void **state)
     diagnostics_free(diagnostics);
 }
 
+struct wrong {
+    const char *body; /* from line 3 of the pack on */
+    const char *said;
+};
+
+static const struct wrong wrong_packs[] = {
+    {"alarms: [ { quantity: depht, rules: {} } ]",
+     "3:23: error: none of these sectors has a quantity \"depht\""},
+    {"alarms: [ { sectors: [gas], quantity: depth, rules: {} } ]",
+     "3:39: error: none of these sectors has a quantity \"depth\""},
+    {"alarms: [ { quantity: depth, rules: { a: { above: { 3: 1 } } } } ]",
+     "3:42: error: the number of level 3 has no source"},
+    {"alarms: [ { quantity: depth, rules: { a: { above: { 3: 1 }, dwell: 5s, source: { 3: x } } } "
+     "} ]",
+     "3:42: error: the number of the rest has no source"},
+    {"alarms: [ { quantity: depth, rules: { a: { above: { 3: 9, 2: 1 }, source: x } } } ]",
+     "3:56: error: level 3 (9) must lie below level 2 (1)"},
+    {"alarms: [ { quantity: depth, rules: { a: { above: { 3: 9 }, dwell: { 4: 1s }, source: x } } "
+     "} ]",
+     "3:73: error: dwell of level 4, which has no number"},
+    {"alarms: [ { quantity: depth } ]", "3:11: error: "},
+    {"omitted: [ { quantity: depth, levels: [4] } ]", "3:12: error: "},
+    {"omitted: [ { quantity: depth, levels: [5], why: it is not needed } ]",
+     "3:40: error: a level is 1 to 4"},
+    {"alarm: []", "3:1: error: "},
+};
+
+static bool is_refused(const struct wrong *wrong, const char *path)
+{
+    char expected[300];
+    struct diagnostics *diagnostics = diagnostics_new();
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "pack: odd\nversion: 1\n%s\n", wrong->body);
+    assert_int_equal(fclose(file), 0);
+    struct settings *settings = load("alarms: { packs: [odd] }", "", diagnostics);
+    snprintf(expected, sizeof expected, "%s:%s", path, wrong->said);
+    bool right =
+        !settings && strncmp(diagnostics_text(diagnostics), expected, strlen(expected)) == 0;
+    if (!right)
+        print_error("expected %s\nbut it is %s\n", expected,
+                    settings ? "taken" : diagnostics_text(diagnostics));
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+    return right;
+}
+
+static void what_is_wrong_in_a_pack(void **state)
+{
+    char path[200];
+    size_t taken = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/odd.yaml", folder);
+    for (size_t i = 0; i < COUNT(wrong_packs); i++)
+        taken += !is_refused(&wrong_packs[i], path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(taken, 0);
+}
+
 static void every_device_is_told_silent(void **state)
 {
     (void)state;
@@ -432,6 +491,7 @@ int main(void)
         cmocka_unit_test(every_number_has_a_source),
         cmocka_unit_test(beijing_changes_what_it_says),
         cmocka_unit_test(a_pack_that_is_nowhere),
+        cmocka_unit_test(what_is_wrong_in_a_pack),
         cmocka_unit_test(every_device_is_told_silent),
         cmocka_unit_test(only_changed_rules_are_copied),
     };
