@@ -19,6 +19,7 @@
 #include "drivers/decode.h"
 
 static const char *const FOLDERS[] = {"/nonexistent", TESTS_DIR "/replay/wrong/profiles"};
+static const char *const PACKS[] = {SOURCE_DIR "/config/alarms"};
 static const char *const SHIPPED[] = {SOURCE_DIR "/config/profiles"};
 
 static const char FULL[] = "gateway:\n"
@@ -341,8 +342,12 @@ static void gateway_section(void **state)
 static void shipped_example(void **state)
 {
     (void)state;
-    struct settings_sources sources = {
-        .profile_dirs = SHIPPED, .profile_dir_count = 1, .quantity = class_quantity};
+    struct settings_sources sources = {.profile_dirs = SHIPPED,
+                                       .profile_dir_count = 1,
+                                       .quantity = class_quantity,
+                                       .pack_dirs = PACKS,
+                                       .pack_dir_count = 1,
+                                       .diagnosis = diagnosis_form_of};
     struct diagnostics *diagnostics = diagnostics_new();
     struct settings *settings =
         settings_load(SOURCE_DIR "/config/gateway.yaml", &sources, diagnostics);
