@@ -27,14 +27,25 @@ static json_t *point_name(const struct settings *settings, struct rule_point at)
     return json_sprintf("%s.%s", device->name, device->profile->points[at.point].name);
 }
 
-static void add_number(json_t *numbers, const char *what, const struct rule_number *number,
-                       const char *unit)
+/* Whether the configuration gives it, and no pack: one file is one text, so pointers tell. */
+static bool is_own(const struct settings *settings, const struct rule_number *number)
+{
+    for (size_t p = 0; p < settings->pack_count; p++) {
+        if (settings->packs[p]->place.file == number->place.file)
+            return false;
+    }
+    return true;
+}
+
+static void add_number(json_t *numbers, const struct settings *settings, const char *what,
+                       const struct rule_number *number, const char *unit)
 {
     if (!number->given)
         return;
     json_array_append_new(
-        numbers, json_pack("{s:s, s:f, s:s, s:s, s:o}", "what", what, "value", number->value,
-                           "unit", unit, "source", number->source ? number->source : "", "place",
+        numbers, json_pack("{s:s, s:f, s:s, s:s, s:b, s:o}", "what", what, "value", number->value,
+                           "unit", unit, "source", number->source ? number->source : "", "own",
+                           (int)is_own(settings, number), "place",
                            json_sprintf("%s:%u", number->place.file ? number->place.file : "",
                                         number->place.line)));
 }
@@ -54,18 +65,19 @@ static json_t *numbers_of(const struct site *site, const struct rule *rule)
     json_t *numbers = json_array();
     bool is_condition = rule->kind == RULE_ALL || rule->kind == RULE_ANY;
     for (unsigned level = 1; !is_condition && level < LEVEL_COUNT; level++)
-        add_number(numbers, names_level((enum level)level), &rule->levels[level],
+        add_number(numbers, site->settings, names_level((enum level)level), &rule->levels[level],
                    form ? form->levels_mean : unit);
-    add_number(numbers, "spike", &rule->spike, unit);
-    add_number(numbers, "hysteresis", &rule->hysteresis, rule_is_time(rule->kind) ? "" : unit);
+    add_number(numbers, site->settings, "spike", &rule->spike, unit);
+    add_number(numbers, site->settings, "hysteresis", &rule->hysteresis,
+               rule_is_time(rule->kind) ? "" : unit);
     for (unsigned level = 1; level < LEVEL_COUNT; level++) {
         if (rule->levels[level].given)
-            add_number(numbers, dwell[level], &rule->dwell[level], "ms");
+            add_number(numbers, site->settings, dwell[level], &rule->dwell[level], "ms");
     }
-    add_number(numbers, "clear", &rule->clear, "ms");
-    add_number(numbers, "window", &rule->window, "ms");
+    add_number(numbers, site->settings, "clear", &rule->clear, "ms");
+    add_number(numbers, site->settings, "window", &rule->window, "ms");
     for (size_t p = 0; form && p < form->param_count; p++)
-        add_number(numbers, form->params[p].key, &rule->params[p],
+        add_number(numbers, site->settings, form->params[p].key, &rule->params[p],
                    form->params[p].is_duration ? "ms" : "");
     return numbers;
 }
@@ -191,9 +203,12 @@ static void show_number(const json_t *number)
     else
         snprintf(value, sizeof value, "%.10g", is);
     bool named = strcmp(unit, "ms") == 0 || !unit[0];
-    bool own = strcmp(text_of(number, "source"), "configuration") == 0;
-    snprintf(text, sizeof text, say("%s %s%s%s：%s", "%s %s%s%s: %s"), say_name(what), value,
-             named ? "" : " ", named ? "" : unit, text_of(number, own ? "place" : "source"));
+    const char *source = text_of(number, "source"), *place = text_of(number, "place");
+    bool own = json_is_true(json_object_get(number, "own"));
+    bool told = strcmp(source, "configuration") != 0; /* where it comes from, by who wrote it */
+    snprintf(text, sizeof text, say("%s %s%s%s：%s%s%s", "%s %s%s%s: %s%s%s"), say_name(what),
+             value, named ? "" : " ", named ? "" : unit, own ? place : "", own && told ? ", " : "",
+             told ? source : "");
     line(4, text);
 }
 
