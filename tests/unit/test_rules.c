@@ -13,6 +13,7 @@
 
 #include "config/pack.h"
 #include "config/settings.h"
+#include "config/settings_diff.h"
 #include "drivers/class.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -249,6 +250,26 @@ static void conditions_of_two_devices(void **state)
     unload(&loaded);
 }
 
+/* A reload has to take it, and no line goes down for it. */
+static void a_changed_rule_alone(void **state)
+{
+    static const char *const changed[] = {"flooded: { above: { 3: 255 } }", "flooded: off",
+                                          "flooded: { above: { 3: 250 }, source: another }",
+                                          "flooded: { above: { 3: 250 }, clear: 1m }"};
+    (void)state;
+    struct loaded a = load_good("", "flooded: { above: { 3: 250 } }");
+    struct loaded same = load_good("# a comment", "flooded: { above: { 3: 250.0 } }");
+    assert_true(settings_diff_same(a.settings, same.settings));
+    for (size_t i = 0; i < COUNT(changed); i++) {
+        struct loaded b = load_good("", changed[i]);
+        assert_false(settings_diff_same(a.settings, b.settings));
+        assert_true(settings_diff_same_line(a.settings, 0, b.settings, 0));
+        unload(&b);
+    }
+    unload(&same);
+    unload(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +279,7 @@ int main(void)
         cmocka_unit_test(one_dwell_for_all),
         cmocka_unit_test(another_kind_is_another_rule),
         cmocka_unit_test(conditions_of_two_devices),
+        cmocka_unit_test(a_changed_rule_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
