@@ -41,6 +41,19 @@ static void put_numbers(json_t *out, const struct alarm_event *event)
         json_object_set_new(out, "confidence", json_integer(event->confidence));
 }
 
+static const char *datum_of(uint32_t crs)
+{
+    return crs == 1 ? "CGCS2000" : crs == 2 ? "WGS84" : "unspecified";
+}
+
+static void put_position(json_t *out, const struct alarm_event *event)
+{
+    if (event->has_position)
+        json_object_set_new(out, "position",
+                            json_pack("{s:f, s:f, s:s}", "longitude", event->longitude, "latitude",
+                                      event->latitude, "crs", datum_of(event->crs)));
+}
+
 json_t *alarm_json(const struct alarm_event *event)
 {
     json_t *out = json_pack(
@@ -54,6 +67,8 @@ json_t *alarm_json(const struct alarm_event *event)
     if (!out)
         return NULL;
     put_numbers(out, event);
+    put_position(out, event);
+    put_text(out, "region", event->region);
     put_text(out, "quantity", event->quantity);
     put_text(out, "unit", event->unit);
     put_text(out, "asset", event->asset);

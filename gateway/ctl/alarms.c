@@ -11,86 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "drivers/clock.h"
+#include "gateway/ctl/alarm_lines.h"
 #include "gateway/ctl/client.h"
-#include "gateway/ctl/colour.h"
-#include "gateway/ctl/moment.h"
 #include "gateway/ctl/text.h"
-#include "gateway/ctl/width.h"
 
-enum { ID_END = 6, FOLLOW_NS = 1000000000, SEEN_MAX = 4096 };
-
-/* ---- one alarm ---- */
-
-static uint8_t level_of(const json_t *alarm)
-{
-    json_int_t level = text_integer(alarm, "level");
-    return (uint8_t)(level ? level : text_integer(alarm, "previous_level"));
-}
-
-/* "红色 03:12:05 road.depth/flooded  已 12 分钟  …X7RK2P": the end of an id tells it from others.
- */
-static void show_head(const json_t *alarm)
-{
-    char when[MOMENT_BYTES], age[32], text[400];
-    const char *id = text_of(alarm, "id"), *status = text_of(alarm, "status");
-    int64_t now_ms = clock_wall().ms, at_ms = text_integer(alarm, "at_ms");
-    int64_t raised_ms = text_integer(alarm, "raised_ms");
-    size_t length = strlen(id);
-    text_duration(now_ms - raised_ms, age, sizeof age);
-    snprintf(text, sizeof text, say("%s %s %s %s，已 %s，…%s", "%s %s %s %s, for %s, ...%s"),
-             say_name(names_level((enum level)level_of(alarm))), moment_short(at_ms, now_ms, when),
-             text_of(alarm, "key"), say_name(status), age,
-             id + (length > ID_END ? length - ID_END : 0));
-    colour_level(level_of(alarm));
-    text_fold(stdout, text, 4);
-    colour_end();
-}
-
-static void show_line(const char *text)
-{
-    char spaced[1200];
-    snprintf(spaced, sizeof spaced, "    %s", text);
-    text_fold(stdout, spaced, 6);
-}
-
-static void show_source(const json_t *alarm)
-{
-    char text[400];
-    const char *source = json_string_value(json_object_get(alarm, "threshold_source"));
-    const json_t *threshold = json_object_get(alarm, "threshold");
-    const char *unit = json_string_value(json_object_get(alarm, "unit"));
-    if (!source)
-        return;
-    if (threshold)
-        snprintf(text, sizeof text, say("阈值 %.10g %s：%s", "threshold %.10g %s: %s"),
-                 json_number_value(threshold), unit && strcmp(unit, "1") != 0 ? unit : "", source);
-    else
-        snprintf(text, sizeof text, say("依据：%s", "by: %s"), source);
-    show_line(text);
-}
-
-static void show_person(const json_t *alarm)
-{
-    char text[400];
-    const char *actor = json_string_value(json_object_get(alarm, "actor"));
-    const char *note = json_string_value(json_object_get(alarm, "note"));
-    if (!actor)
-        return;
-    snprintf(text, sizeof text, say("%s 已确认%s%s", "acknowledged by %s%s%s"), actor,
-             note ? say("：", ": ") : "", note ? note : "");
-    show_line(text);
-}
-
-static void show_alarm(const json_t *alarm)
-{
-    show_head(alarm);
-    show_line(text_of(alarm, say_is_chinese() ? "text_zh" : "text_en"));
-    show_source(alarm);
-    if (json_object_get(alarm, "hint"))
-        show_line(text_of(alarm, "hint"));
-    show_person(alarm);
-}
+enum { FOLLOW_NS = 1000000000, SEEN_MAX = 4096 };
 
 static void show(const json_t *result)
 {
@@ -100,8 +25,8 @@ static void show(const json_t *result)
     for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++) {
         json_array_foreach(alarms, index, alarm)
         {
-            if (level_of(alarm) == level)
-                show_alarm(alarm);
+            if (alarm_lines_level(alarm) == level)
+                alarm_lines(alarm, NULL);
         }
     }
     const json_t *up = json_object_get(result, "up");

@@ -11,9 +11,9 @@
 
 enum { FORM_COLUMNS = 24, TEXT_COLUMN = 26 };
 
-static const struct command *const commands[] = {&status_command, &tail_command,  &read_command,
-                                                 &query_command,  &check_command, &probe_command,
-                                                 &alarms_command, &report_command};
+static const struct command *const commands[] = {&status_command, &tail_command,   &read_command,
+                                                 &query_command,  &check_command,  &probe_command,
+                                                 &alarms_command, &report_command, &watch_command};
 
 static const struct {
     const char *form;
@@ -39,9 +39,24 @@ static const struct {
      {"query：截止时间（不含），默认现在", "query: before when, now if not given"}},
     {"-f, --follow", {"alarms：持续显示新的报警", "alarms: go on showing what is new"}},
     {"    --level N",
-     {"alarms：只看 N 级及更严重的（1 红 … 4 蓝）", "alarms: N and worse only (1 red ... 4 blue)"}},
-    {"    --sector NAME", {"alarms：只看该专业", "alarms: of that sector only"}},
+     {"alarms、watch：只看 N 级及更严重的（1 红 … 4 蓝）",
+      "alarms, watch: N and worse only (1 red ... 4 blue)"}},
+    {"    --sector NAME", {"alarms、watch：只看该专业", "alarms, watch: of that sector only"}},
     {"    --note TEXT", {"ack：备注", "ack: what is to be remembered"}},
+    {"    --broker URL",
+     {"watch：mqtt://主机[:端口] 或 mqtts://主机[:端口]",
+      "watch: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"}},
+    {"    --username NAME", {"watch：用户名", "watch: who we are to the broker"}},
+    {"    --password-file FILE",
+     {"watch：密码，取文件的第一行", "watch: the password is its first line"}},
+    {"    --ca FILE",
+     {"watch：信任谁的证书；不给时信任系统的证书",
+      "watch: whose certificates count, else the system's"}},
+    {"    --cert, --key FILE",
+     {"watch：本方的证书和私钥", "watch: our own certificate and its key"}},
+    {"    --root TOPIC", {"watch：主题的根，默认 lifeline/v1", "watch: lifeline/v1 if not given"}},
+    {"    --region R", {"watch：只看该区域", "watch: of that region only"}},
+    {"    --gateway ID", {"watch：只看该网关", "watch: of that gateway only"}},
     {"    --csv, --json",
      {"query：供其他程序使用；json 每行一个对象",
       "query: for other programs; json is one object a line"}},

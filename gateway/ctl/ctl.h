@@ -29,18 +29,25 @@ struct writer {
     void (*write)(const struct command *command, const json_t *result);
 };
 
+/* watch; NULL = not given */
+struct ctl_broker {
+    const char *url, *username, *password_file, *ca, *cert, *key;
+};
+
 struct ctl {
     const char *socket;
     struct setup_path profiles;
-    const char *config;  /* probe, query */
-    const char *record;  /* probe: a file for the transcript, or NULL */
-    bool scan;           /* probe */
-    const char *explain; /* check: DEVICE.POINT, DEVICE or "all"; NULL = not given */
-    const char *since;   /* query, NULL = not given */
-    const char *until;   /* likewise */
-    enum ctl_form form;  /* query */
-    bool follow;         /* alarms, as what follows; NULL = not given */
-    const char *level, *sector, *note;
+    const char *config;                /* probe, query */
+    const char *record;                /* probe: a file for the transcript, or NULL */
+    bool scan;                         /* probe */
+    const char *explain;               /* check: DEVICE.POINT, DEVICE or "all"; NULL = not given */
+    const char *since;                 /* query, NULL = not given */
+    const char *until;                 /* likewise */
+    enum ctl_form form;                /* query */
+    bool follow;                       /* alarms, as what follows; NULL = not given */
+    const char *level, *sector, *note; /* the first two: watch, too */
+    struct ctl_broker broker;          /* watch, as what follows */
+    const char *root, *region, *gateway;
     const struct writer *writer;
     const struct command *command;
     char **arguments;
@@ -49,6 +56,6 @@ struct ctl {
 
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
-    probe_command, query_command, alarms_command, report_command;
+    probe_command, query_command, alarms_command, report_command, watch_command;
 
 #endif

@@ -58,49 +58,51 @@ static bool arguments_fit(const struct ctl *ctl)
     return fit;
 }
 
-/* An option that is taken as it stands. */
-static bool take_word(struct ctl *ctl, int option)
+enum { BROKER = 256, USERNAME, PASSWORD_FILE, CA, CERT, KEY, ROOT, REGION, GATEWAY };
+
+/* Options whose words are taken as they stand. */
+static const struct {
+    int option;
+    size_t offset;
+} words[] = {
+    {'s', offsetof(struct ctl, socket)},
+    {'c', offsetof(struct ctl, config)},
+    {'r', offsetof(struct ctl, record)},
+    {'b', offsetof(struct ctl, since)},
+    {'u', offsetof(struct ctl, until)},
+    {'l', offsetof(struct ctl, level)},
+    {'S', offsetof(struct ctl, sector)},
+    {'N', offsetof(struct ctl, note)},
+    {'x', offsetof(struct ctl, explain)},
+    {BROKER, offsetof(struct ctl, broker.url)},
+    {USERNAME, offsetof(struct ctl, broker.username)},
+    {PASSWORD_FILE, offsetof(struct ctl, broker.password_file)},
+    {CA, offsetof(struct ctl, broker.ca)},
+    {CERT, offsetof(struct ctl, broker.cert)},
+    {KEY, offsetof(struct ctl, broker.key)},
+    {ROOT, offsetof(struct ctl, root)},
+    {REGION, offsetof(struct ctl, region)},
+    {GATEWAY, offsetof(struct ctl, gateway)},
+};
+
+/* A word or a switch; false when it is another option. */
+static bool take(struct ctl *ctl, int option)
 {
-    switch (option) {
-    case 's':
-        ctl->socket = optarg;
-        return true;
-    case 'c':
-        ctl->config = optarg;
-        return true;
-    case 'r':
-        ctl->record = optarg;
-        return true;
-    case 'n':
-        ctl->scan = true;
-        return true;
-    case 'b':
-        ctl->since = optarg;
-        return true;
-    case 'u':
-        ctl->until = optarg;
-        return true;
-    case 'f':
-        ctl->follow = true;
-        return true;
-    case 'l':
-        ctl->level = optarg;
-        return true;
-    case 'S':
-        ctl->sector = optarg;
-        return true;
-    case 'N':
-        ctl->note = optarg;
-        return true;
-    case 'x':
-        ctl->explain = optarg;
-        return true;
-    case 'C':
-        ctl->form = CTL_CSV;
-        return true;
-    default:
-        return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i].option == option) {
+            memcpy((char *)ctl + words[i].offset, &optarg, sizeof optarg);
+            return true;
+        }
     }
+    if (option == 'n')
+        ctl->scan = true;
+    else if (option == 'f')
+        ctl->follow = true;
+    else if (option == 'C')
+        ctl->form = CTL_CSV;
+    else
+        return false;
+    return true;
 }
 
 /* What getopt would say in English. */
@@ -119,16 +121,33 @@ static void refuse(int why, const char *argument)
 /* True to go on; otherwise *code is the exit status. */
 static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
 {
-    static const struct option known[] = {
-        {"format", required_argument, NULL, 'o'},   {"socket", required_argument, NULL, 's'},
-        {"profiles", required_argument, NULL, 'p'}, {"config", required_argument, NULL, 'c'},
-        {"scan", no_argument, NULL, 'n'},           {"record", required_argument, NULL, 'r'},
-        {"since", required_argument, NULL, 'b'},    {"until", required_argument, NULL, 'u'},
-        {"explain", required_argument, NULL, 'x'},  {"csv", no_argument, NULL, 'C'},
-        {"follow", no_argument, NULL, 'f'},         {"level", required_argument, NULL, 'l'},
-        {"sector", required_argument, NULL, 'S'},   {"note", required_argument, NULL, 'N'},
-        {"json", no_argument, NULL, 'j'},           {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},        {0}};
+    static const struct option known[] = {{"format", required_argument, NULL, 'o'},
+                                          {"socket", required_argument, NULL, 's'},
+                                          {"profiles", required_argument, NULL, 'p'},
+                                          {"config", required_argument, NULL, 'c'},
+                                          {"scan", no_argument, NULL, 'n'},
+                                          {"record", required_argument, NULL, 'r'},
+                                          {"since", required_argument, NULL, 'b'},
+                                          {"until", required_argument, NULL, 'u'},
+                                          {"explain", required_argument, NULL, 'x'},
+                                          {"csv", no_argument, NULL, 'C'},
+                                          {"follow", no_argument, NULL, 'f'},
+                                          {"level", required_argument, NULL, 'l'},
+                                          {"sector", required_argument, NULL, 'S'},
+                                          {"note", required_argument, NULL, 'N'},
+                                          {"broker", required_argument, NULL, BROKER},
+                                          {"username", required_argument, NULL, USERNAME},
+                                          {"password-file", required_argument, NULL, PASSWORD_FILE},
+                                          {"ca", required_argument, NULL, CA},
+                                          {"cert", required_argument, NULL, CERT},
+                                          {"key", required_argument, NULL, KEY},
+                                          {"root", required_argument, NULL, ROOT},
+                                          {"region", required_argument, NULL, REGION},
+                                          {"gateway", required_argument, NULL, GATEWAY},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {0}};
     int option;
     *code = CTL_USAGE;
     opterr = 0;
@@ -139,7 +158,7 @@ static bool parse(struct ctl *ctl, int argc, char **argv, enum ctl_exit *code)
             continue;
         if (option == 'p' && setup_path_add(&ctl->profiles, optarg))
             continue;
-        if (take_word(ctl, option))
+        if (take(ctl, option))
             continue;
         if (option == 'h' || option == 'v')
             *code = CTL_FINE;
@@ -165,6 +184,7 @@ int main(int argc, char **argv)
     const char *socket = getenv("LIFELINE_SOCKET");
     struct ctl ctl = {.socket = socket && *socket ? socket : COMMANDS_SOCKET,
                       .config = SETUP_CONFIG,
+                      .root = "lifeline/v1",
                       .writer = &writers[0]};
     enum ctl_exit code;
     say_begin();

@@ -21,8 +21,11 @@ ROOMS = {
         {"libevent", "jansson"},
     ),
     # the store: without a daemon `query` reads the file itself (history.h), and writes it as the
-    # API does (history_line.h)
-    "gateway/ctl": (FLOORS | {"gateway", "gateway/store", "gateway/api"}, {"curl", "jansson"}),
+    # API does (history_line.h); `watch` asks a broker instead
+    "gateway/ctl": (
+        FLOORS | {"gateway", "gateway/store", "gateway/api"},
+        {"curl", "jansson", "mosquitto", "protobuf-c"},
+    ),
 }
 MAIN = {"gateway/main.c"} | {
     f"gateway/{name}.{kind}" for name in ("house", "reload", "rebuild") for kind in "ch"
