@@ -322,7 +322,8 @@ bool lane_put(struct lane *lane, struct lane_event *event)
 
 static bool is_next(const struct entry *entry, size_t reader, const struct lane_skip *skip)
 {
-    if (!(entry->owed >> reader & 1) || skip->sectors[entry->sector])
+    const bool *sectors = entry->kind == LANE_ALARM ? skip->alarms : skip->reports;
+    if (!(entry->owed >> reader & 1) || sectors[entry->sector])
         return false;
     for (size_t i = 0; i < skip->count; i++) {
         if (skip->busy[i] == entry->n)

@@ -62,7 +62,7 @@ bool lane_put(struct lane *lane, struct lane_event *event) __attribute__((warn_u
 struct lane_skip {
     uint64_t busy[LANE_BUSY]; /* numbers of events in flight */
     size_t count;
-    bool sectors[SECTOR_COUNT];
+    bool alarms[SECTOR_COUNT], reports[SECTOR_COUNT]; /* of these sectors */
 };
 
 /* The next event that the reader owes: of the most severe alarm that any of them is of, its

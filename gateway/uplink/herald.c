@@ -1,7 +1,7 @@
 /* Alarms onto the connection, the most severe first, and the retained list of what is up.
  *
  * Runs in its uplink's thread. The lane keeps every event until it is settled, so what is in flight
- * here is only its number; a lost connection forgets nothing. A sector whose alarms are refused
+ * here is only its number; a lost connection forgets nothing. A topic that the broker objects to
  * rests, the others go on. The list of a sector goes out when it has changed, at most once a
  * second, and whole with every connection: what a broker retains from before may be long over.
  * Never connects, never judges, never waits. */
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "gateway/log.h"
+#include "gateway/uplink/objection.h"
 #include "proto/active.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
     REASON_NO_SUBSCRIBER = 0x10,
     SLOTS = 4,          /* alarms in flight */
     ROOMY = 16,         /* a broker that takes so many gives us all of them */
-    REST_MS = 60000,    /* after a refusal */
+    HEARD_MS = 5000,    /* a suspect waits so long for the broker's first word */
     ACTIVE_MS = 1000,   /* between two lists of a sector */
     SILENCE_MS = 60000, /* an alarm that is not acknowledged, as the courier has it */
 };
@@ -38,10 +39,9 @@ struct flight {
 
 /* What is known of a sector. */
 struct subject {
-    bool ours;              /* a device of ours belongs to it, and the uplink takes it */
-    int64_t rests_until_ms; /* its alarms were refused; 0 = they were not */
-    bool stale;             /* the list is to be sent */
-    uint64_t version;       /* of the list that was sent last */
+    bool ours;        /* a device of ours belongs to it, and the uplink takes it */
+    bool stale;       /* the list is to be sent */
+    uint64_t version; /* of the list that was sent last */
     int64_t sent_ms;
 };
 
@@ -55,7 +55,12 @@ struct herald {
     size_t slots, max_packet;
     struct flight flights[SLOTS];
     struct subject subjects[SECTOR_COUNT];
+    struct objections objections;
+    bool objected; /* was this broker's last word a refusal? */
+    bool heard;    /* it has acknowledged something */
+    int64_t started_ms;
     int active_mid; /* of the list in flight; 0 = none */
+    enum sector active_sector;
     struct lane_event event;
     uint8_t *list;
     size_t list_size;
@@ -136,18 +141,9 @@ void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5)
     herald->version_5 = version_5;
     herald->slots = herald_share(mqtt_receive_max(mqtt)) > 1 ? SLOTS : 1;
     herald->max_packet = mqtt_max_packet(mqtt);
-    herald->word_ms = now_ms();
+    herald->heard = herald->objected = false;
+    herald->started_ms = herald->word_ms = now_ms();
     find_subjects(herald);
-    pthread_mutex_lock(&herald->mutex);
-    memset(herald->status.resting, 0, sizeof herald->status.resting);
-    pthread_mutex_unlock(&herald->mutex);
-}
-
-void herald_stop(struct herald *herald)
-{
-    herald->mqtt = NULL;
-    herald->active_mid = 0;
-    memset(herald->flights, 0, sizeof herald->flights);
 }
 
 /* ---- sending ---- */
@@ -160,17 +156,27 @@ static size_t in_flight(const struct herald *herald)
     return count;
 }
 
-static void set_resting(struct herald *herald, enum sector sector, bool resting)
-{
-    pthread_mutex_lock(&herald->mutex);
-    herald->status.resting[sector] = resting;
-    herald->status.refused += resting;
-    pthread_mutex_unlock(&herald->mutex);
-}
-
 static bool fits(const struct herald *herald, size_t length)
 {
     return !herald->max_packet || length + post_overhead(herald->post) <= herald->max_packet;
+}
+
+static enum objection_topic topic_of(enum lane_kind kind)
+{
+    return kind == LANE_ALARM ? OBJECTION_ALARM : OBJECTION_REPORT;
+}
+
+bool herald_is_testing(const struct herald *herald)
+{
+    return herald->mqtt && objections_suspect(&herald->objections);
+}
+
+/* Where something is suspect it goes first. */
+static bool may_go(const struct herald *herald, enum objection_topic topic, int sector)
+{
+    const struct objection *objection = &herald->objections.of[topic][sector];
+    return !objection_rests(objection, now_ms()) &&
+           (objection->suspect || !herald_is_testing(herald));
 }
 
 /* The next event that may go. */
@@ -182,8 +188,8 @@ static bool next(struct herald *herald, struct lane_event *out)
             skip.busy[skip.count++] = herald->flights[i].n;
     }
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        struct subject *subject = &herald->subjects[sector];
-        skip.sectors[sector] = subject->rests_until_ms > now_ms();
+        skip.alarms[sector] = !may_go(herald, OBJECTION_ALARM, sector);
+        skip.reports[sector] = !may_go(herald, OBJECTION_REPORT, sector);
     }
     return lane_next(herald->lane, herald->place, &skip, out);
 }
@@ -254,20 +260,31 @@ static void publish_list(struct herald *herald, enum sector sector)
     if (length && fits(herald, length))
         herald->active_mid =
             post_publish(herald->post, herald->mqtt, TOPIC_ACTIVE, sector, 0, herald->list, length);
+    herald->active_sector = sector;
+}
+
+/* The ms until the list may go; INT64_MAX: there is nothing to say. */
+static int64_t list_due_ms(struct herald *herald, int sector)
+{
+    struct subject *subject = &herald->subjects[sector];
+    const struct objection *objection = &herald->objections.of[OBJECTION_ACTIVE][sector];
+    int64_t now = now_ms(), due_ms = subject->sent_ms ? subject->sent_ms + ACTIVE_MS - now : 0;
+    if (!subject->ours)
+        return INT64_MAX;
+    subject->stale |= subject->version != lane_version(herald->lane, (enum sector)sector);
+    if (!subject->stale)
+        return INT64_MAX;
+    if (objection_rests(objection, now) && objection->until_ms - now > due_ms)
+        due_ms = objection->until_ms - now;
+    return due_ms > 0 ? due_ms : 0;
 }
 
 /* One list at a time, behind the alarms. Returns the ms until the next one may go. */
 static int64_t send_lists(struct herald *herald)
 {
-    int64_t wait_ms = INT64_MAX, now = now_ms();
+    int64_t wait_ms = INT64_MAX;
     for (int sector = 1; sector < SECTOR_COUNT; sector++) {
-        struct subject *subject = &herald->subjects[sector];
-        if (!subject->ours)
-            continue;
-        subject->stale |= subject->version != lane_version(herald->lane, (enum sector)sector);
-        if (!subject->stale)
-            continue;
-        int64_t due_ms = subject->sent_ms ? subject->sent_ms + ACTIVE_MS - now : 0;
+        int64_t due_ms = list_due_ms(herald, sector);
         if (due_ms > 0)
             wait_ms = due_ms < wait_ms ? due_ms : wait_ms;
         else if (!herald->active_mid)
@@ -276,12 +293,39 @@ static int64_t send_lists(struct herald *herald)
     return wait_ms;
 }
 
+/* What is suspect, one by one; what has nothing to send is so no longer. Returns as herald_send. */
+static int64_t test(struct herald *herald)
+{
+    int64_t early_ms = herald->started_ms + HEARD_MS - now_ms();
+    if (!herald->heard && early_ms > 0)
+        return early_ms;
+    if (in_flight(herald) || herald->active_mid)
+        return INT64_MAX;
+    if (next(herald, &herald->event)) {
+        publish(herald, &herald->event);
+        return INT64_MAX;
+    }
+    objections_acquit(&herald->objections, OBJECTION_ALARM);
+    objections_acquit(&herald->objections, OBJECTION_REPORT);
+    for (int sector = 1; sector < SECTOR_COUNT && !herald->active_mid; sector++) {
+        if (herald->objections.of[OBJECTION_ACTIVE][sector].suspect &&
+            list_due_ms(herald, sector) == 0)
+            publish_list(herald, (enum sector)sector);
+    }
+    if (herald->active_mid)
+        return INT64_MAX;
+    objections_acquit(&herald->objections, OBJECTION_ACTIVE);
+    return 0;
+}
+
 int64_t herald_send(struct herald *herald)
 {
     if (!herald->mqtt)
         return INT64_MAX;
     if (!in_flight(herald))
         herald->word_ms = now_ms();
+    if (herald_is_testing(herald))
+        return test(herald);
     while (in_flight(herald) < herald->slots && next(herald, &herald->event))
         publish(herald, &herald->event);
     if (herald->slots == 1 && in_flight(herald))
@@ -297,26 +341,36 @@ static bool is_refusal(const struct herald *herald, int reason)
            (reason == REASON_NO_SUBSCRIBER && herald->post->own->confirm == CONFIRM_SUBSCRIBER);
 }
 
-static void refuse(struct herald *herald, enum sector sector, int reason)
+static const char *const topic_names[] = {
+    [OBJECTION_ALARM] = "alarm", [OBJECTION_REPORT] = "report", [OBJECTION_ACTIVE] = "active"};
+
+static void note(struct herald *herald, bool refused)
 {
-    struct subject *subject = &herald->subjects[sector];
-    if (!subject->rests_until_ms)
-        log_error("uplink %s: alarm/%s refused (%s); its alarms are kept and tried again",
-                  herald->post->own->name, names_sector(sector),
-                  mqtt_reason(herald->version_5, reason));
-    subject->rests_until_ms = now_ms() + REST_MS;
-    set_resting(herald, sector, true);
+    pthread_mutex_lock(&herald->mutex);
+    for (size_t s = 0; s < SECTOR_COUNT; s++)
+        herald->status.resting[s] = herald->objections.of[OBJECTION_ALARM][s].rests;
+    herald->status.refused += refused;
+    pthread_mutex_unlock(&herald->mutex);
+}
+
+static void hear(struct herald *herald, enum objection_topic topic, enum sector sector, int reason)
+{
+    struct objection *objection = &herald->objections.of[topic][sector];
+    herald->objected = is_refusal(herald, reason);
+    if (herald->objected) {
+        if (objection_refused(objection, now_ms()))
+            log_error("uplink %s: %s/%s refused (%s); it is kept and tried again",
+                      herald->post->own->name, topic_names[topic], names_sector(sector),
+                      mqtt_reason(herald->version_5, reason));
+    } else if (objection_taken(objection)) {
+        log_notice("uplink %s: %s/%s is taken again", herald->post->own->name, topic_names[topic],
+                   names_sector(sector));
+    }
+    note(herald, herald->objected);
 }
 
 static void take(struct herald *herald, const struct flight *flight)
 {
-    struct subject *subject = &herald->subjects[flight->sector];
-    if (subject->rests_until_ms) {
-        subject->rests_until_ms = 0;
-        set_resting(herald, flight->sector, false);
-        log_notice("uplink %s: alarm/%s is taken again", herald->post->own->name,
-                   names_sector(flight->sector));
-    }
     settle(herald, flight->id, flight->step, flight->n);
     pthread_mutex_lock(&herald->mutex);
     herald->status.alarms += flight->kind == LANE_ALARM;
@@ -328,9 +382,13 @@ bool herald_acknowledged(struct herald *herald, int mid, int reason)
 {
     if (!mid)
         return false;
+    herald->heard = true;
+    herald->objected = false;
     if (mid == herald->active_mid) {
         herald->active_mid = 0;
         herald->word_ms = now_ms();
+        hear(herald, OBJECTION_ACTIVE, herald->active_sector, reason);
+        herald->subjects[herald->active_sector].stale |= herald->objected;
         return true;
     }
     for (size_t i = 0; i < SLOTS; i++) {
@@ -339,13 +397,39 @@ bool herald_acknowledged(struct herald *herald, int mid, int reason)
             continue;
         herald->flights[i].n = 0;
         herald->word_ms = now_ms();
-        if (is_refusal(herald, reason))
-            refuse(herald, flight.sector, reason);
-        else
+        hear(herald, topic_of(flight.kind), flight.sector, reason);
+        if (!herald->objected)
             take(herald, &flight);
         return true;
     }
     return false;
+}
+
+static void blame(struct herald *herald, enum objection_topic topic, enum sector sector, bool alone)
+{
+    if (objection_ended(&herald->objections.of[topic][sector], alone, now_ms()))
+        log_error("uplink %s: the broker ends the connection on %s/%s; it is kept and tried again",
+                  herald->post->own->name, topic_names[topic], names_sector(sector));
+}
+
+bool herald_stop(struct herald *herald, bool over_packet)
+{
+    size_t count = in_flight(herald) + (herald->active_mid != 0);
+    bool alone = count == 1 && herald_is_testing(herald);
+    for (size_t i = 0; i < SLOTS && over_packet; i++) {
+        const struct flight *flight = &herald->flights[i];
+        if (flight->n)
+            blame(herald, topic_of(flight->kind), flight->sector, alone);
+    }
+    if (over_packet && herald->active_mid)
+        blame(herald, OBJECTION_ACTIVE, herald->active_sector, alone);
+    if (!over_packet) /* another broker may be next, or an access list was mended */
+        herald->objections = (struct objections){0};
+    note(herald, false);
+    herald->mqtt = NULL;
+    herald->active_mid = 0;
+    memset(herald->flights, 0, sizeof herald->flights);
+    return over_packet && (count || herald->objected);
 }
 
 bool herald_stalled(const struct herald *herald, char *why, size_t why_size)

@@ -22,13 +22,18 @@ void herald_detach(struct herald *herald);
 /* Of so many messages that a broker takes unacknowledged, these are the herald's. */
 size_t herald_share(size_t receive_max);
 
-/* A connection is ready, or gone: what is in flight goes out again on the next one. */
+/* A connection is ready, or gone: what is in flight goes out again on the next one.
+ * over_packet: the broker ended it, perhaps because of what it was being sent. True: then because
+ * of something of the herald's. */
 void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5);
-void herald_stop(struct herald *herald);
+bool herald_stop(struct herald *herald, bool over_packet);
 
 /* Publishes what can go now; call it with every turn. Returns the ms until it is to be called again
  * without a wake; INT64_MAX = not. */
 int64_t herald_send(struct herald *herald);
+
+/* It finds out over which topic the last connection ended: nobody else is to publish now. */
+bool herald_is_testing(const struct herald *herald);
 
 /* The broker's word on a message id. False: it is none of the herald's. */
 bool herald_acknowledged(struct herald *herald, int mid, int reason);

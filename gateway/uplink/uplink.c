@@ -224,8 +224,8 @@ static void on_up(void *context)
 static bool on_down(void *context, bool over_packet)
 {
     const struct uplink *uplink = context;
-    herald_stop(uplink->herald);
-    return courier_stop(uplink->courier, over_packet);
+    bool known = herald_stop(uplink->herald, over_packet);
+    return courier_stop(uplink->courier, over_packet && !known) || known;
 }
 
 /* The state is sent anew with every connection; until then a refusal is only told. */
@@ -264,6 +264,15 @@ static const struct session_handlers handlers = {give_will,       on_up,        
 
 /* ---- the thread ---- */
 
+/* Alarms before data. Returns the ms until it is to be called again. */
+static int64_t send_all(struct uplink *uplink)
+{
+    int64_t wait_ms = herald_send(uplink->herald);
+    if (!herald_is_testing(uplink->herald))
+        courier_send(uplink->courier);
+    return wait_ms;
+}
+
 static void turn(struct uplink *uplink, int at_most_ms)
 {
     struct pollfd fds[SESSION_FDS + 1];
@@ -272,14 +281,13 @@ static void turn(struct uplink *uplink, int at_most_ms)
     char why[160];
     session_wait(uplink->session, fds, &timeout_ms);
     fds[SESSION_FDS] = (struct pollfd){.fd = uplink->wake_fd, .events = POLLIN};
-    int64_t herald_ms = herald_send(uplink->herald);
+    int64_t herald_ms = send_all(uplink);
     timeout_ms = timeout_ms < at_most_ms ? timeout_ms : at_most_ms;
     if (poll(fds, SESSION_FDS + 1, herald_ms < timeout_ms ? (int)herald_ms : timeout_ms) < 0)
         return;
     if (fds[SESSION_FDS].revents && read(uplink->wake_fd, &count, sizeof count) < 0)
         return;
-    (void)herald_send(uplink->herald); /* before the data */
-    courier_send(uplink->courier);
+    (void)send_all(uplink);
     session_service(uplink->session, fds);
     courier_answer(uplink->courier);
     if (courier_stalled(uplink->courier, why, sizeof why) ||
@@ -309,7 +317,7 @@ static void say_goodbye(struct uplink *uplink, int within_ms)
 /* Off to the first broker of the list. What is in flight here is sent again there. */
 static void return_to_first(struct uplink *uplink)
 {
-    herald_stop(uplink->herald);
+    (void)herald_stop(uplink->herald, false);
     (void)courier_stop(uplink->courier, false);
     say_goodbye(uplink, RETURN_GOODBYE_MS);
     if (session_mqtt(uplink->session))

@@ -141,7 +141,8 @@ static struct record *append(enum lane_kind kind, enum sector sector)
 
 static bool is_pending(const struct record *record, size_t reader, const struct lane_skip *skip)
 {
-    bool busy = skip->sectors[record->sector];
+    bool busy =
+        record->kind == LANE_ALARM ? skip->alarms[record->sector] : skip->reports[record->sector];
     for (size_t i = 0; i < skip->count; i++)
         busy |= skip->busy[i] == n_of(record);
     return record->here && record->owed[reader] && !busy;
@@ -278,8 +279,10 @@ static void tell_next(size_t reader)
         const struct record *busy = model_next(reader, &(struct lane_skip){.count = 0});
         skip.busy[i] = busy && i == 0 ? n_of(busy) : 1 + below((uint32_t)m.count + 1);
     }
-    for (size_t s = 0; s < SECTOR_COUNT; s++)
-        skip.sectors[s] = below(8) == 0;
+    for (size_t s = 0; s < SECTOR_COUNT; s++) {
+        skip.alarms[s] = below(8) == 0;
+        skip.reports[s] = below(8) == 0;
+    }
     const struct record *next = model_next(reader, &skip);
     assert_int_equal(lane_next(lane, reader, &skip, &scratch), next != NULL);
     if (!next)
