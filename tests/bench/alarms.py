@@ -1,30 +1,42 @@
 """How long an alarm takes from the sensor's reply to a subscriber: on a calm gateway, beside a
-backlog that drains, and beside a disk that stalls."""
+backlog that drains (with loopback's speed, and over a LAN of 100 Mbit/s), and beside a disk that
+stalls."""
+import ctypes
 import os
 import random
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 
 from parts import PROFILES, configure, start_broker, start_sim, tell
-from rig import BUILD, SOURCE, Rig, free_port
+from rig import BUILD, SOURCE, Rig, free_port, row_crc
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "system"))
 from sensors import Sensors             # noqa: E402 (its folder is named above)
 
 UNITS, POINTS, PAUSE_S = 100, 50, 0.02
+EVENTS, ROUNDS = 10000, 25              # of a drain: enough, and an end in any case
+DRAINED = 100000                        # readings; what is left of a backlog no longer counts as one
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG, CLONE_NEWNET = 1, 0x40000000
 RULE = "hot: { above: { 4: 10, 3: 20, 1: 40 }, hysteresis: 2, source: \"the bench\" }"
 
 
 class Alarms(threading.Thread):
-    """A subscriber of its own process, in C: it only notes when what came."""
+    """A subscriber of its own process, in C: it only notes when what came. It ends with the rig, and
+    with us however we end."""
 
-    def __init__(self, port, root="lifeline/v1/140502/gw-bench/"):
+    def __init__(self, rig, root="lifeline/v1/140502/gw-bench/"):
         super().__init__(daemon=True)
         self.command = subprocess.Popen(
-            ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", root + "alarm/+", "-F", "%U %x"],
-            stdout=subprocess.PIPE, text=True)
+            ["mosquitto_sub", "-p", str(rig.plain_port), "-q", "1", "-t", root + "alarm/+", "-F",
+             "%U %x"], stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+        rig.processes["alarms"] = self.command
         self.lines = []
         self.start()
 
@@ -32,10 +44,6 @@ class Alarms(threading.Thread):
         for line in self.command.stdout:
             at, payload = line.split()
             self.lines.append((float(at), payload))
-
-    def stop(self):
-        self.command.terminate()
-        self.join()
 
 
 def add_sensors(rig, config):
@@ -94,9 +102,7 @@ def tell_waits(name, ages):
 
 
 def make(rig):
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)
     port = free_port()
     config = configure(rig, [port], "1s", "1s", "bench-10")
     start_sim(rig, config)
@@ -125,7 +131,7 @@ def alarm_case(name, seconds, stalls=False):
     config, sensors = make(rig)
     hang = {"LD_PRELOAD": os.path.join(BUILD, "hang.so"), "HANG_FILE": rig.path("hang")}
     daemon(rig, config, **(hang if stalls else {}))
-    alarms = Alarms(rig.plain_port)
+    alarms = Alarms(rig)
     time.sleep(3)
     until = time.time() + max(seconds, 60)
     if stalls:
@@ -133,42 +139,122 @@ def alarm_case(name, seconds, stalls=False):
     flip(sensors, until)
     time.sleep(5)
     tell_waits(name, waits(rig, alarms))
-    alarms.stop()
     rig.finish()
 
 
-def alarm_drain_case(seconds):
-    """A backlog of ten devices as fast as they answer drains as fast as it can, again and again."""
+def fill(rig, config, rows):
+    """Writes a backlog of small rows, 60 readings each, into the store by hand (a gateway of a hundred
+    points polled once a minute would take weeks). The daemon makes the store, and knows no alarm yet."""
+    daemon(rig, config)
+    rig.end("daemon")
+    store = sqlite3.connect(rig.path("store.db"))
+    ordinal, epoch = store.execute("SELECT ordinal,number FROM epoch").fetchone()
+    segment = rig.wire.Segment(clock=1)
+    for device in range(1, 7):
+        block = segment.blocks.add(device=device, dt_ms=[device * 997])
+        for point in range(10):
+            block.columns.add(point=device * 10 + point, decimals=1, steps=[point * 100000])
+    blocks = segment.SerializeToString()
+
+    def row(seq):
+        base_ms = 1790000000000 + seq * 60000
+        body = rig.wire.Segment(seq=seq, base_ms=base_ms).SerializeToString() + blocks
+        body = b"\x42" + bytes([len(body) & 127 | 128, len(body) >> 7]) + body
+        return (ordinal << 48 | 1 << 40 | seq, base_ms, base_ms, row_crc(epoch, 1, seq, body), body)
+
+    store.executemany("INSERT INTO segment VALUES(?,?,?,60,?,?)", map(row, range(1, rows + 1)))
+    store.execute("INSERT OR REPLACE INTO stream VALUES(?,1,?,?)",
+                  (ordinal, rows, 1790000000000 + rows * 60000))
+    # without the check number that belongs to what is owed: the daemon says so, and owes all of it
+    store.execute("DELETE FROM unacked WHERE sector=1")
+    store.commit()
+    store.close()
+    return len(row(rows)[-1])
+
+
+def backlog(rig):
+    return rig.uplink()["backlog"]["readings"]
+
+
+def toggle(sensors, order, over):
+    """Like flip(), but goes on: every point in turn goes up, then every point down, until it is over."""
+    value = 45
+    while not over.is_set():
+        for i in range(0, len(order), 5):
+            for unit, address in order[i:i + 5]:
+                sensors.set(unit, address, value)
+            if over.wait(PAUSE_S):
+                return
+        value = 45 - value
+
+
+def drain_round(rig, config, sensors, alarms):
+    """One backlog drains while sensors alarm. Returns the waits of the alarms whose sensor answered
+    while there was certainly more of it to drain: behind the moment at which the daemon said how much
+    there was first, before the one at which it said so last; and how much went meanwhile."""
+    order = [(unit, address) for unit in range(1, UNITS + 1) for address in range(POINTS)]
+    random.shuffle(order)
+    sensors.registers.clear()
+    for suffix in ("-wal", "-shm"):
+        if os.path.exists(rig.path("store.db" + suffix)):
+            os.remove(rig.path("store.db" + suffix))
+    shutil.copy(rig.path("backlog.db"), rig.path("store.db"))
+    over = threading.Event()
+    thread = threading.Thread(target=toggle, args=(sensors, order, over), daemon=True)
+    thread.start()
+    daemon(rig, config)
+    begin, first, last = time.time(), backlog(rig), 0
+    end = begin
+    while time.time() < begin + 60:
+        asked, left = time.time(), backlog(rig)
+        if left < DRAINED:
+            break
+        end, last = asked, left
+        time.sleep(0.1)
+    over.set()
+    thread.join()
+    time.sleep(1)                       # what was sent last has arrived
+    ages = waits(rig, alarms, begin, end)
+    alarms.lines.clear()
+    rig.end("daemon")
+    return ages, first, last, end - begin
+
+
+def slow_lan(port, mbit):
+    """From here on we live in a network of our own, in which what goes to a port is no faster."""
+    if LIBC.unshare(CLONE_NEWNET) != 0:
+        return False
+    commands = ["ip link set lo mtu 1500 up", "tc qdisc add dev lo root handle 1: htb default 1",
+                "tc class add dev lo parent 1: classid 1:1 htb rate 100gbit burst 10m",
+                "tc class add dev lo parent 1: classid 1:2 htb rate %dmbit burst 3k" % mbit,
+                "tc filter add dev lo parent 1: protocol ip u32 match ip dport %d 0xffff flowid 1:2"
+                % port]
+    return all(subprocess.run(command.split(), capture_output=True).returncode == 0
+               for command in commands)
+
+
+def alarm_drain_case(name, seconds, mbit=None):
+    """A backlog drains as fast as it can, again and again, until enough alarms were measured."""
     rig = Rig("bench")
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
-    ports = [free_port() for _ in range(10)]
-    config = configure(rig, ports, "0s", "1s")
-    start_sim(rig, config)
-    sensors = add_sensors(rig, config)
-    alarms, ages, backlog = Alarms(rig.plain_port), [], 0
-    for _ in range(4):
-        rig.end("mosquitto")
-        rig.spawn("daemon", [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles", PROFILES])
-        time.sleep(min(seconds, 15))
-        status = rig.uplink()
-        backlog += status["backlog"]["readings"] if status else 0
-        rig.end("daemon")
-        rig.spawn("mosquitto", ["/usr/sbin/mosquitto", "-c", rig.path("mosquitto.conf")])
-        rig.wait_port(rig.broker_port)
-        time.sleep(2)
-        begin = time.time()
-        daemon(rig, config)
-        until = time.time() + 20
-        threading.Thread(target=flip, args=(sensors, until), daemon=True).start()
-        while rig.uplink()["backlog"]["readings"] > 50000 and time.time() < until:
-            time.sleep(0.02)
-        end = time.time()
-        time.sleep(2)
-        ages += waits(rig, alarms, begin + 0.5, end)
-        rig.end("daemon")
-    tell("alarm-drain-backlog", backlog, "readings")
-    tell_waits("alarm-drain", sorted(ages))
-    alarms.stop()
+    if mbit and not slow_lan(rig.broker_port, mbit):
+        print("%s needs root and tc for a network of its own" % name, file=sys.stderr)
+        return
+    config, sensors = make(rig)
+    with open(config, encoding="utf-8") as f:
+        text = f.read().replace("segment: 1s", "segment: 1s, max_size: 4GiB")
+    rig.write("gateway.yaml", text)
+    row_bytes = fill(rig, config, 20000 * min(seconds, 60))
+    os.rename(rig.path("store.db"), rig.path("backlog.db"))
+    alarms, ages, went, took, least, rounds = Alarms(rig), [], 0, 0, 1 << 60, 0
+    while len(ages) < EVENTS and rounds < ROUNDS:
+        some, first, last, span = drain_round(rig, config, sensors, alarms)
+        ages += some
+        went, took, least, rounds = went + first - last, took + span, min(least, last), rounds + 1
+    tell(name + "-rounds", rounds, "backlogs")
+    tell(name + "-least-backlog", least, "readings")
+    tell(name + "-drained", went / took, "readings/s")
+    tell(name + "-drained-bytes", went / took / 60 * row_bytes / 1e6, "MB/s")
+    tell_waits(name, sorted(ages))
+    rig.check("alarms were measured while a backlog drained", ages and least > 0,
+              "%d events" % len(ages))
     rig.finish()

@@ -95,8 +95,9 @@ api: { socket: %s }
        rig.broker_port, rig.path("broker.crt"), compress, rig.path("api.sock")))
 
 
-def start_broker(rig):
-    """TLS for the gateway, plain for the subscriber, so that the wire of the two can be told apart."""
+def start_broker(rig, subscriber=True):
+    """TLS for the gateway, plain for the subscriber, so that the wire of the two can be told apart.
+    (The session of a subscriber that is stopped lasts: the broker would keep all of a drain for it.)"""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:P-256", "-nodes", "-keyout", rig.path("broker.key"), "-out",
                     rig.path("broker.crt"), "-subj", "/CN=broker", "-days", "2", "-addext",
@@ -104,7 +105,8 @@ def start_broker(rig):
     plain = free_port()
     rig.start_broker(listener="listener %d 127.0.0.1\nlistener %d 127.0.0.1\ncertfile %s\nkeyfile %s"
                      % (plain, rig.broker_port, rig.path("broker.crt"), rig.path("broker.key")))
-    rig.subscriber = Subscriber(plain)
+    if subscriber:
+        rig.subscriber = Subscriber(plain)
     rig.plain_port = plain
 
 

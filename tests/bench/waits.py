@@ -60,18 +60,14 @@ def drain_case(seconds):
     broker."""
     rig = Rig("bench")
     ports = [free_port() for _ in range(10)]
-    start_broker(rig)  # for its certificate
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)  # for its certificate
     rig.end("mosquitto")
     start_sim(rig, configure(rig, ports, "0s", "1s"))
     start_daemon(rig, rig.path("gateway.yaml"))
     time.sleep(min(seconds, 30))
     backlog = rig.uplink()["backlog"]["readings"]
     rig.end("daemon")
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)
     pid = start_daemon(rig, configure(rig, ports, "100ms", "1s", sync="100ms"))
     while not rig.uplink():
         time.sleep(0.01)
@@ -93,9 +89,7 @@ def drain_small_case(seconds):
     written into the store by hand."""
     rig = Rig("bench")
     port, rows = free_port(), 2000 * min(seconds, 60)
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)
     config = configure(rig, [port], "1s", "1s", "bench-10", sync="100ms")
     start_sim(rig, config)
     start_daemon(rig, config)
@@ -134,9 +128,7 @@ def drain_link_case(name, bytes_s, every, seconds):
     """What live data, ten readings a second, waits while a backlog drains over such a link."""
     rig = Rig("bench")
     port = free_port()
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)
     arrivals = Arrivals(rig.plain_port)
     proxy = Proxy(rig.broker_port)
     proxy.rate = bytes_s
@@ -196,9 +188,7 @@ def stall_case(seconds):
     7 s (live data is sent when it is stored, here in segments of 1 s), and what polling and the
     latest values do; then the same without stalls."""
     rig = Rig("bench")
-    start_broker(rig)
-    rig.subscriber.stop()
-    rig.subscriber = None
+    start_broker(rig, subscriber=False)
     arrivals = Arrivals(rig.plain_port)
     config = configure(rig, [free_port() for _ in range(10)], "1s", "1s", "bench-10")
     start_sim(rig, config)
