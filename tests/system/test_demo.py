@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """deploy/demo as people run it: --once says yes when all is well and names what is not; Ctrl-C,
 SIGTERM and a closed terminal leave no process and no file. Runs that must fail get a build folder
-in which one program is a script: a simulator that leaves a device out or lies in its journal, a
-daemon that does not start."""
+in which one program is a script: a simulator that leaves a device out, lies in its journal or plays
+no storm, a daemon that does not start, a lifelinectl that does not show the end of alarms. What
+--once finds wrong with an alarm's life is tests/system/test_demo_alarms.py."""
 import os
 import pty
 import random
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unicodedata
 
@@ -49,10 +51,27 @@ with open(journal, "w") as out, open(pipe) as source:
         out.flush()
 """
 
+# As fast as it is: a minute of it is half an hour too short for the first drop.
+CALM_SIM = """#!/usr/bin/python3
+import os, sys
+args = sys.argv[1:]
+args[args.index("--speed") + 1] = "1"
+os.execv("REAL", ["REAL", *args])
+"""
+
+# Keeps the end of alarms to itself.
+SHY_CTL = """#!/bin/sh
+case "$*" in watch*) REAL "$@" | sed -u 's/ cleared, for/ , for/' ;; *) exec REAL "$@" ;; esac
+"""
+
 BROKEN_DAEMON = """#!/bin/sh
 echo "the store is on the moon" >&2
 exit 3
 """
+
+# Alarms that are over when the storm is.
+ENDING = {"underpass-gauge.depth/flooded", "well-018.level/overflow", "pump-station/no_pump",
+          "pump-station.pump1_fault/pump_fault"}
 
 failures = []
 
@@ -95,11 +114,14 @@ class Run:
 
     def result(self):
         """(exit code, stdout, stderr)"""
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=200)
         return self.process.returncode, out, err
 
     def missing(self, err):
         return {tuple(match) for match in re.findall(r"^  (\S+) (\S+): ", err, re.M)}
+
+    def wrong_alarms(self, err):
+        return dict(re.findall(r"^  (\S+/\S+): (.*)", err, re.M))
 
     def start_terminal(self):
         """The interactive form in a terminal of its own: its process, our end of the terminal."""
@@ -150,9 +172,22 @@ def check_table(out):
           and any(columns(row) > len(row) for row in rows), out)
 
 
+def check_alarms(out):
+    """What lifelinectl watch showed: red and back, in this order."""
+    lines = re.findall(r"^gw-demo (\w+) [\d:.]{12} (\S+)\s+(\w+),", out, re.M)
+    road = [(level, status) for level, key, status in lines
+            if key == "underpass-gauge.depth/flooded"]
+    check("the road floods to red, and dries", road and road[0][1] == "raised" and
+          ("red", "escalated") in road and road[-1][1] == "cleared", road)
+    ended = {key for _, key, status in lines if status == "cleared"}
+    check("what ends has ended, nothing else", ended == ENDING, ended)
+
+
 def check_once(work):
     """All at the same time: several demonstrations do not disturb each other."""
-    good = Run(work, "good").once(60)
+    good = Run(work, "good").once(150)
+    calm = Run(work, "calm", "lifeline-sim", CALM_SIM).once(40)
+    shy = Run(work, "shy", "lifelinectl", SHY_CTL).once(90)
     silent = Run(work, "silent", "lifeline-sim", SILENT_SIM).once(20)
     lying = Run(work, "lying", "lifeline-sim", LYING_SIM).once(20)
     broken = Run(work, "broken", "lifelined", BROKEN_DAEMON).once(20)
@@ -169,6 +204,18 @@ def check_once(work):
     code, out, err = good.result()
     check("--once: 0", code == 0, "%d\n%s%s" % (code, out, err))
     check_table(out)
+    check_alarms(out)
+
+    code, _, err = calm.result()
+    check("no storm: 1", code == 1, code)
+    wrong = calm.wrong_alarms(err)
+    check("and every alarm that did not come is named, no point",
+          len(wrong) == 7 and set(wrong.values()) == {"has not come"} and not calm.missing(err), err)
+
+    code, _, err = shy.result()
+    wrong = shy.wrong_alarms(err)
+    check("an end that is not on the screen: 1, and its alarm is named", code == 1 and wrong ==
+          {key: "lifelinectl watch did not show that it was cleared" for key in ENDING}, err)
 
     code, _, err = silent.result()
     check("a sensor that does not answer: 1", code == 1, code)
@@ -185,7 +232,7 @@ def check_once(work):
     check("a part that does not start: 1", code == 1, code)
     check("and what it said is shown", "lifelined has ended" in err and "on the moon" in err, err)
 
-    for run in (good, silent, lying, broken, ended):
+    for run in (good, calm, shy, silent, lying, broken, ended):
         check("nothing is left of %s" % os.path.basename(run.temp), not run.left(), run.left())
 
 
@@ -231,6 +278,28 @@ def check_terminal(work, name, end):
     check("%s: nothing is left" % name, not run.left(), run.left())
 
 
+def check_story(work):
+    """What a stranger sees in the first minute and a half."""
+    run = Run(work, "story")
+    pid, terminal = run.start_terminal()
+    text = read_until(terminal, r"\$ lifelinectl alarms", 150)
+    seen = text + read_until(terminal, r"\$ lifelinectl tail", 20)
+    begun, rained = text.find("$ lifelinectl watch"), text.find("$ lifelinectl alarms")
+    check("story: readings, then alarms, then what is up, then readings",
+          0 < text.find("main-pressure") < begun < rained and
+          seen.count("$ lifelinectl tail") == 2, seen[-3000:])
+    steps = re.findall(r"underpass-gauge\.depth/flooded (\w+)", text[begun:rained])
+    check("story: the road floods and dries", steps[:1] == ["raised"] and "escalated" in steps and
+          steps[-1:] == ["cleared"], steps)
+    listed = set(re.findall(r"(\S+/\S+) (?:raised|escalated|eased),", seen[rained:]))
+    check("story: only the rain is still up", listed == {"rain-roof.rain/rain_%dh" % h
+                                                         for h in (3, 6, 12)}, listed)
+    press_ctrl_c(pid, terminal)
+    check("story: it ends", wait_exit(pid, terminal, 20) == 0)
+    os.close(terminal)
+    check("story: nothing is left", not run.left(), run.left())
+
+
 # What ends it. Each returns our end of the terminal, or None when that is closed.
 
 def press_ctrl_c(pid, terminal):
@@ -258,7 +327,10 @@ def main():
     before = sorted(os.listdir(os.path.join(SOURCE, "deploy")))
     work = tempfile.mkdtemp(prefix="lifeline-test-demo-")
     try:
+        story = threading.Thread(target=check_story, args=(work,))
+        story.start()
         check_once(work)
+        story.join()
         check_terminal(work, "ctrl-c", press_ctrl_c)
         check_terminal(work, "impatient ctrl-c", press_ctrl_c_often)
         check_terminal(work, "sigterm", terminate)
