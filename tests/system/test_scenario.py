@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """lifeline-sim --scenario: a stolen cover at 3600 times the speed, asked over Modbus TCP by hand. It
 tilts, is silent and comes back at its hour, its neighbours lie still, faults of a script strike all
-the same, and what cannot be played is said."""
+the same, and what cannot be played is said. And the drill of the README, word for word, against the
+shipped configuration."""
 import os
+import re
+import signal
 import socket
 import subprocess
-import sys
 import time
 
-from rig import BUILD, SOURCE, Rig, free_port
+from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
 
 SPEED = 3600                            # a second is an hour
 SILENT_H, BACK_H = 2.25, 5
@@ -49,7 +51,7 @@ def refuse(rig, name, config, options, code, text):
               "%d: %s" % (done.returncode, done.stderr))
 
 
-def main():
+def cover_theft():
     rig = Rig("scenario")
     port = free_port()
     config = rig.configure(
@@ -91,5 +93,65 @@ def main():
     return rig.finish()
 
 
+def commands(folder):
+    """The README's, as two scripts, one before and one in the shell that it opens: with the places of
+    this test, half an hour of the burst in five seconds, and the pause that typing takes."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as f:
+        section = f.read().split("\n## A drill\n")[1].split("\n## ")[0]
+    lines = "".join(line[4:] + "\n" for line in section.splitlines() if line.startswith("    "))
+    for theirs, ours in (("/etc/lifeline/gateway.yaml", "config/gateway.yaml"),
+                         ("/tmp/drill", folder), ("build/", BUILD + "/"),
+                         ("--speed 60 ", "--speed 360 ")):
+        assert theirs in lines, theirs
+        lines = lines.replace(theirs, ours)
+    lines = lines.replace("\nLIFELINE_SOCKET=", "\nsleep 2\nLIFELINE_SOCKET=")
+    return re.split(r"^unshare -rn .*\n", lines, maxsplit=1, flags=re.M)
+
+
+def end_group(shell):
+    """The shell and all that it started; they write into the folder until they have ended."""
+    end = time.monotonic() + 15
+    os.killpg(shell.pid, signal.SIGTERM)
+    while time.monotonic() < end:
+        shell.poll()
+        try:
+            os.killpg(shell.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
+
+
+def drill():
+    """The shipped configuration with other places: a burst main is seen, the city not to be had."""
+    rig = Rig("drill")
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode != 0:
+        print("# drill: no network of its own to be had here", flush=True)
+        return rig.finish()
+    before, inside = commands(rig.path("drill"))
+    made = subprocess.run(["sh", "-ec", before], cwd=SOURCE, capture_output=True, text=True,
+                          timeout=20)
+    rig.check("the configuration is made", made.returncode == 0, made.stderr)
+    with open(rig.path("drill/gateway.yaml"), encoding="utf-8") as ours, \
+            open(os.path.join(SOURCE, "config", "gateway.yaml"), encoding="utf-8") as theirs:
+        changed = [a.split(":")[0].strip(" -{") for a, b in zip(theirs, ours) if a != b]
+    rig.check("only places differ", changed == ["path", "name", "name", "name", "name", "api"], changed)
+
+    log = open(rig.path("drill.log"), "ab")
+    shell = subprocess.Popen(["unshare", "-rn", "sh", "-c", inside], cwd=SOURCE, stdout=log,
+                             stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                             env={**os.environ, "LC_ALL": "C.UTF-8"})
+    try:
+        # what wanders about without a scenario falls by more
+        alarm = r"orange \S+ main-pressure.pressure/drop raised, .*\n.*pressure fell by 0\.(29|3)"
+        rig.wait(lambda: re.search(alarm, rig.log("drill")), 40, "the burst is an alarm")
+        rig.check("which scenario it is", "scenario burst 供水管爆裂" in rig.log("drill"))
+    finally:
+        end_group(shell)
+    log.close()
+    return rig.finish()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_scenarios({"cover_theft": cover_theft, "drill": drill})
