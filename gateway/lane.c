@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "gateway/tap.h"
+
 enum {
     ENTRY_BYTES = 1024, /* of a usual event, head included; a longer one comes from the heap */
 };
@@ -56,6 +58,7 @@ struct lane {
     size_t fresh;       /* entries of the block that were never used begin here */
     uint64_t versions[SECTOR_COUNT];
     size_t in_force;
+    struct tap tap;
     struct lane_status status;
 };
 
@@ -80,6 +83,7 @@ void lane_free(struct lane *lane)
 {
     if (!lane)
         return;
+    tap_open(&lane->tap, false);
     for (struct entry *entry = lane->first, *next; entry; entry = next) {
         next = entry->next;
         if (entry->on_heap)
@@ -312,6 +316,8 @@ bool lane_put(struct lane *lane, struct lane_event *event)
             put_in_force(lane, entry);
         lane->versions[event->sector] += event->kind == LANE_ALARM;
         lane->status.events++;
+        if (event->kind == LANE_ALARM)
+            tap_put(&lane->tap, event);
         wake_all(lane, entry->owed);
     } else {
         lane->status.lost++;
@@ -508,6 +514,23 @@ uint64_t lane_version(struct lane *lane, enum sector sector)
     uint64_t version = lane->versions[sector];
     pthread_mutex_unlock(&lane->mutex);
     return version;
+}
+
+uint64_t lane_listen(struct lane *lane, bool on)
+{
+    pthread_mutex_lock(&lane->mutex);
+    uint64_t newest = lane->next_n - 1;
+    tap_open(&lane->tap, on);
+    pthread_mutex_unlock(&lane->mutex);
+    return newest;
+}
+
+bool lane_hear(struct lane *lane, struct lane_event *out, uint64_t *missed)
+{
+    pthread_mutex_lock(&lane->mutex);
+    bool any = tap_take(&lane->tap, out, missed);
+    pthread_mutex_unlock(&lane->mutex);
+    return any;
 }
 
 void lane_status(struct lane *lane, struct lane_status *out)

@@ -105,6 +105,15 @@ void lane_list(struct lane *lane, enum sector sector, uint8_t level,
 /* Goes up with every change of what is in force in a sector. */
 uint64_t lane_version(struct lane *lane, enum sector sector);
 
+/* ---- every step as it happens, for one listener ---- */
+
+/* From now on, or no longer. Returns the number of the newest event: what is in force up to it is
+ * not heard. */
+uint64_t lane_listen(struct lane *lane, bool on);
+
+/* The next event; false: there is none now. *missed goes up by what was not taken in time. */
+bool lane_hear(struct lane *lane, struct lane_event *out, uint64_t *missed);
+
 struct lane_status {
     uint64_t events; /* put since start */
     uint64_t lost;   /* for want of memory */

@@ -12,24 +12,41 @@
 
 enum { MINUTES_MAX = 7 * 24 * 60 };
 
-static bool is_wanted(const struct evkeyvalq *query, const struct alarm_event *event)
+bool alarms_filter(struct evhttp_request *request, const struct evkeyvalq *query,
+                   struct alarms_filter *out)
 {
     const char *level = evhttp_find_header(query, "level");
     const char *sector = evhttp_find_header(query, "sector");
-    return (!level || (event->level && event->level <= strtoul(level, NULL, 10))) &&
-           (!sector || strcmp(sector, names_sector(event->sector)) == 0);
+    *out = (struct alarms_filter){0};
+    if (level && strlen(level) == 1 && level[0] > '0' && level[0] < '0' + LEVEL_COUNT)
+        out->level = (unsigned)(level[0] - '0');
+    bool known = !sector || names_sector_parse(sector, &out->sector);
+    if (level && !out->level)
+        api_error(request, HTTP_BADREQUEST, "level: 1 (red) to 4 (blue)");
+    else if (!known)
+        api_error(request, HTTP_BADREQUEST, "no such sector");
+    else
+        return true;
+    return false;
 }
 
-/* level=2: those of level 2 and worse. */
-static json_t *list(struct api *api, const struct evkeyvalq *query)
+static bool fits(const struct alarms_filter *filter, const struct lane_event *event)
+{
+    return (!filter->level || (event->level && event->level <= filter->level)) &&
+           (!filter->sector || filter->sector == event->sector);
+}
+
+static json_t *list(struct api *api, const struct alarms_filter *filter)
 {
     struct lane_event *event = malloc(sizeof *event);
     json_t *out = json_array();
     uint64_t after = 0;
     while (event && lane_read(api->rooms.lane, &after, event)) {
+        if (!fits(filter, event))
+            continue;
         struct alarm_event alarm;
         struct alarm_memory *memory = alarm_unpack(event->bytes, event->length, &alarm);
-        if (memory && is_wanted(query, &alarm))
+        if (memory)
             json_array_append_new(out, alarm_json(&alarm));
         alarm_free(memory);
     }
@@ -40,9 +57,14 @@ static json_t *list(struct api *api, const struct evkeyvalq *query)
 void alarms_list(struct api *api, struct evhttp_request *request, const char *name)
 {
     struct evkeyvalq query;
+    struct alarms_filter filter;
     struct lane_status status;
     (void)name;
     if (!api_parse(request, &query))
+        return;
+    bool good = alarms_filter(request, &query, &filter);
+    evhttp_clear_headers(&query);
+    if (!good)
         return;
     lane_status(api->rooms.lane, &status);
     api_reply(request, HTTP_OK,
@@ -50,8 +72,7 @@ void alarms_list(struct api *api, struct evhttp_request *request, const char *na
                         (json_int_t)clock_wall().ms, "up", "red", (json_int_t)status.up[LEVEL_RED],
                         "orange", (json_int_t)status.up[LEVEL_ORANGE], "yellow",
                         (json_int_t)status.up[LEVEL_YELLOW], "blue",
-                        (json_int_t)status.up[LEVEL_BLUE], "alarms", list(api, &query)));
-    evhttp_clear_headers(&query);
+                        (json_int_t)status.up[LEVEL_BLUE], "alarms", list(api, &filter)));
 }
 
 /* ---- orders ---- */

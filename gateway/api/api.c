@@ -36,6 +36,7 @@ static const struct route routes[] = {
     {"/v1/events", EVHTTP_REQ_GET, events_subscribe},
     {"/v1/history", EVHTTP_REQ_GET, history_answer},
     {"/v1/alarms", EVHTTP_REQ_GET, alarms_list},
+    {"/v1/alarms/history", EVHTTP_REQ_GET, steps_answer},
     {"/v1/alarms/*/ack", EVHTTP_REQ_POST, alarms_ack},
     {"/v1/reports", EVHTTP_REQ_GET, reports_list},
     {"/v1/maintenance", EVHTTP_REQ_POST, alarms_maintain},
@@ -189,7 +190,7 @@ static void take_down(struct api *api)
 {
     events_free(api->events);
     reads_free(api->reads);
-    history_scans_free(api->scans);
+    scans_free(api->scans);
     asks_free(api->asks);
     if (api->http)
         evhttp_free(api->http);
@@ -241,7 +242,7 @@ struct api *api_new(struct event_base *base, const struct api_rooms *rooms, char
     api->rooms = *rooms;
     api->events = events_new(api);
     api->reads = reads_new(api);
-    api->scans = history_scans_new(api);
+    api->scans = scans_new(api);
     api->asks = asks_new(api);
     if (api->events && api->reads && api->scans && api->asks &&
         api_reserve(api, rooms->setup->plan) && serve(api, why, why_size))

@@ -5,6 +5,11 @@
  *
  *     data: {"points": [{"device": "well-017", "point": "tilt_x", "value": 1.25, ...}, ...]}
  *
+ * and with ?alarms=also every step of an alarm, with ?alarms=only nothing but these; what is in
+ * force comes first.
+ *
+ *     data: {"alarms": [{"id": "01K...", "step": 1, "status": "raised", ...}]}
+ *
  * Never waits for a client, and never sends a sample that was there before it subscribed. */
 #include "gateway/api/internal.h"
 
@@ -15,11 +20,15 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
+#include "gateway/api/alarm_json.h"
+#include "gateway/lane.h"
+
 enum {
     LOOK_MS = 100,
     KEEP_ALIVE_MS = 15000,
     SUBSCRIBERS_MAX = 32,
     SLOW_BYTES = 256 * 1024, /* unsent before a look: it does not keep up */
+    ALARMS_A_LOOK = 64,      /* far from that */
     INPUT_BYTES = 1024,      /* a subscriber has nothing more to say */
 };
 
@@ -28,6 +37,10 @@ struct subscriber {
     struct events *events;
     struct evhttp_request *request;
     struct evkeyvalq query;
+    bool points, alarms;
+    /* What is in force up to event number `from` is told first; `after` is as far as that is. */
+    bool telling;
+    uint64_t from, after;
     mono_time spoke;
 };
 
@@ -35,11 +48,12 @@ struct events {
     struct api *api;
     struct event *timer;
     LIST_HEAD(, subscriber) subscribers;
-    size_t count;
-    uint64_t *seen;    /* [block] version that was sent */
-    uint64_t *next;    /* scratch for a reload, as long as `seen` */
-    uint32_t *changed; /* scratch: blocks that have a new sample */
-    size_t capacity;   /* of these */
+    size_t count, listeners;  /* the latter to alarms */
+    struct lane_event *event; /* scratch */
+    uint64_t *seen;           /* [block] version that was sent */
+    uint64_t *next;           /* scratch for a reload, as long as `seen` */
+    uint32_t *changed;        /* scratch: blocks that have a new sample */
+    size_t capacity;          /* of these */
 };
 
 static void look(evutil_socket_t fd, short what, void *context);
@@ -51,8 +65,10 @@ struct events *events_new(struct api *api)
         return NULL;
     events->api = api;
     LIST_INIT(&events->subscribers);
+    events->event = malloc(sizeof *events->event);
     events->timer = event_new(api->base, -1, EV_PERSIST, look, events);
-    if (events->timer && events_reserve(events, api->rooms.setup->plan->block_count))
+    if (events->timer && events->event &&
+        events_reserve(events, api->rooms.setup->plan->block_count))
         return events;
     events_free(events);
     return NULL;
@@ -97,6 +113,8 @@ static void forget(struct subscriber *subscriber)
 {
     struct events *events = subscriber->events;
     LIST_REMOVE(subscriber, link);
+    if (subscriber->alarms && --events->listeners == 0)
+        (void)lane_listen(events->api->rooms.lane, false);
     evhttp_clear_headers(&subscriber->query);
     free(subscriber);
     if (--events->count == 0)
@@ -128,6 +146,7 @@ void events_free(struct events *events)
         cut_off(LIST_FIRST(&events->subscribers));
     if (events->timer)
         event_free(events->timer);
+    free(events->event);
     free(events->seen);
     free(events->next);
     free(events->changed);
@@ -167,21 +186,86 @@ static size_t find_changed(struct events *events)
     return count;
 }
 
-static void tell(struct subscriber *subscriber, size_t changed, mono_time now)
+/* Takes the array over; says nothing when it is empty. */
+static void say_array(struct subscriber *subscriber, const char *key, json_t *array)
 {
-    struct events *events = subscriber->events;
-    json_t *points = json_array();
-    for (size_t i = 0; i < changed; i++)
-        reading_append(events->api, events->changed[i], &subscriber->query, now, points);
-    bool any = json_array_size(points) > 0;
-    json_t *event = json_pack("{s:o}", "points", points);
+    bool any = json_array_size(array) > 0;
+    json_t *event = json_pack("{s:o}", key, array);
     char *text = any ? json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(event);
     if (text)
         say(subscriber, "data: ", text);
-    else if (clock_ms_between(subscriber->spoke, now) >= KEEP_ALIVE_MS)
-        say(subscriber, ": ", "keep-alive");
     free(text);
+}
+
+static void tell(struct subscriber *subscriber, size_t changed, mono_time now)
+{
+    struct events *events = subscriber->events;
+    json_t *points = json_array();
+    for (size_t i = 0; i < changed && subscriber->points; i++)
+        reading_append(events->api, events->changed[i], &subscriber->query, now, points);
+    say_array(subscriber, "points", points);
+    if (clock_ms_between(subscriber->spoke, now) >= KEEP_ALIVE_MS)
+        say(subscriber, ": ", "keep-alive");
+}
+
+/* ---- alarms ---- */
+
+static json_t *unpacked(const struct lane_event *event)
+{
+    struct alarm_event alarm;
+    struct alarm_memory *memory = alarm_unpack(event->bytes, event->length, &alarm);
+    json_t *out = memory ? alarm_json(&alarm) : NULL;
+    alarm_free(memory);
+    return out;
+}
+
+/* Begins with what is in force. */
+static void tell_anew(struct subscriber *subscriber)
+{
+    subscriber->from = lane_listen(subscriber->events->api->rooms.lane, true);
+    subscriber->after = 0;
+    subscriber->telling = true;
+}
+
+static void tell_in_force(struct subscriber *subscriber)
+{
+    struct lane_event *event = subscriber->events->event;
+    json_t *alarms = json_array();
+    for (size_t i = 0; i < ALARMS_A_LOOK && subscriber->telling; i++) {
+        subscriber->telling =
+            lane_read(subscriber->events->api->rooms.lane, &subscriber->after, event) &&
+            event->n <= subscriber->from;
+        if (subscriber->telling)
+            json_array_append_new(alarms, unpacked(event));
+    }
+    say_array(subscriber, "alarms", alarms);
+}
+
+/* What happened since the last look, to everybody who wants it. Where it was too much, what is in
+ * force now says the most of it. */
+static void tell_alarms(struct events *events)
+{
+    struct subscriber *subscriber;
+    uint64_t missed = 0;
+    for (size_t i = 0; i < ALARMS_A_LOOK && events->listeners &&
+                       lane_hear(events->api->rooms.lane, events->event, &missed);
+         i++) {
+        json_t *alarm = unpacked(events->event);
+        LIST_FOREACH(subscriber, &events->subscribers, link)
+        {
+            if (alarm && subscriber->alarms && events->event->n > subscriber->from)
+                say_array(subscriber, "alarms", json_pack("[O]", alarm));
+        }
+        json_decref(alarm);
+    }
+    LIST_FOREACH(subscriber, &events->subscribers, link)
+    {
+        if (missed && subscriber->alarms)
+            tell_anew(subscriber);
+        if (subscriber->telling)
+            tell_in_force(subscriber);
+    }
 }
 
 static void look(evutil_socket_t fd, short what, void *context)
@@ -192,6 +276,7 @@ static void look(evutil_socket_t fd, short what, void *context)
     mono_time now = clock_mono();
     (void)fd;
     (void)what;
+    tell_alarms(events);
     for (; subscriber; subscriber = next) {
         next = LIST_NEXT(subscriber, link);
         if (is_slow(subscriber))
@@ -238,10 +323,17 @@ void events_subscribe(struct api *api, struct evhttp_request *request, const cha
     const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
     if (evhttp_parse_query_str(text, &subscriber->query) != 0)
         TAILQ_INIT(&subscriber->query);
+    const char *alarms = evhttp_find_header(&subscriber->query, "alarms");
+    subscriber->alarms = alarms != NULL;
+    subscriber->points = !alarms || strcmp(alarms, "only") != 0;
     if (events->count++ == 0) {
         (void)find_changed(events);
         event_add(events->timer, &period);
     }
     LIST_INSERT_HEAD(&events->subscribers, subscriber, link);
     begin(subscriber);
+    if (!subscriber->alarms)
+        return;
+    events->listeners++;
+    tell_anew(subscriber);
 }

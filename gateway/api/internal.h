@@ -7,7 +7,9 @@
 #include <jansson.h>
 
 #include "gateway/api/api.h"
+#include "proto/names.h"
 
+struct alarm_event;
 struct asks;
 struct events;
 struct reads;
@@ -63,6 +65,13 @@ void inventory_points(struct api *api, struct evhttp_request *request, const cha
 void reports_list(struct api *api, struct evhttp_request *request, const char *name);
 
 /* alarms.c: what is up, and what people want of it */
+struct alarms_filter {
+    unsigned level;     /* this one and worse; 0 = any */
+    enum sector sector; /* SECTOR_UNSPECIFIED = any */
+};
+/* level and sector of a query; false: they are none, and that has been answered. */
+bool alarms_filter(struct evhttp_request *request, const struct evkeyvalq *query,
+                   struct alarms_filter *out) __attribute__((warn_unused_result));
 void alarms_list(struct api *api, struct evhttp_request *request, const char *name);
 void alarms_ack(struct api *api, struct evhttp_request *request, const char *name);
 void alarms_maintain(struct api *api, struct evhttp_request *request, const char *name);
@@ -94,10 +103,15 @@ void reads_rebind(struct reads *reads, const struct api_rooms *before);
 void reads_free(struct reads *reads);
 void reads_device(struct api *api, struct evhttp_request *request, const char *name);
 
-/* history.c: out of the store */
-struct scans *history_scans_new(struct api *api);
-void history_scans_free(struct scans *scans);
+/* scan.c: answers out of the store */
+struct scans *scans_new(struct api *api);
+void scans_free(struct scans *scans);
+
+/* history.c: readings */
 void history_answer(struct api *api, struct evhttp_request *request, const char *name);
+
+/* steps.c: what alarms went through */
+void steps_answer(struct api *api, struct evhttp_request *request, const char *name);
 
 /* asks.c: questions on a line, for a probe */
 struct asks *asks_new(struct api *api);

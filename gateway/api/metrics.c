@@ -21,6 +21,7 @@ struct page {
     struct line_device_status *devices; /* [device] */
     struct uplink_status *uplinks;      /* [uplink] */
     struct store_backlog *backlogs;     /* [uplink] */
+    struct lane_status lane;
     struct store_status store;
     struct pipeline_status pipeline;
 };
@@ -313,6 +314,12 @@ static void write_uplink_backlog(struct page *page, const struct family *family)
         uplink_series(page, family, u, (struct label){0}, (double)page->backlogs[u].readings);
 }
 
+static void write_uplink_alarms(struct page *page, const struct family *family)
+{
+    for (size_t u = 0; u < page->settings->uplink_count; u++)
+        uplink_series(page, family, u, (struct label){0}, (double)page->backlogs[u].alarms);
+}
+
 static void write_uplink_sectors(struct page *page, const struct family *family)
 {
     for (size_t u = 0; u < page->settings->uplink_count; u++) {
@@ -325,6 +332,22 @@ static void write_uplink_sectors(struct page *page, const struct family *family)
     }
 }
 
+/* ---- alarms ---- */
+
+static void write_alarms(struct page *page, const struct family *family)
+{
+    for (unsigned level = LEVEL_RED; level < LEVEL_COUNT; level++) {
+        const struct label labels[] = {{"level", names_level((enum level)level)}, {0}};
+        series(page, family, "", labels, page->lane.up[level]);
+    }
+}
+
+/* A uint64_t of the lane's status. */
+static void write_lane(struct page *page, const struct family *family)
+{
+    series(page, family, "", no_labels, (double)number_at(&page->lane, family->at));
+}
+
 /* ---- the table ---- */
 
 #define PIPELINE(member) write_pipeline, offsetof(struct pipeline_status, member)
@@ -332,6 +355,7 @@ static void write_uplink_sectors(struct page *page, const struct family *family)
 #define LINE(member)     write_line, offsetof(struct line_status, member)
 #define DEVICE(member)   write_device, offsetof(struct line_device_status, member)
 #define UPLINK(member)   write_uplink, offsetof(struct uplink_status, member)
+#define LANE(member)     write_lane, offsetof(struct lane_status, member)
 
 static const char gauge[] = "gauge", counter[] = "counter", summary[] = "summary";
 
@@ -394,11 +418,21 @@ static const struct family families[] = {
     {"lifeline_store_corrupt_total", counter, "Segments found corrupt", STORE(corrupt)},
     {"lifeline_store_gaps_total", counter, "Gaps noted", STORE(gaps)},
 
+    {"lifeline_alarms", gauge, "Alarms in force by level, without suppressed ones", write_alarms,
+     0},
+    {"lifeline_alarm_events_total", counter, "Steps of alarms, and reports", LANE(events)},
+    {"lifeline_alarm_events_lost_total", counter, "Of these, lost for want of memory", LANE(lost)},
+
     {"lifeline_uplink_connected", gauge, "1 while the broker has accepted us",
      write_uplink_connected, 0},
     {"lifeline_uplink_connects_total", counter, "Connections made", UPLINK(connects)},
     {"lifeline_uplink_backlog_readings", gauge, "Readings stored and not acknowledged",
      write_uplink_backlog, 0},
+    {"lifeline_uplink_backlog_alarms", gauge, "Events of alarms stored and not acknowledged",
+     write_uplink_alarms, 0},
+    {"lifeline_uplink_published_alarms_total", counter, "Events of alarms acknowledged",
+     UPLINK(alarms)},
+    {"lifeline_uplink_published_reports_total", counter, "Reports acknowledged", UPLINK(reports)},
     {"lifeline_uplink_published_batches_total", counter, "Batches acknowledged", UPLINK(batches)},
     {"lifeline_uplink_published_readings_total", counter, "Readings acknowledged",
      UPLINK(readings)},
@@ -433,6 +467,7 @@ static bool page_make(struct page *page, const struct api_rooms *rooms)
     }
     store_status(rooms->store, &page->store);
     pipeline_status(rooms->pipeline, &page->pipeline);
+    lane_status(rooms->lane, &page->lane);
     return true;
 }
 

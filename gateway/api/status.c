@@ -5,6 +5,8 @@
  */
 #include "gateway/api/internal.h"
 
+#include "gateway/lane.h"
+
 #include <math.h>
 
 #include "gateway/clock_state.h"
@@ -84,18 +86,24 @@ static json_t *pipeline(const struct api_rooms *rooms)
                      (json_int_t)s.overload);
 }
 
+static json_t *sectors(const bool chosen[SECTOR_COUNT])
+{
+    json_t *out = json_array();
+    for (int sector = SECTOR_GAS; sector < SECTOR_COUNT; sector++) {
+        if (chosen[sector])
+            json_array_append_new(out, json_string(names_sector((enum sector)sector)));
+    }
+    return out;
+}
+
 static json_t *backlog(const struct api_rooms *rooms, size_t index)
 {
     struct store_backlog s;
     store_backlog(rooms->store, uplink_place(rooms->uplinks[index]), &s);
-    json_t *refused = json_array();
-    for (int sector = SECTOR_GAS; sector < SECTOR_COUNT; sector++) {
-        if (s.refused[sector])
-            json_array_append_new(refused, json_string(names_sector((enum sector)sector)));
-    }
-    return json_pack("{s:I, s:o, s:o, s:I}", "readings", (json_int_t)s.readings, "oldest_ms",
-                     s.oldest_ms ? json_integer(s.oldest_ms) : json_null(), "refused", refused,
-                     "set_aside", (json_int_t)s.set_aside);
+    return json_pack("{s:I, s:o, s:o, s:I, s:I}", "readings", (json_int_t)s.readings, "oldest_ms",
+                     s.oldest_ms ? json_integer(s.oldest_ms) : json_null(), "refused",
+                     sectors(s.refused), "set_aside", (json_int_t)s.set_aside, "alarms",
+                     (json_int_t)s.alarms);
 }
 
 static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now)
@@ -106,14 +114,29 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
     const struct settings_url *url = &own->urls[s.url < own->url_count ? s.url : 0];
     const char *version = !s.connected ? NULL : s.mqtt_version == 5 ? "5" : "3.1.1";
     json_t *why = json_string(s.why); /* a broker's words may be no UTF-8 */
-    return json_pack("{s:s, s:b, s:s?, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
-                     own->name, "connected", s.connected, "mqtt", version, "url",
+    return json_pack("{s:s, s:b, s:s?, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o,"
+                     " s:o}",
+                     "name", own->name, "connected", s.connected, "mqtt", version, "url",
                      json_sprintf("%s://%s:%u", url->tls ? "mqtts" : "mqtt", url->host, url->port),
                      "since_age_ms", reading_age(s.since, now), "connects", (json_int_t)s.connects,
                      "batches", (json_int_t)s.batches, "readings", (json_int_t)s.readings, "bytes",
                      (json_int_t)s.bytes, "refused", (json_int_t)s.refused, "no_subscriber",
-                     (json_int_t)s.no_subscriber, "why", why ? why : json_null(), "backlog",
-                     backlog(rooms, index));
+                     (json_int_t)s.no_subscriber, "alarms", (json_int_t)s.alarms, "reports",
+                     (json_int_t)s.reports, "alarms_refused", sectors(s.alarms_rest), "why",
+                     why ? why : json_null(), "backlog", backlog(rooms, index));
+}
+
+/* What is up by level; events are steps since the start, lost ones for want of memory. */
+static json_t *alarms(const struct api_rooms *rooms)
+{
+    struct lane_status s;
+    json_t *out = json_object();
+    lane_status(rooms->lane, &s);
+    for (unsigned level = LEVEL_RED; level < LEVEL_COUNT; level++)
+        json_object_set_new(out, names_level((enum level)level), json_integer(s.up[level]));
+    json_object_set_new(out, "events", json_integer((json_int_t)s.events));
+    json_object_set_new(out, "lost", json_integer((json_int_t)s.lost));
+    return out;
 }
 
 static json_t *counts(const struct tally *c)
@@ -180,9 +203,9 @@ void status_gateway(struct api *api, struct evhttp_request *request, const char 
     for (size_t l = 0; l < settings->line_count; l++)
         json_array_append_new(lines, line(rooms, l));
     api_reply(request, HTTP_OK,
-              json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "gateway", gateway(rooms, now),
+              json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "gateway", gateway(rooms, now),
                         "watchdog", watchdog(), "store", store(rooms), "pipeline", pipeline(rooms),
-                        "uplinks", uplinks, "lines", lines));
+                        "alarms", alarms(rooms), "uplinks", uplinks, "lines", lines));
 }
 
 /* In how many milliseconds; one that is due and waits for the line: 0. */

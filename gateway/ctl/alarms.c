@@ -1,21 +1,20 @@
 /* lifelinectl alarms: what is up now, the worst first; ack and maintain: what a person says to it.
  *
- * Asks the daemon; with -f once a second, and shows every step that is new. One alarm is a line
- * with level, time, place and how long, and what is the matter below it, against which threshold
- * and by whose word. Never acknowledges anything by itself. */
-#include <errno.h>
+ * Asks the daemon; with -f it streams, and every step is shown once. One alarm is a line with
+ * level, time, place and how long, and what is the matter below it, against which threshold and by
+ * whose word. Never acknowledges anything by itself. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gateway/ctl/alarm_lines.h"
+#include "gateway/ctl/alarm_steps.h"
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/text.h"
 
-enum { FOLLOW_NS = 1000000000, SEEN_MAX = 4096 };
+enum { SEEN_MAX = 4096 };
 
 static void show(const json_t *result)
 {
@@ -79,36 +78,62 @@ static bool is_new(struct seen *seen, const json_t *alarm)
     return true;
 }
 
-static json_t *news_of(struct seen *seen, const json_t *result)
+/* Who follows, and what he has seen. */
+struct follower {
+    struct ctl *ctl;
+    struct seen seen;
+};
+
+static void note(void *context, const json_t *step)
 {
-    json_t *news = json_array(), *alarm;
-    size_t index;
-    json_array_foreach(json_object_get(result, "alarms"), index, alarm)
-    {
-        if (is_new(seen, alarm))
-            json_array_append(news, alarm);
-    }
-    return json_pack("{s:o}", "alarms", news);
+    struct follower *follower = context;
+    (void)is_new(&follower->seen, step);
 }
 
+/* The daemon streams all; what is asked for is chosen here. */
+static bool is_wanted(const struct ctl *ctl, const json_t *alarm)
+{
+    return (!ctl->level || alarm_lines_level(alarm) <= strtoul(ctl->level, NULL, 10)) &&
+           (!ctl->sector || strcmp(text_of(alarm, "sector"), ctl->sector) == 0);
+}
+
+static void hear(void *context, const json_t *body)
+{
+    struct follower *follower = context;
+    json_t *news = json_array(), *alarm;
+    size_t index;
+    json_array_foreach(json_object_get(body, "alarms"), index, alarm)
+    {
+        if (is_wanted(follower->ctl, alarm) && is_new(&follower->seen, alarm))
+            json_array_append(news, alarm);
+    }
+    json_t *result = json_pack("{s:O}", "alarms", news);
+    if (json_array_size(news))
+        follower->ctl->writer->write(follower->ctl->command, result);
+    fflush(stdout);
+    json_decref(result);
+    json_decref(news);
+}
+
+/* What there is, or what there was since a time, and from then on every step. */
 static enum ctl_exit follow(struct ctl *ctl, const char *path)
 {
-    static const struct timespec pause = {FOLLOW_NS / 1000000000, FOLLOW_NS % 1000000000};
-    struct seen *seen = calloc(1, sizeof *seen);
-    enum ctl_exit code = CTL_FINE;
-    while (seen && code == CTL_FINE) {
-        json_t *result = NULL;
-        code = client_ask(ctl, "GET", path, &result);
-        json_t *news = code == CTL_FINE ? news_of(seen, result) : NULL;
-        if (news && json_array_size(json_object_get(news, "alarms")))
-            ctl->writer->write(ctl->command, news);
-        fflush(stdout);
-        json_decref(news);
-        json_decref(result);
-        if (code == CTL_FINE)
-            (void)nanosleep(&pause, NULL);
+    struct follower *follower = calloc(1, sizeof *follower);
+    json_t *now = NULL;
+    enum ctl_exit code = CTL_FINDING;
+    if (!follower)
+        return code;
+    follower->ctl = ctl;
+    if (ctl->since || ctl->until) {
+        code = alarm_steps_since(ctl, note, follower);
+    } else {
+        code = client_ask(ctl, "GET", path, &now);
+        hear(follower, now);
+        json_decref(now);
     }
-    free(seen);
+    if (code == CTL_FINE)
+        code = client_follow(ctl, "/v1/events?alarms=only", hear, follower);
+    free(follower);
     return code;
 }
 
@@ -211,14 +236,18 @@ static enum ctl_exit list(struct ctl *ctl)
 
 static enum ctl_exit run(struct ctl *ctl)
 {
+    if (ctl->argument_count == 0 && (ctl->since || ctl->until) && !ctl->follow)
+        return alarm_steps_since(ctl, NULL, NULL);
     if (ctl->argument_count == 0)
         return list(ctl);
+    if (ctl->argument_count == 2 && strcmp(ctl->arguments[0], "show") == 0)
+        return alarm_steps_show(ctl, ctl->arguments[1]);
     if (ctl->argument_count == 2 && strcmp(ctl->arguments[0], "ack") == 0)
         return acknowledge(ctl);
     if (ctl->argument_count == 3 && strcmp(ctl->arguments[0], "maintain") == 0)
         return maintain(ctl);
-    say_error("%s", say("alarms 之后是：无、ack ID、或 maintain DEVICE|all 分钟数",
-                        "after alarms: nothing, ack ID, or maintain DEVICE|all MINUTES"));
+    say_error("%s", say("alarms 之后是：无、show ID、ack ID、或 maintain DEVICE|all 分钟数",
+                        "after alarms: nothing, show ID, ack ID, or maintain DEVICE|all MINUTES"));
     return CTL_USAGE;
 }
 

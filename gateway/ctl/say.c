@@ -122,6 +122,8 @@ static const struct words names[] = {
     {"繁忙，请重试", "busy, ask again"},
     {"该报警已确认过", "it is acknowledged already"},
     {"没有此报警，或已解除", "no such alarm is up"},
+    {"级别应为 1（红）至 4（蓝）", "level: 1 (red) to 4 (blue)"},
+    {"没有这个专业", "no such sector"},
     {"actor：须说明由谁确认", "actor: who acknowledges it"},
     {"minutes：0 到 10080 分钟", "minutes: 0 to 10080"},
     {"同时进行的查询过多", "too many scans at once"},

@@ -9,6 +9,7 @@
 
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/text.h"
+#include "proto/names.h"
 
 enum { SMALL = 32, TROUBLE = 160 };
 
@@ -144,6 +145,25 @@ static void show_store(const json_t *store, const json_t *pipeline)
               (long long)text_integer(pipeline, "overload"));
 }
 
+/* "alarms: red 1, blue 2" */
+static void show_alarms(const json_t *alarms)
+{
+    char text[TROUBLE] = "";
+    size_t length = 0;
+    for (unsigned level = LEVEL_RED; level < LEVEL_COUNT && length < sizeof text; level++) {
+        const char *name = names_level((enum level)level);
+        json_int_t count = text_integer(alarms, name);
+        if (count)
+            length +=
+                (size_t)snprintf(text + length, sizeof text - length, "%s%s %lld",
+                                 length ? say("，", ", ") : "", say_name(name), (long long)count);
+    }
+    if (length)
+        text_line(say("报警：%s（lifelinectl alarms）", "alarms: %s (lifelinectl alarms)"), text);
+    else
+        text_line("%s", say("没有报警", "no alarm is up"));
+}
+
 static json_t *uplink_row(const json_t *uplink)
 {
     char since[SMALL], oldest[SMALL];
@@ -169,6 +189,7 @@ static void show_trouble(const json_t *uplink)
     const json_t *backlog = json_object_get(uplink, "backlog");
     const json_t *refused = json_object_get(backlog, "refused");
     json_int_t set_aside = text_integer(backlog, "set_aside");
+    json_int_t alarms = text_integer(backlog, "alarms");
     const char *why = text_of(uplink, "why");
     char reason[TROUBLE];
     size_t index;
@@ -181,6 +202,14 @@ static void show_trouble(const json_t *uplink)
         text_line(say("上行 %s：服务器拒收“%s”数据", "uplink %s: the broker refuses %s"),
                   text_of(uplink, "name"), say_name(json_string_value(sector)));
     }
+    json_array_foreach(json_object_get(uplink, "alarms_refused"), index, sector)
+    {
+        text_line(say("上行 %s：服务器拒收“%s”报警", "uplink %s: the broker refuses alarms of %s"),
+                  text_of(uplink, "name"), say_name(json_string_value(sector)));
+    }
+    if (alarms)
+        text_line(say("上行 %s：%lld 条报警未送达", "uplink %s: %lld events of alarms wait"),
+                  text_of(uplink, "name"), (long long)alarms);
     if (set_aside)
         text_line(say("上行 %s：%lld 个数据段服务器不收，已搁置",
                       "uplink %s: %lld segments set aside, which the broker does not take"),
@@ -366,6 +395,7 @@ static void show(const json_t *result)
     show_gateway(gateway);
     show_watchdog(json_object_get(result, "watchdog"));
     show_store(json_object_get(result, "store"), json_object_get(result, "pipeline"));
+    show_alarms(json_object_get(result, "alarms"));
     putchar('\n');
     show_uplinks(json_object_get(result, "uplinks"), text_integer(gateway, "time_ms"));
     putchar('\n');

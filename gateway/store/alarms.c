@@ -181,8 +181,7 @@ bool store_recall(const struct store *store, size_t index, const char **name, co
 
 /* ---- rows ---- */
 
-/* False: it is damaged. */
-static bool read_event(sqlite3_stmt *s, struct lane_event *out)
+bool alarms_read(sqlite3_stmt *s, struct lane_event *out)
 {
     const char *id = (const char *)sqlite3_column_text(s, 0);
     int length = sqlite3_column_bytes(s, 9);
@@ -395,7 +394,7 @@ static bool give_back(struct store *store, size_t u, bool *more)
     while (room && sqlite3_step(s) == SQLITE_ROW) {
         struct lane_event *event = alarms->scratch;
         count++;
-        if (read_event(s, event)) {
+        if (alarms_read(s, event)) {
             if (debtor->wanted[event->sector])
                 room = lane_return(alarms->lane, u, event);
         } else {
@@ -440,7 +439,7 @@ static bool restore(struct store *store)
     bool ok = true;
     sqlite3_stmt *s = database_statement(store, STATEMENT_ALARM_OPEN_LIST);
     while (ok && sqlite3_step(s) == SQLITE_ROW) {
-        if (read_event(s, alarms->scratch))
+        if (alarms_read(s, alarms->scratch))
             ok = lane_restore(alarms->lane, alarms->scratch);
         else
             store->corrupt++;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct lane_event;
 struct store;
 
 void alarms_free(struct store *store);
@@ -27,6 +28,9 @@ bool alarms_serve(struct store *store);
 void alarms_trim(struct store *store, int64_t before_ms);
 /* Room at any cost: the oldest that ended, delivered ones first. False: there is none. */
 bool alarms_shrink(struct store *store);
+
+/* The event of a row of the table, its columns in their order. False: it is damaged. */
+bool alarms_read(sqlite3_stmt *s, struct lane_event *out) __attribute__((warn_unused_result));
 
 /* So many events an uplink owes. */
 uint64_t alarms_owed(const struct store *store, size_t uplink);

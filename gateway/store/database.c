@@ -171,6 +171,9 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [STATEMENT_ALARM_BACK] =
         "SELECT alarm.* FROM alarm_owed o JOIN alarm ON alarm.id=o.id AND alarm.step=o.step"
         " WHERE uplink=?1 AND (o.rank,o.id,o.step)>(?2,?3,?4) ORDER BY o.rank,o.id,o.step LIMIT ?5",
+    [STATEMENT_ALARM_STEPS] = "SELECT id,step,kind,sector,level,previous_level,status,at_ms,crc,"
+                              "CASE WHEN at_ms>=?3 AND at_ms<?4 THEN body END"
+                              " FROM alarm WHERE (id,step)>(?1,?2) ORDER BY id,step",
     [STATEMENT_MEMORY_PUT] = "INSERT OR REPLACE INTO memory VALUES(?1,?2,?3)",
     [STATEMENT_MEMORY_LIST] = "SELECT name,crc,body FROM memory",
 };

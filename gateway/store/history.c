@@ -1,8 +1,8 @@
-/* A scan through the history: its making and its end, and its way between two threads.
+/* A scan through the history: its making and its end.
  *
- * A scan belongs to one side at a time; only `lent` and what stands beside it lie under the store's
- * mutex. history_serve() runs in the store thread, history_open() and history_close() in a program
- * without a daemon, everything else wherever the asker lives. Never writes to the database. */
+ * A scan belongs to one side at a time, loan.h says how; history_open() and history_close() run in
+ * a program without a daemon, everything else wherever the asker lives. Never writes to the
+ * database, not even to mend what a crash left. */
 #include "gateway/store/history_parts.h"
 #include "gateway/store/internal.h"
 #include "gateway/store/database.h"
@@ -19,12 +19,28 @@ bool history_fail(struct history *history, const char *why)
     return false;
 }
 
+static void fetch(struct store *store, struct loan *loan)
+{
+    history_fetch(store, (struct history *)loan);
+}
+
+static void release(struct loan *loan)
+{
+    history_free((struct history *)loan);
+}
+
+struct loan *history_loan(struct history *history)
+{
+    return &history->loan;
+}
+
 struct history *history_new(const char *const *patterns, size_t count, int64_t since_ms,
                             int64_t until_ms)
 {
     struct history *history = calloc(1, sizeof *history);
     if (!history)
         return NULL;
+    history->loan = (struct loan){.fetch = fetch, .free = release};
     history->since_ms = since_ms;
     history->until_ms = until_ms;
     history->patterns = calloc(count + 1, sizeof *history->patterns);
@@ -83,69 +99,6 @@ struct history_end history_end(const struct history *history)
         .incomplete = history->incomplete,
         .why = history->phase == HISTORY_PHASE_FAILED ? history->why : NULL,
     };
-}
-
-/* ---- with the store thread ---- */
-
-void history_lend(struct store *store, struct history *history, void (*wake)(void *), void *context)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct history **at = &store->lent;
-    while (*at)
-        at = &(*at)->next;
-    *at = history;
-    history->next = NULL;
-    history->wake = wake;
-    history->context = context;
-    history->lent = true;
-    store->attention = true;
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->mutex);
-}
-
-bool history_back(struct store *store, const struct history *history)
-{
-    pthread_mutex_lock(&store->mutex);
-    bool back = !history->lent;
-    pthread_mutex_unlock(&store->mutex);
-    return back;
-}
-
-void history_abandon(struct store *store, struct history *history)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct history **at = &store->lent;
-    while (*at && *at != history)
-        at = &(*at)->next;
-    bool waits = *at != NULL;
-    if (waits)
-        *at = history->next;
-    bool in_hand = history->lent && !waits;
-    history->abandoned = in_hand;
-    pthread_mutex_unlock(&store->mutex);
-    if (!in_hand)
-        history_free(history);
-}
-
-void history_serve(struct store *store)
-{
-    pthread_mutex_lock(&store->mutex);
-    struct history *history = store->lent;
-    if (history)
-        store->lent = history->next;
-    pthread_mutex_unlock(&store->mutex);
-    if (!history)
-        return;
-    history_fetch(store, history);
-    pthread_mutex_lock(&store->mutex);
-    store->attention = store->attention || store->lent;
-    history->lent = false;
-    bool abandoned = history->abandoned;
-    if (!abandoned)
-        history->wake(history->context);
-    pthread_mutex_unlock(&store->mutex);
-    if (abandoned)
-        history_free(history);
 }
 
 /* ---- without a daemon ---- */

@@ -4,8 +4,8 @@
  * whoever asked; it belongs to one of the two at a time. With a daemon the store thread fetches
  * between two commits:
  *
- *     api ── history_lend ──> [ store thread: history_fetch ] ── wake ──> api: history_back,
- *                                                              history_next ... until HISTORY_FETCH
+ *     api ── loan_lend ──> [ store thread: history_fetch ] ── wake ──> api: loan_back,
+ *                                                           history_next ... until HISTORY_FETCH
  *
  * Without one the command line opens the file itself and does both.
  *
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "config/settings.h"
+#include "gateway/store/loan.h"
 #include "proto/value.h"
 
 struct history;
@@ -65,16 +66,8 @@ struct history_end {
 
 struct history_end history_end(const struct history *history);
 
-/* ---- with the store thread ---- */
-
-/* Until history_back() says true, or `wake` was called, it is the store's. wake runs in the store
- * thread, under its mutex. */
-void history_lend(struct store *store, struct history *history, void (*wake)(void *),
-                  void *context);
-bool history_back(struct store *store, const struct history *history);
-
-/* Frees it, whoever has it; wake is not called any more. */
-void history_abandon(struct store *store, struct history *history);
+/* For the store thread of a daemon: loan_abandon() frees it. */
+struct loan *history_loan(struct history *history);
 
 /* ---- without a daemon ---- */
 

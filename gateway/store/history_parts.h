@@ -60,6 +60,7 @@ struct history_epoch {
 };
 
 struct history {
+    struct loan loan;
     char **patterns;
     size_t pattern_count;
     int64_t since_ms, until_ms;
@@ -84,12 +85,6 @@ struct history {
     uint64_t points, readings, corrupt;
     bool incomplete; /* some of it is on a disk that is out of reach */
     char why[160];
-
-    /* under the store's mutex */
-    struct history *next;
-    void (*wake)(void *);
-    void *context;
-    bool lent, abandoned;
 };
 
 /* history.c */

@@ -17,7 +17,7 @@
 #include "gateway/store/commit.h"
 #include "gateway/store/database.h"
 #include "gateway/store/gauge.h"
-#include "gateway/store/history.h"
+#include "gateway/store/loan.h"
 #include "gateway/store/postbox.h"
 #include "gateway/store/salvage.h"
 #include "gateway/store/store.h"
@@ -98,7 +98,7 @@ struct store {
     pthread_cond_t wake;
     bool commit, stop, attention;
     struct body *mail, **mail_tail, *spare;
-    struct history *lent; /* scans that wait for a slice, longest first */
+    struct loan *lent; /* scans that wait for a slice, longest first */
     size_t mail_bytes;
     struct loss lost[SECTOR_COUNT][GAP_REASON_DISK + 1];
     struct postbox *postboxes;
@@ -111,8 +111,8 @@ struct store {
     const size_t *reload_uplinks;
 };
 
-/* history.c: the next slice of a scan that was lent; more may wait */
-void history_serve(struct store *store);
+/* loan.c: the next slice of a scan that was lent; more may wait */
+void loan_serve(struct store *store);
 
 /* gauge.c: flash, rates, hours left */
 void gauge_read(struct store *store, struct store_status *out);

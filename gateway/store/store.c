@@ -420,7 +420,7 @@ static void *run(void *argument)
         if (store->damaged && !store->failing)
             come_back(store);
         if (!stop)
-            history_serve(store);
+            loan_serve(store);
         publish_status(store);
     }
     take_mail(store);

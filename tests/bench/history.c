@@ -204,8 +204,8 @@ static void *scan(void *argument)
             continue;
         }
         scanning->slices++;
-        history_lend(store, history, wake, NULL);
-        while (!history_back(store, history))
+        loan_lend(store, history_loan(history), wake, NULL);
+        while (!loan_back(store, history_loan(history)))
             usleep(20);
     }
     scanning->seconds = seconds_since(&scanning->begun);

@@ -16,8 +16,15 @@ static const char *const languages[][2] = {{"zh_CN.UTF-8", "zh"}, {"C.UTF-8", "e
 
 /* English that no text of ours is: names, what other programs and floors say. */
 static const char *const foreign[] = {
-    "lifelined", "lifelinectl query",  "--format text", "MQTT",
-    "PLC",       "Connection refused", "Ctrl-C",        "line rs485-2",
+    "lifelined",
+    "lifelinectl query",
+    "lifelinectl alarms",
+    "--format text",
+    "MQTT",
+    "PLC",
+    "Connection refused",
+    "Ctrl-C",
+    "line rs485-2",
 };
 
 static void compare(const char *name, const char *language)

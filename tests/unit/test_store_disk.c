@@ -126,8 +126,8 @@ static void ask_history(struct world *world, char line[HISTORY_LINE_MAX])
     struct history *history = history_new(&all, 1, 0, INT64_MAX);
     mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
     while (history_next(history, &reading) == HISTORY_FETCH && clock_mono().ns < until.ns) {
-        history_lend(world->store, history, nobody_wakes, NULL);
-        while (!history_back(world->store, history) && clock_mono().ns < until.ns)
+        loan_lend(world->store, history_loan(history), nobody_wakes, NULL);
+        while (!loan_back(world->store, history_loan(history)) && clock_mono().ns < until.ns)
             usleep(1000);
     }
     history_line_last(history, line);

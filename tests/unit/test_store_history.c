@@ -126,10 +126,10 @@ static void fetch(struct store *store, struct history *history, bool lend)
         return;
     }
     mono_time until = clock_after_ms(clock_mono(), WAIT_MS);
-    history_lend(store, history, note_wake, &woken);
-    while (!history_back(store, history) && clock_mono().ns < until.ns)
+    loan_lend(store, history_loan(history), note_wake, &woken);
+    while (!loan_back(store, history_loan(history)) && clock_mono().ns < until.ns)
         usleep(100);
-    assert_true(history_back(store, history));
+    assert_true(loan_back(store, history_loan(history)));
     assert_int_equal(atomic_load(&woken), 1);
 }
 
@@ -400,11 +400,11 @@ static void two_scans_need_no_other_work(void **state)
         struct history *both[2] = {search("*", 0, INT64_MAX), search("*", 0, INT64_MAX)};
         mono_time until = clock_after_ms(clock_mono(), 2000);
         for (int k = 0; k < 2; k++)
-            history_lend(world->store, both[k], note_wake, &woken);
+            loan_lend(world->store, history_loan(both[k]), note_wake, &woken);
         for (int k = 0; k < 2; k++) {
-            while (!history_back(world->store, both[k]) && clock_mono().ns < until.ns)
+            while (!loan_back(world->store, history_loan(both[k])) && clock_mono().ns < until.ns)
                 usleep(1000);
-            assert_true(history_back(world->store, both[k]));
+            assert_true(loan_back(world->store, history_loan(both[k])));
             history_free(both[k]);
         }
     }
@@ -553,11 +553,11 @@ static void an_abandoned_scan_is_nobodys(void **state)
     fill_much(world);
     for (int i = 0; i < 200; i++) {
         struct history *first = search("*", 0, INT64_MAX), *second = search("*", 0, INT64_MAX);
-        history_lend(world->store, first, note_wake, &woken);
-        history_lend(world->store, second, note_wake, &woken);
+        loan_lend(world->store, history_loan(first), note_wake, &woken);
+        loan_lend(world->store, history_loan(second), note_wake, &woken);
         usleep((useconds_t)(rand() % 3000));
-        history_abandon(world->store, second);
-        history_abandon(world->store, first);
+        loan_abandon(world->store, history_loan(second));
+        loan_abandon(world->store, history_loan(first));
         int before = atomic_load(&woken);
         usleep(200);
         assert_int_equal(atomic_load(&woken), before);
