@@ -53,13 +53,16 @@ static bool step(struct life *life, enum alarm_status status, uint8_t level, str
     };
     life->level = level;
     life->hold_until = (mono_time){0};
+    if (status != ALARM_STATUS_ACKED)
+        life->eased = (mono_time){0};
     return true;
 }
 
-static void count_flap(struct life *life, mono_time now)
+/* What was better then is as it was. */
+static void count_flap(struct life *life, mono_time better, mono_time now)
 {
     forget_flaps(life, now);
-    if (!life->cleared.ns || clock_ms_between(life->cleared, now) > LIFE_FLAP_MS)
+    if (!better.ns || clock_ms_between(better, now) > LIFE_FLAP_MS)
         return;
     life->flaps++;
     life->flapped = now;
@@ -68,7 +71,7 @@ static void count_flap(struct life *life, mono_time now)
 static bool begin(struct life *life, const struct life_want *want, bool silenced,
                   struct life_step *out)
 {
-    count_flap(life, want->mono);
+    count_flap(life, life->cleared, want->mono);
     life_ulid(life->id, want->wall.ms);
     life->open = true;
     life->suppressed = silenced;
@@ -115,8 +118,14 @@ static bool go_on(struct life *life, const struct life_want *want, struct life_s
         return false;
     if (!want->level)
         return clear(life, want->mono, want->wall, out);
-    life->acked = life->acked && eases;
-    return step(life, eases ? ALARM_STATUS_EASED : ALARM_STATUS_ESCALATED, want->level, out);
+    if (eases) {
+        (void)step(life, ALARM_STATUS_EASED, want->level, out);
+        life->eased = want->mono;
+        return true;
+    }
+    count_flap(life, life->eased, want->mono);
+    life->acked = false;
+    return step(life, ALARM_STATUS_ESCALATED, want->level, out);
 }
 
 /* Nobody is told how it changes. */

@@ -6,10 +6,10 @@
  * One id (ULID) and steps 1, 2, 3 ... from RAISED (or SUPPRESSED) to CLEARED; the next RAISED has a
  * new id. An ESCALATED, and a RAISED after SUPPRESSED, has to be acknowledged anew.
  *
- * Flapping: each RAISED within LIFE_FLAP_MS of the CLEARED before counts, and from the third on
- * CLEARED and EASED wait: 1, 2, 4 ... minutes, at most LIFE_HOLD_MAX_MS. An hour without another
- * one, and without an end that was held and then did not come, forgets them. Nothing but the end of
- * an alarm is ever held back.
+ * Flapping: each RAISED within LIFE_FLAP_MS of the CLEARED before counts, as does an ESCALATED of
+ * the EASED that it takes back, and from the third on CLEARED and EASED wait: 1, 2, 4 ... minutes,
+ * at most LIFE_HOLD_MAX_MS. An hour without another one, and without an end that was held and then
+ * did not come, forgets them. Nothing but the end of an alarm is ever held back.
  *
  * Maintenance silences what it is asked to, but never an alarm that is `never_hidden` (gas at or
  * above 20 %LEL): that is RAISED, and one that becomes so while suppressed is RAISED then, and
@@ -49,6 +49,7 @@ struct life {
     int64_t raised_ms, cleared_ms; /* wall; raised: of the first RAISED or SUPPRESSED */
     mono_time raised;              /* the same moment; ns 0 = before a restart */
     mono_time cleared;
+    mono_time eased;      /* ns 0 = something was told since, but for an ACKED */
     uint32_t flaps;       /* in a row */
     mono_time flapped;    /* last */
     mono_time hold_until; /* of CLEARED and EASED; ns 0 = nothing is held */

@@ -265,6 +265,36 @@ static void a_sensor_that_never_rests_is_told_rarely(void **state)
     assert_in_range(told, 7, 7);
 }
 
+static void a_level_that_never_rests_is_told_rarely(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    uint32_t told = 0;
+    for (int s = 0; s < 24 * HOUR; s += 10) { /* worse and better every ten seconds for a day */
+        const struct life_want wanted = {.level = s / 10 % 2 ? 3 : 2, .mono = at(s)};
+        struct life_step step;
+        told += life_want(&w.life, &wanted, &step);
+    }
+    assert_in_range(told, 7, 7);
+}
+
+static void only_what_gets_worse_again_soon_counts(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    want(&w, 0, 2, PLAIN, "raised 2 from 0");
+    for (int i = 1; i < 20; i++) {
+        want(&w, i * 700, 3, PLAIN, "eased 3 from 2");
+        want(&w, i * 700 + 601, 2, PLAIN, "escalated 2 from 3");
+    }
+    want(&w, 20 * 700, 3, PLAIN, "eased 3 from 2");
+    ack(&w, "acked 3 from 3 acked");
+    want(&w, 20 * 700 + 600, 2, PLAIN, "escalated 2 from 3");
+    assert_int_equal(w.life.flaps, 1);
+    want(&w, 20 * 700 + 601, 1, PLAIN, "escalated 1 from 2"); /* that is no coming back */
+    assert_int_equal(w.life.flaps, 1);
+}
+
 /* ---- maintenance ---- */
 
 static void maintenance_in_every_state(void **state)
@@ -383,6 +413,8 @@ int main(void)
         cmocka_unit_test(only_what_comes_back_soon_counts),
         cmocka_unit_test(an_hour_without_flapping_forgets),
         cmocka_unit_test(a_sensor_that_never_rests_is_told_rarely),
+        cmocka_unit_test(a_level_that_never_rests_is_told_rarely),
+        cmocka_unit_test(only_what_gets_worse_again_soon_counts),
         cmocka_unit_test(maintenance_in_every_state),
         cmocka_unit_test(maintenance_while_an_end_is_held),
         cmocka_unit_test(gas_is_never_hidden),

@@ -33,7 +33,7 @@ struct told {
     size_t wish; /* that made it */
 };
 
-/* An alarm that came back, or an end that was held and did not come. */
+/* An alarm that came back or got worse again, or an end that was held and did not come. */
 struct turn {
     int64_t at_ms;
     bool counts;
@@ -42,9 +42,10 @@ struct turn {
 struct model {
     struct wish wishes[WORDS + 1];
     struct told told[WORDS + 1];
-    struct turn turns[WORDS + 1];
+    struct turn turns[2 * WORDS + 1];
     size_t wish_count, told_count, turn_count;
     int64_t cleared_ms; /* 0 = not known */
+    int64_t eased_ms;   /* what was told last is that; 0 = it is not */
 };
 
 static uint64_t random_state;
@@ -194,6 +195,8 @@ static struct life_step tell(struct model *m, enum alarm_status status, uint8_t 
         step.acked = true;
     if (status == ALARM_STATUS_CLEARED)
         m->cleared_ms = m->wishes[m->wish_count - 1].at_ms;
+    if (status != ALARM_STATUS_ACKED)
+        m->eased_ms = status == ALARM_STATUS_EASED ? m->wishes[m->wish_count - 1].at_ms : 0;
     m->told[m->told_count++] = (struct told){status, level, step.step, m->wish_count - 1};
     return step;
 }
@@ -219,8 +222,11 @@ static struct life_step expect(struct model *m, const struct wish *wish)
         return tell(m, begin, wish->level);
     if (wish->level == level_of(m) || (is_suppressed(m) && wish->level))
         return nothing;
-    if (!eases(m, m->wish_count - 1))
+    if (!eases(m, m->wish_count - 1)) {
+        if (m->eased_ms && wish->at_ms - m->eased_ms <= 600000)
+            turn(m, wish->at_ms, true);
         return tell(m, ALARM_STATUS_ESCALATED, wish->level);
+    }
     if (wish->at_ms < end_ms(m))
         return nothing;
     return tell(m, wish->level ? ALARM_STATUS_EASED : ALARM_STATUS_CLEARED, wish->level);
@@ -326,7 +332,7 @@ static void restart_both(struct pair *p)
     memset(&p->life, 0xee, sizeof p->life);
     life_restore(&p->life, &event, acked);
     m->turn_count = 0;
-    m->cleared_ms = 0;
+    m->cleared_ms = m->eased_ms = 0;
     m->told[0] = (struct told){ALARM_STATUS_ACKED, was.level, 1, 0};
     m->told[1] = (struct told){was.status, was.level, was.step, 0};
     if (!acked || was.status == ALARM_STATUS_CLEARED)
@@ -361,7 +367,7 @@ static void next_moment(struct pair *p, uint32_t hurry)
     if (due != INT64_MAX && due > p->now_ms && below(3) == 0)
         now_ms = due - (below(2) == 0);
     if (below(20) == 0) /* where it stops to count, and where it is forgotten */
-        now_ms = p->model.cleared_ms + 600000 + below(2);
+        now_ms = (below(2) ? p->model.cleared_ms : p->model.eased_ms) + 600000 + below(2);
     if (below(20) == 0 && p->model.turn_count)
         now_ms = p->model.turns[p->model.turn_count - 1].at_ms + HOUR_MS + below(2);
     p->now_ms = now_ms > p->now_ms ? now_ms : p->now_ms + 1;
