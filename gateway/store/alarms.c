@@ -17,10 +17,10 @@
 #include "proto/ulid.h"
 
 enum {
-    PENDING = 32,  /* events of one transaction */
-    SETTLED = 64,  /* of one uplink, between two commits */
-    RETURNED = 64, /* events of one turn */
-    DELETED = 200, /* rows of one trim */
+    PENDING = 32,          /* events of one transaction */
+    SETTLED = LANE_EVENTS, /* of one uplink, between two commits; half of them ask for one */
+    RETURNED = 64,         /* events of one turn */
+    DELETED = 200,         /* rows of one trim */
 };
 
 /* An event is known by this everywhere. */
@@ -125,6 +125,10 @@ bool store_alarm_settled(struct store *store, size_t uplink, const char *id, uin
         struct alarm_key *key = &settled->keys[settled->count++];
         snprintf(key->id, sizeof key->id, "%s", id);
         key->step = step;
+    }
+    if (settled->count == SETTLED / 2) {
+        store->commit = true;
+        pthread_cond_signal(&store->wake);
     }
     pthread_mutex_unlock(&store->mutex);
     return fits;
@@ -305,8 +309,10 @@ static void take(struct store *store)
     for (size_t u = 0; u < STORE_UPLINKS; u++) {
         if (alarms->writing[u].count || !alarms->settled[u].count)
             continue;
-        alarms->writing[u] = alarms->settled[u];
-        alarms->settled[u].count = 0;
+        struct settled *from = &alarms->settled[u], *to = &alarms->writing[u];
+        memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
+        to->count = from->count;
+        from->count = 0;
     }
     if (!alarms->remembering) {
         alarms->remembering = alarms->remembered;

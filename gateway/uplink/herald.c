@@ -39,7 +39,7 @@ struct flight {
 
 /* What is known of a sector. */
 struct subject {
-    bool ours;        /* a device of ours belongs to it, and the uplink takes it */
+    bool ours;        /* a device of ours belongs to it */
     bool stale;       /* the list is to be sent */
     uint64_t version; /* of the list that was sent last */
     int64_t sent_ms;
@@ -124,14 +124,17 @@ size_t herald_share(size_t receive_max)
     return receive_max >= ROOMY ? SLOTS + 1 : 1;
 }
 
+/* A sector that is new has a list at once. */
 static void find_subjects(struct herald *herald)
 {
     const struct settings *settings = herald->post->settings;
-    memset(herald->subjects, 0, sizeof herald->subjects);
-    for (size_t d = 0; d < settings->device_count; d++) {
-        enum sector sector = settings->devices[d].sector;
+    bool ours[SECTOR_COUNT] = {false};
+    for (size_t d = 0; d < settings->device_count; d++)
+        ours[settings->devices[d].sector] = true;
+    for (int sector = 1; sector < SECTOR_COUNT; sector++) {
         struct subject *subject = &herald->subjects[sector];
-        subject->ours = subject->stale = herald->post->own->sectors[sector];
+        subject->stale |= ours[sector] && !subject->ours;
+        subject->ours = ours[sector];
     }
 }
 
@@ -143,6 +146,12 @@ void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5)
     herald->max_packet = mqtt_max_packet(mqtt);
     herald->heard = herald->objected = false;
     herald->started_ms = herald->word_ms = now_ms();
+    memset(herald->subjects, 0, sizeof herald->subjects);
+    find_subjects(herald);
+}
+
+void herald_rebind(struct herald *herald)
+{
     find_subjects(herald);
 }
 
@@ -239,10 +248,19 @@ static void add(void *active, const uint8_t *event, size_t length)
     active_add(active, event, length);
 }
 
+/* A broker that takes small messages gets a short list: one that it has from before may be wrong.
+ */
+static size_t list_room(const struct herald *herald)
+{
+    size_t overhead = post_overhead(herald->post), most = herald->max_packet;
+    size_t room = !most ? herald->list_size : most > overhead ? most - overhead : 0;
+    return room < herald->list_size ? room : herald->list_size;
+}
+
 static size_t pack_list(struct herald *herald, enum sector sector)
 {
     struct active active;
-    if (!active_begin(&active, herald->list, herald->list_size, herald->post->settings->gateway.id,
+    if (!active_begin(&active, herald->list, list_room(herald), herald->post->settings->gateway.id,
                       sector, clock_wall().ms))
         return 0;
     for (uint8_t level = LEVEL_RED; level < LEVEL_COUNT; level++)
@@ -257,10 +275,17 @@ static void publish_list(struct herald *herald, enum sector sector)
     subject->stale = false;
     subject->sent_ms = now_ms();
     size_t length = pack_list(herald, sector);
-    if (length && fits(herald, length))
+    if (length)
         herald->active_mid =
             post_publish(herald->post, herald->mqtt, TOPIC_ACTIVE, sector, 0, herald->list, length);
     herald->active_sector = sector;
+}
+
+/* The last device of a sector may have left while its alarm was up: the lane knows of it. */
+static bool has_list(struct herald *herald, int sector)
+{
+    return herald->post->own->sectors[sector] &&
+           (herald->subjects[sector].ours || lane_version(herald->lane, (enum sector)sector));
 }
 
 /* The ms until the list may go; INT64_MAX: there is nothing to say. */
@@ -269,7 +294,7 @@ static int64_t list_due_ms(struct herald *herald, int sector)
     struct subject *subject = &herald->subjects[sector];
     const struct objection *objection = &herald->objections.of[OBJECTION_ACTIVE][sector];
     int64_t now = now_ms(), due_ms = subject->sent_ms ? subject->sent_ms + ACTIVE_MS - now : 0;
-    if (!subject->ours)
+    if (!has_list(herald, sector))
         return INT64_MAX;
     subject->stale |= subject->version != lane_version(herald->lane, (enum sector)sector);
     if (!subject->stale)

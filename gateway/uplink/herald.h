@@ -28,6 +28,9 @@ size_t herald_share(size_t receive_max);
 void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5);
 bool herald_stop(struct herald *herald, bool over_packet);
 
+/* Of the same uplink, under other settings: sectors may have come or gone. */
+void herald_rebind(struct herald *herald);
+
 /* Publishes what can go now; call it with every turn. Returns the ms until it is to be called again
  * without a wake; INT64_MAX = not. */
 int64_t herald_send(struct herald *herald);

@@ -165,6 +165,7 @@ static void take_binding(struct uplink *uplink)
     if (uplink->next.settings) {
         bind_to(uplink, &uplink->next);
         session_rebind(uplink->session, uplink->own);
+        herald_rebind(uplink->herald);
         uplink->state_at = uplink->check_at = (mono_time){0};
     }
     pthread_mutex_unlock(&uplink->mutex);
