@@ -109,9 +109,9 @@ class Demo:
         if not self.wait(condition, START_S):
             raise Failed("%s is not ready after %d s\n%s" % (name, START_S, self.log(name, 30)))
 
-    def run(self, name, command):
-        """Runs a command to its end; shows what it said only when it fails."""
-        self.command = [self.launch(name, command)]
+    def run(self, name, command, output=None):
+        """Runs a command to its end; without `output` shows what it said only when it fails."""
+        self.command = [self.launch(name, command, output)]
         process = self.command[0][1]
         while not self.wait(lambda: process.poll() is not None, 60):
             pass
@@ -275,10 +275,13 @@ class Ctl:
         """As a person types it."""
         return " ".join([self.program, *words])
 
-    def show(self, *words, seconds):
-        """It runs on the terminal for so long."""
+    def show(self, *words, seconds=None):
+        """It runs on the terminal, for so long or to its end."""
         print("\n$ lifelinectl %s" % " ".join(words), flush=True)
         name = "lifelinectl " + words[0]
+        if seconds is None:
+            self.demo.run(name, [self.program, *words], output=sys.stdout)
+            return
         self.demo.spawn(name, [self.program, *words], output=sys.stdout)
         self.demo.wait(lambda: False, seconds)
         self.demo.end_part(name)
@@ -306,7 +309,7 @@ def show(demo, programs, config, port):
           flush=True)
     ctl.show("tail", *ctl.local, seconds=CALM_S)
     ctl.show("watch", *ctl.broker, seconds=STORM_S)
-    print("\n$ lifelinectl alarms\n" + ctl.say("alarms", "alarms", *ctl.local), flush=True)
+    ctl.show("alarms", *ctl.local)
     while True:
         ctl.show("tail", *ctl.local, seconds=86400)
 

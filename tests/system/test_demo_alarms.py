@@ -108,7 +108,7 @@ def wrongs(wire):
         ("none of the storm's", "gas-vault.lel/gas",
          instead(wire, "gas-vault.lel/gas", (RAISED, 1, 100)), "is no part of the storm"),
         ("evidence that was not sent", ROAD, evidence("value", 170), "did not send"),
-        ("evidence of another time", ROAD, evidence("at_ms", 1500), "did not send"),
+        ("evidence of another time", ROAD, evidence("at_ms", 2100), "did not send"),
         ("evidence of another sensor", ROAD, evidence("name", "main-flow.flow"), "did not send"),
         ("no evidence", ROAD, lambda told: told[ROAD][0].ClearField("evidence"), "no evidence"),
         ("a threshold that the pack has not", ROAD, change("threshold", ROAD, 2, 400),
