@@ -73,7 +73,7 @@ static void urge(struct watch *watch, struct sentry *sentry)
         watch->sink.boost(watch->sink.context, sentry->device, urges);
 }
 
-static mono_time due_of(const struct watch *watch, const struct sentry *sentry)
+static mono_time due_of(const struct watch *watch, const struct sentry *sentry, mono_time now)
 {
     mono_time due = life_due(&sentry->life);
     if (!sentry->diagnosis)
@@ -82,7 +82,7 @@ static mono_time due_of(const struct watch *watch, const struct sentry *sentry)
         due = clock_earlier(due, sentry->finding.due);
     if (sentry->held)
         due = clock_earlier(due, sentry->held_until);
-    if (sentry->life.suppressed)
+    if (sentry->life.suppressed && is_maintained(watch, sentry, now))
         due = clock_earlier(due, watch->maintained[sentry->device]);
     return due;
 }
@@ -126,7 +126,7 @@ void watch_settle(struct watch *watch, struct sentry *sentry, const struct watch
         watch_tell(watch, sentry, &step, clock);
     count_up(watch, sentry, was_up);
     urge(watch, sentry);
-    mono_time due = due_of(watch, sentry);
+    mono_time due = due_of(watch, sentry, clock->mono);
     watch->dues[sentry - watch->sentries] = due.ns;
     watch->next = clock_earlier(watch->next, due);
 }
@@ -249,12 +249,21 @@ static void note(struct watch *watch, struct watched *point, const struct sample
         keep_reading(point, sample->wall.ms, number, value->quality);
 }
 
+/* Its device speaks: from now on the diagnosis has time to say its alarm of before again. */
+static void hear_held(struct sentry *sentry, const struct watched *point, mono_time now)
+{
+    bool own = point->device == sentry->device || sentry->watched == WATCH_NONE;
+    if (sentry->held && sentry->held_until.ns == INT64_MAX && own && point->input.usable)
+        sentry->held_until = clock_after_ms(now, WATCH_RESETTLE_MS);
+}
+
 static void ask(struct watch *watch, struct sentry *sentry, const struct watched *point,
                 uint32_t input, const struct watch_clock *clock)
 {
     const struct rule *rule = sentry->rule;
     if (input != WATCH_NONE) {
         sentry->inputs[input] = point->input;
+        hear_held(sentry, point, clock->mono);
         diagnose(watch, sentry, clock);
         sentry->inputs[input].fresh = false;
     } else if (rule->kind == RULE_ALL || rule->kind == RULE_ANY) {

@@ -30,7 +30,7 @@ static void resume(struct watch *watch, struct sentry *sentry, mono_time now)
     uint8_t level = sentry->life.level;
     if (sentry->diagnosis) {
         sentry->held = level;
-        sentry->held_until = clock_after_ms(now, WATCH_RESETTLE_MS);
+        sentry->held_until = (mono_time){INT64_MAX}; /* until something is heard */
     } else {
         judge_restore(&sentry->judge, level, now);
         sentry->level = level;
@@ -83,25 +83,29 @@ static void carry_point(struct watched *point, const struct watched *before)
     point->kept = before->kept;
 }
 
-/* Points of the same name and unit; the devices lie in one order in both, so that most are found
- * at once. */
-static void carry_points(struct watch *watch, const struct watch *before)
+/* Where there is one of the same name and unit. */
+static void carry_point_of(const struct watch *watch, struct watched *point,
+                           const struct watch *before, uint32_t was)
 {
-    uint32_t device = WATCH_NONE, was = WATCH_NONE;
-    for (size_t w = 0; w < watch->watched_count; w++) {
-        struct watched *point = &watch->watched[w];
-        if (point->device != device) {
-            device = point->device;
-            was = device_before(before, device_name(watch, device));
+    for (uint32_t p = 0; p < before->settings->devices[was].profile->point_count; p++) {
+        const struct watched *old = watch_point(before, was, p);
+        if (old && strcmp(point_name(before, old), point_name(watch, point)) == 0 &&
+            old->divisor == point->divisor)
+            carry_point(point, old);
+    }
+}
+
+/* Maintenance and points; these lie in the order of the devices. */
+static void carry_devices(struct watch *watch, const struct watch *before)
+{
+    size_t w = 0;
+    for (uint32_t d = 0; d < watch->settings->device_count; d++) {
+        uint32_t was = device_before(before, device_name(watch, d));
+        if (was != WATCH_NONE)
+            watch->maintained[d] = before->maintained[was];
+        for (; w < watch->watched_count && watch->watched[w].device == d; w++) {
             if (was != WATCH_NONE)
-                watch->maintained[device] = before->maintained[was];
-        }
-        for (uint32_t p = 0;
-             was != WATCH_NONE && p < before->settings->devices[was].profile->point_count; p++) {
-            const struct watched *old = watch_point(before, was, p);
-            if (old && strcmp(point_name(before, old), point_name(watch, point)) == 0 &&
-                old->divisor == point->divisor)
-                carry_point(point, old);
+                carry_point_of(watch, &watch->watched[w], before, was);
         }
     }
 }
@@ -163,7 +167,7 @@ static void end_those_without_a_rule(const struct watch *watch, struct watch *be
 
 void watch_carry(struct watch *watch, struct watch *before, const struct watch_clock *clock)
 {
-    carry_points(watch, before);
+    carry_devices(watch, before);
     for (size_t i = 0; i < before->sentry_count; i++) {
         const struct sentry *old = &before->sentries[i];
         struct sentry *sentry = watch_find(watch, old->key);

@@ -11,7 +11,8 @@
 enum {
     WATCH_EVIDENCE = 5,         /* readings of a point that an event shows */
     WATCH_KEY_MAX = 200,        /* DEVICE.POINT/RULE */
-    WATCH_RESETTLE_MS = 900000, /* a diagnosis of before a restart has so long to say it again */
+    WATCH_RESETTLE_MS = 900000, /* a diagnosis of before a restart has so long to say it again,
+                                   from the first sample that it gets */
 };
 
 #define WATCH_NONE UINT32_MAX

@@ -78,6 +78,8 @@ static void ask_again(void *context, uint32_t device)
 
 /* ---- configurations ---- */
 
+static const char *of_device = ""; /* rules of the well as a whole */
+
 static void load(struct setup *setup, const char *rain, const char *level)
 {
     char path[] = "/tmp/test_watch_carry.XXXXXX";
@@ -94,8 +96,8 @@ static void load(struct setup *setup, const char *rain, const char *level)
             "  - { name: gauge, line: l, unit: 1, profile: rs-gyl-n01, every: 60s,\n"
             "      points: { rain: { alarms: { %s } } } }\n"
             "  - { name: well, line: l, unit: 2, profile: submersible-level-a, every: 60s,\n"
-            "      every_alarm: 10s, points: { level: { alarms: { %s } } } }\n",
-            rain, level);
+            "      every_alarm: 10s, alarms: { %s }, points: { level: { alarms: { %s } } } }\n",
+            rain, of_device, level);
     assert_int_equal(fclose(file), 0);
     assert_true(setup_path_add(&profiles, SOURCE_DIR "/config/profiles"));
     bool loaded = setup_load(setup, path, &profiles, false);
@@ -377,6 +379,85 @@ static void a_flat_line_goes_on(void **state)
     close_side(world.now);
 }
 
+/* ---- maintenance, and alarms that nobody can judge ---- */
+
+static void maintain(struct world *world, double until, double minute)
+{
+    const struct watch_clock clock = clock_at(minute);
+    watch_maintain(world->now->watch, LEVEL, clock_at(until).mono, &clock);
+}
+
+static void tick(struct world *world, double minute)
+{
+    const struct watch_clock clock = clock_at(minute);
+    watch_tick(world->now->watch, &clock);
+}
+
+static void a_window_goes_on_though_no_point_has_a_rule(void **state)
+{
+    (void)state;
+    static struct world world;
+    of_device = "mute: { silent: { 2: 15m } }";
+    open_world(&world, RAIN_50, NO_RULES);
+    maintain(&world, 60, 1);
+    tick(&world, 16);
+    assert_told(&world, "suppressed 2 mute\n");
+    reload(&world, RAIN_40, NO_RULES, 20);
+    tick(&world, 59);
+    assert_told(&world, "");
+    tick(&world, 60);
+    assert_told(&world, "raised 2 mute\n");
+    close_side(world.now);
+    of_device = "";
+}
+
+static void a_window_that_is_over_asks_for_nothing(void **state)
+{
+    (void)state;
+    static struct world world;
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    for (int i = 0; i < 4; i++) { /* it flaps: the end has to wait */
+        sample(&world, LEVEL, i, 2.5);
+        sample(&world, LEVEL, i + 0.5, 1);
+    }
+    sample(&world, LEVEL, 4.5, 2.5);
+    maintain(&world, 5.2, 4.6);
+    sample(&world, LEVEL, 5, 1);
+    world.told[0] = '\0';
+    tick(&world, 5.3);
+    assert_told(&world, ""); /* not wanted, but not over: nobody is told */
+    assert_true(watch_due(world.now->watch).ns >= clock_at(5.9).mono.ns);
+    close_side(world.now);
+}
+
+/* What nobody can judge goes on; the time in which a diagnosis is to say it again begins when there
+ * is something to judge. */
+static void an_alarm_of_before_waits_for_a_sample(void **state)
+{
+    (void)state;
+    static const char drift[] = "slow: { diagnose: drift, levels: { 4: 0.05 }, nights: 14 }";
+    static struct world world;
+    open_world(&world, RAIN_50, drift);
+    world.last = (struct alarm_event){.id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                                      .step = 1,
+                                      .level = 4,
+                                      .status = ALARM_STATUS_RAISED,
+                                      .key = "well.level/slow",
+                                      .actor = "",
+                                      .note = ""};
+    restart(&world, RAIN_50, drift, 0);
+    for (int minute = 1; minute < 300; minute++)
+        tick(&world, minute);
+    assert_told(&world, "");
+    reload(&world, RAIN_40, drift, 300);
+    sample(&world, LEVEL, 301, 1);
+    tick(&world, 315.9);
+    assert_told(&world, "");
+    tick(&world, 316);
+    assert_told(&world, "cleared 0 slow\n");
+    close_side(world.now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +470,9 @@ int main(void)
         cmocka_unit_test(a_changed_level_is_told_at_the_next_sample),
         cmocka_unit_test(silence_goes_on),
         cmocka_unit_test(a_flat_line_goes_on),
+        cmocka_unit_test(a_window_goes_on_though_no_point_has_a_rule),
+        cmocka_unit_test(a_window_that_is_over_asks_for_nothing),
+        cmocka_unit_test(an_alarm_of_before_waits_for_a_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
