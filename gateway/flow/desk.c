@@ -242,7 +242,7 @@ static void restore(struct desk *desk, const struct view *view, const struct wat
     while (event && lane_read(desk->lane, &after, event)) {
         struct alarm_event last;
         struct alarm_memory *memory = alarm_unpack(event->bytes, event->length, &last);
-        if (memory && !watch_restore(view->watch, &last, clock->mono))
+        if (memory && !watch_restore(view->watch, &last, clock))
             end(desk, &last, clock);
         alarm_free(memory);
     }

@@ -64,9 +64,10 @@ void watch_maintain(struct watch *watch, uint32_t device, mono_time until,
 
 /* ---- over a restart and a reload ---- */
 
-/* An open alarm as it was last stored; false when there is no such rule any more. */
-bool watch_restore(struct watch *watch, const struct alarm_event *last, mono_time now)
-    __attribute__((warn_unused_result));
+/* An open alarm as it was last stored, the oldest first: of two under one key the older one ends.
+ * False when there is no such rule in that sector any more. */
+bool watch_restore(struct watch *watch, const struct alarm_event *last,
+                   const struct watch_clock *clock) __attribute__((warn_unused_result));
 
 /* What was learned over hours and days, piece by piece: the next one at or after *at, which is 0 at
  * first; false: no more. The name is the key of the rule. load takes one back, after watch_start()

@@ -39,18 +39,31 @@ static void resume(struct watch *watch, struct sentry *sentry, mono_time now)
     watch->next = now;
 }
 
-bool watch_restore(struct watch *watch, const struct alarm_event *last, mono_time now)
+/* The rule under that key; NULL: there is none, or its device is of another sector now: who takes
+ * the one need not take the other, so that the alarm ends there and begins anew here. */
+static struct sentry *find_heir(const struct watch *watch, const char *key, enum sector sector)
 {
-    struct sentry *sentry = watch_find(watch, last->key);
+    struct sentry *sentry = watch_find(watch, key);
+    bool is = sentry && watch->settings->devices[sentry->device].sector == sector;
+    return is ? sentry : NULL;
+}
+
+bool watch_restore(struct watch *watch, const struct alarm_event *last,
+                   const struct watch_clock *clock)
+{
+    struct sentry *sentry = find_heir(watch, last->key, last->sector);
+    struct life_step step;
     if (!sentry)
         return false;
+    if (life_end(&sentry->life, clock->mono, clock->wall, &step))
+        watch_tell(watch, sentry, &step, clock);
     bool acked = last->actor[0] != '\0';
     life_restore(&sentry->life, last, acked);
     sentry->peak = last->peak;
     sentry->peak_ms = last->peak_ms;
     sentry->first_ms = last->first_ms;
     watch_keep_person(sentry, last->actor, last->note);
-    resume(watch, sentry, now);
+    resume(watch, sentry, clock->mono);
     watch_count(watch);
     return true;
 }
@@ -154,13 +167,19 @@ static void carry_sentry(struct watch *watch, struct sentry *sentry, const struc
     watch->dues[sentry - watch->sentries] = now.ns;
 }
 
+static struct sentry *heir_of(const struct watch *watch, const struct watch *before,
+                              const struct sentry *old)
+{
+    return find_heir(watch, old->key, before->settings->devices[old->device].sector);
+}
+
 static void end_those_without_a_rule(const struct watch *watch, struct watch *before,
                                      const struct watch_clock *clock)
 {
     for (size_t i = 0; i < before->sentry_count; i++) {
         struct sentry *old = &before->sentries[i];
         struct life_step step;
-        if (!watch_find(watch, old->key) && life_end(&old->life, clock->mono, clock->wall, &step))
+        if (!heir_of(watch, before, old) && life_end(&old->life, clock->mono, clock->wall, &step))
             watch_tell(before, old, &step, clock);
     }
 }
@@ -170,7 +189,7 @@ void watch_carry(struct watch *watch, struct watch *before, const struct watch_c
     carry_devices(watch, before);
     for (size_t i = 0; i < before->sentry_count; i++) {
         const struct sentry *old = &before->sentries[i];
-        struct sentry *sentry = watch_find(watch, old->key);
+        struct sentry *sentry = heir_of(watch, before, old);
         if (sentry)
             carry_sentry(watch, sentry, before, old, clock->mono);
     }

@@ -436,6 +436,15 @@ bool alarms_serve(struct store *store)
     return come_back;
 }
 
+void alarms_moved(struct store *store)
+{
+    if (!store->alarms)
+        return;
+    for (size_t u = 0; u < store->debtor_count; u++)
+        store->alarms->cursors[u] = (struct cursor){.behind = true};
+    count_owed(store);
+}
+
 /* ---- the start ---- */
 
 /* The events that are in force, and what was learned. */

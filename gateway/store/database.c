@@ -162,7 +162,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
         "INSERT OR REPLACE INTO alarm VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
     [STATEMENT_ALARM_OPEN] = "INSERT OR REPLACE INTO alarm_open VALUES(?1,?2)",
     [STATEMENT_ALARM_CLOSE] = "DELETE FROM alarm_open WHERE id=?1",
-    [STATEMENT_ALARM_OPEN_LIST] = "SELECT alarm.* FROM alarm_open JOIN alarm USING(id,step)",
+    [STATEMENT_ALARM_OPEN_LIST] = "SELECT alarm.* FROM alarm_open JOIN alarm USING(id,step)"
+                                  " ORDER BY alarm_open.id",
     [STATEMENT_ALARM_OWE] = "INSERT OR IGNORE INTO alarm_owed VALUES(?1,?2,?3,?4)",
     [STATEMENT_ALARM_SETTLE] =
         "DELETE FROM alarm_owed WHERE uplink=?1 AND id=?2 AND step=?3 AND rank IN(1,2,3,4,5)",

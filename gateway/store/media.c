@@ -13,6 +13,7 @@
 
 #include "gateway/boot.h"
 #include "gateway/log.h"
+#include "gateway/store/alarms.h"
 #include "gateway/store/announce.h"
 #include "gateway/store/backlog.h"
 #include "gateway/store/carry.h"
@@ -370,6 +371,7 @@ static void arrive(struct store *store)
         store->epochs[e].elsewhere = false;
     backlog_moved(store);
     backlog_count_unknown(store);
+    alarms_moved(store);
     if (store->wreck.db)
         salvage_begin(store);
     else

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Alarms over reloads, and what is retained of them: a sector that comes, goes or is changed, a
 broker that takes small messages only, what thousands of acknowledgements leave behind."""
+import os
 import signal
 import time
 
 from proxy import Proxy
 from rig import BUSY_MS, Rig, free_port, run_scenarios
 from sensors import Sensors
-from test_alarms import CLEARED, TOPIC, active, configuration, events, life_of, wait_steps
+from test_alarms import CLEARED, RAISED, TOPIC, active, configuration, events, life_of, wait_steps
 
 
 def configure(rig, port, devices):
@@ -83,6 +84,29 @@ def sector_gone():
         rig.finish()
 
 
+def sector_changed():
+    """A device goes over to another sector: its alarm ends there and begins here."""
+    for restart in (False, True):
+        rig, sensors, config, port = begin("sector-changed-%d" % restart, [(1, "waterlogging"), (2, "tunnel")])
+        sensors.set(2, 0, 45)
+        wait_steps(rig, "d2.p0/hot", 1, "it is raised")
+        rig.wait(lambda: up(rig, "tunnel") == ["d2.p0/hot"], 10, "it is in the list")
+        if restart:
+            rig.end("daemon")
+        configure(rig, port, [(1, "waterlogging"), (2, "corridor"), (3, "tunnel")])
+        if restart:
+            rig.start_daemon(config)
+        else:
+            reload(rig)
+        rig.wait(lambda: up(rig, "corridor") == ["d2.p0/hot"], 10, "it is in the other list")
+        rig.wait(lambda: up(rig, "tunnel") == [], 10, "and in the first no longer")
+        wait_steps(rig, "d2.p0/hot", 3, "three steps")
+        steps = [(e.sector, e.status) for e, _ in events(rig) if e.key == "d2.p0/hot"]
+        rig.check("it ended where it began", len(steps) == 3 and steps[0][0] == steps[1][0] and steps[1][1] == CLEARED and
+                  steps[2][0] != steps[0][0] and steps[2][1] == RAISED, steps)
+        rig.finish()
+
+
 def small_packets():
     """A broker that takes small messages only gets a shorter list, not none."""
     rig = Rig("small-packets")
@@ -99,6 +123,59 @@ def small_packets():
     rig.wait(lambda: active(rig).omitted + len(active(rig).alarms) == 40, 15, "all are counted")
     rig.check("the worst is in it, and some more", up(rig, "waterlogging")[:1] == ["d1.p0/hot"] and
               active(rig).omitted > 0 and len(active(rig).alarms) > 3, active(rig))
+    rig.finish()
+
+
+def disk_back():
+    """A start without the disk, which comes back: what is owed there goes out at once; of two
+    alarms under one key the older one ends with the next start, and what is up is up once."""
+    rig = Rig("disk-back")
+    port = free_port()
+    sensors = Sensors(port)
+    rig.start_broker()
+    rig.subscribe()
+    config = configuration(rig, port, 3)
+    os.makedirs(rig.path("disk"))
+    with open(config, encoding="utf-8") as f:
+        text = f.read()
+    rig.write("gateway.yaml", text.replace(rig.path("store.db"), rig.path("disk/store.db")))
+    rig.start_daemon(config)
+    rig.wait_connected()
+    sensors.set(1, 0, 25)
+    sensors.set(2, 0, 25)
+    for key in ("d1.p0/hot", "d2.p0/hot"):
+        wait_steps(rig, key, 1, "%s is raised" % key)
+    rig.end("mosquitto")
+    sensors.set(3, 0, 25)
+    time.sleep(1)
+    sensors.set(3, 0, 0)
+    time.sleep(1.5)
+    rig.end("daemon")
+    os.rename(rig.path("disk"), rig.path("elsewhere"))
+    rig.write("disk", "")               # no directory: nothing can be opened there
+    rig.start_broker()
+    rig.start_daemon(config)
+    rig.wait_connected()
+    wait_steps(rig, "d1.p0/hot", 2, "raised anew: nothing is known")
+    sensors.set(2, 0, 0)
+    wait_steps(rig, "d2.p0/hot", 3, "the second is over")
+    rig.check("nothing of the third", life_of(rig, "d3.p0/hot") == [], life_of(rig, "d3.p0/hot"))
+    os.unlink(rig.path("disk"))
+    os.rename(rig.path("elsewhere"), rig.path("disk"))
+    rig.wait(lambda: rig.api("/v1/status")["store"]["mode"] == "ok", 80, "the disk is back")
+    wait_steps(rig, "d3.p0/hot", 2, "what is owed on the disk goes out when it is back")
+    rig.end("daemon")
+    rig.start_daemon(config)
+    rig.wait_connected()
+    wait_steps(rig, "d1.p0/hot", 3, "the older of the first ends")
+    wait_steps(rig, "d2.p0/hot", 4, "and that of the second")
+    first, second = ([(e.id, e.status) for e, _ in events(rig) if e.key == key]
+                     for key in ("d1.p0/hot", "d2.p0/hot"))
+    rig.check("under their own ids", first[2] == (first[0][0], CLEARED) and
+              second[3] == (second[0][0], CLEARED), (first, second))
+    sensors.set(1, 0, 0)
+    wait_steps(rig, "d1.p0/hot", 4, "the newer one, too")
+    rig.wait(lambda: up(rig, "waterlogging") == [], 10, "nothing is up any more")
     rig.finish()
 
 
@@ -140,4 +217,5 @@ def settled():
 
 if __name__ == "__main__":
     run_scenarios({"sector_added": sector_added, "sector_gone": sector_gone,
-                   "small_packets": small_packets, "settled": settled})
+                   "sector_changed": sector_changed, "small_packets": small_packets, "settled": settled,
+                   "disk_back": disk_back})

@@ -153,8 +153,8 @@ static void restart(struct world *world, const char *rain, const char *level, do
     struct side *before = world->now;
     open_side(world, &world->sides[before == &world->sides[0]], rain, level, minute);
     close_side(before);
-    assert_true(watch_restore(world->now->watch, &world->last, clock_at(minute).mono));
     const struct watch_clock clock = clock_at(minute);
+    assert_true(watch_restore(world->now->watch, &world->last, &clock));
     watch_tick(world->now->watch, &clock);
 }
 
@@ -440,6 +440,7 @@ static void an_alarm_of_before_waits_for_a_sample(void **state)
     open_world(&world, RAIN_50, drift);
     world.last = (struct alarm_event){.id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
                                       .step = 1,
+                                      .sector = SECTOR_DRAINAGE,
                                       .level = 4,
                                       .status = ALARM_STATUS_RAISED,
                                       .key = "well.level/slow",
@@ -458,6 +459,35 @@ static void an_alarm_of_before_waits_for_a_sample(void **state)
     close_side(world.now);
 }
 
+/* A disk that was out of reach came back with an alarm that was raised anew meanwhile. */
+static void of_two_under_one_key_the_older_ends(void **state)
+{
+    (void)state;
+    static struct world world;
+    const struct watch_clock clock = clock_at(1);
+    struct alarm_event event = {.id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                                .step = 3,
+                                .sector = SECTOR_DRAINAGE,
+                                .level = 4,
+                                .status = ALARM_STATUS_RAISED,
+                                .key = "well.level/full",
+                                .actor = "",
+                                .note = ""};
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    assert_true(watch_restore(world.now->watch, &event, &clock));
+    assert_told(&world, "");
+    event.id[ALARM_ID_LENGTH - 1] = 'W';
+    event.step = 1;
+    assert_true(watch_restore(world.now->watch, &event, &clock));
+    assert_told(&world, "cleared 0 full\n");
+    assert_string_equal(world.last.id, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assert_int_equal(world.last.step, 4);
+    sample(&world, LEVEL, 2, 1);
+    assert_told(&world, "cleared 0 full\n");
+    assert_string_equal(world.last.id, event.id);
+    close_side(world.now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_window_goes_on_though_no_point_has_a_rule),
         cmocka_unit_test(a_window_that_is_over_asks_for_nothing),
         cmocka_unit_test(an_alarm_of_before_waits_for_a_sample),
+        cmocka_unit_test(of_two_under_one_key_the_older_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
