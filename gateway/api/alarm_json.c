@@ -31,8 +31,7 @@ static json_t *evidence_of(const struct alarm_event *event)
 
 static void put_numbers(json_t *out, const struct alarm_event *event)
 {
-    bool compares = event->kind == ALARM_KIND_THRESHOLD || event->kind == ALARM_KIND_RATE ||
-                    event->kind == ALARM_KIND_DIAGNOSIS;
+    bool compares = event->kind == ALARM_KIND_THRESHOLD || event->kind == ALARM_KIND_RATE;
     json_object_set_new(out, "value", json_real(event->value));
     json_object_set_new(out, "peak", json_real(event->peak));
     if (compares)

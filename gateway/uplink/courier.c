@@ -61,9 +61,9 @@ struct courier {
     bool heard;                                     /* this broker acknowledged something */
     int64_t word_ms;                                /* of the latest sign of life */
     int unsent_bytes;                               /* in the socket at that time */
-    struct pace pace;
+    struct pace pace, live_pace;                    /* of history, of live rows */
     int64_t granted, returned; /* room for history; the difference is under way */
-    int64_t ahead;             /* bytes of history in flight */
+    int64_t ahead, live_ahead; /* bytes in flight */
     int subscription;
     int64_t subscribed_ms;
     struct reply replies[REPLIES];
@@ -190,10 +190,11 @@ void courier_start(struct courier *courier, struct mqtt *mqtt, bool version_5)
     courier->heard = false;
     courier->word_ms = now_ms();
     courier->granted = STORE_ROOM;
-    courier->returned = courier->ahead = 0;
+    courier->returned = courier->ahead = courier->live_ahead = 0;
     memset(courier->refused, 0, sizeof courier->refused);
     memset(courier->replies, 0, sizeof courier->replies);
     pace_start(&courier->pace);
+    pace_start(&courier->live_pace);
     if (!version_5 && courier->post->own->confirm == CONFIRM_SUBSCRIBER)
         log_warning("uplink %s: an MQTT 3.1.1 broker does not say whether anybody subscribes; "
                     "its own word counts as delivered",
@@ -245,8 +246,9 @@ static void put_in_flight(struct courier *courier, struct parcel *parcel, const 
     parcel->overtaken_ms = 0;
     parcel->order = ++courier->orders;
     if (parcel->kind == PARCEL_HISTORY)
-        courier->ahead += (int64_t)parcel->length;
-    parcel->ahead = courier->ahead;
+        parcel->ahead = courier->ahead += (int64_t)parcel->length;
+    else if (parcel->kind == PARCEL_LIVE)
+        parcel->ahead = courier->live_ahead += (int64_t)parcel->length;
     parcel->mid = post_publish(courier->post, courier->mqtt, topics[parcel->kind], parcel->sector,
                                part, bytes, length);
     if (parcel->kind == PARCEL_MANIFEST)
@@ -283,10 +285,16 @@ static void send(struct courier *courier, struct parcel *parcel)
     make_idle(courier, parcel);
 }
 
+/* On a link that live rows alone fill an alarm must not wait behind all of them. */
+static bool is_full(const struct courier *courier)
+{
+    return courier->mqtt && courier->live_ahead >= courier->live_pace.window;
+}
+
 void courier_send(struct courier *courier)
 {
     struct parcel *parcel;
-    while ((parcel = store_collect(courier->store, courier->place))) {
+    while (!is_full(courier) && (parcel = store_collect(courier->store, courier->place))) {
         if (!courier->mqtt || parcel->generation != courier->generation ||
             parcel->kind == PARCEL_EMPTY)
             make_idle(courier, parcel);
@@ -343,14 +351,23 @@ static void refuse(struct courier *courier, const struct parcel *parcel, int rea
         store_refuse(courier->store, courier->place, parcel);
 }
 
+/* What the time it took says about the link. */
+static void note_pace(struct courier *courier, const struct parcel *parcel)
+{
+    const struct pace_sample sample = {(int64_t)parcel->length, parcel->ahead, parcel->sent_ms,
+                                       now_ms()};
+    if (parcel->kind == PARCEL_HISTORY) {
+        pace_acknowledged(&courier->pace, &sample);
+        courier->ahead -= sample.bytes;
+    } else if (parcel->kind == PARCEL_LIVE) {
+        pace_acknowledged(&courier->live_pace, &sample);
+        courier->live_ahead -= sample.bytes;
+    }
+}
+
 static void settle(struct courier *courier, struct parcel *parcel, int reason)
 {
-    if (parcel->kind == PARCEL_HISTORY) {
-        const struct pace_sample sample = {(int64_t)parcel->length, parcel->ahead, parcel->sent_ms,
-                                           now_ms()};
-        pace_acknowledged(&courier->pace, &sample);
-        courier->ahead -= (int64_t)parcel->length;
-    }
+    note_pace(courier, parcel);
     count(courier, parcel, reason);
     if (is_refusal(courier, parcel, reason)) {
         refuse(courier, parcel, reason);
@@ -438,6 +455,7 @@ void courier_subscribed(struct courier *courier, int mid, int reason)
         return;
     courier->heard = true;
     pace_round_trip(&courier->pace, now_ms() - courier->subscribed_ms);
+    pace_round_trip(&courier->live_pace, now_ms() - courier->subscribed_ms);
     if (reason >= REASON_FAILURE)
         log_warning("uplink %s: cmd refused (%s); no command can arrive", courier->post->own->name,
                     mqtt_reason(courier->version_5, reason));

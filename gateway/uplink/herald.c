@@ -19,10 +19,11 @@
 enum {
     REASON_FAILURE = 0x80, /* MQTT 5: from here on a refusal */
     REASON_NO_SUBSCRIBER = 0x10,
-    SLOTS = 4,          /* alarms in flight */
+    SLOTS = 8,          /* alarms in flight */
     ROOMY = 16,         /* a broker that takes so many gives us all of them */
     HEARD_MS = 5000,    /* a suspect waits so long for the broker's first word */
-    ACTIVE_MS = 1000,   /* between two lists of a sector */
+    ACTIVE_MS = 1000,   /* between two lists of a sector; */
+    ACTIVE_SHARE = 4,   /* on a slow link more, that they take no more than a quarter of it */
     SILENCE_MS = 60000, /* an alarm that is not acknowledged, as the courier has it */
 };
 
@@ -42,7 +43,7 @@ struct subject {
     bool ours;        /* a device of ours belongs to it */
     bool stale;       /* the list is to be sent */
     uint64_t version; /* of the list that was sent last */
-    int64_t sent_ms;
+    int64_t sent_ms, pause_ms;
 };
 
 struct herald {
@@ -175,17 +176,21 @@ static enum objection_topic topic_of(enum lane_kind kind)
     return kind == LANE_ALARM ? OBJECTION_ALARM : OBJECTION_REPORT;
 }
 
-bool herald_is_testing(const struct herald *herald)
+static bool is_testing(const struct herald *herald)
 {
-    return herald->mqtt && objections_suspect(&herald->objections);
+    return objections_suspect(&herald->objections);
+}
+
+bool herald_goes_first(const struct herald *herald)
+{
+    return herald->mqtt && (is_testing(herald) || in_flight(herald) == herald->slots);
 }
 
 /* Where something is suspect it goes first. */
 static bool may_go(const struct herald *herald, enum objection_topic topic, int sector)
 {
     const struct objection *objection = &herald->objections.of[topic][sector];
-    return !objection_rests(objection, now_ms()) &&
-           (objection->suspect || !herald_is_testing(herald));
+    return !objection_rests(objection, now_ms()) && (objection->suspect || !is_testing(herald));
 }
 
 /* The next event that may go. */
@@ -274,6 +279,7 @@ static void publish_list(struct herald *herald, enum sector sector)
     subject->version = lane_version(herald->lane, sector);
     subject->stale = false;
     subject->sent_ms = now_ms();
+    subject->pause_ms = ACTIVE_MS;
     size_t length = pack_list(herald, sector);
     if (length)
         herald->active_mid =
@@ -293,7 +299,8 @@ static int64_t list_due_ms(struct herald *herald, int sector)
 {
     struct subject *subject = &herald->subjects[sector];
     const struct objection *objection = &herald->objections.of[OBJECTION_ACTIVE][sector];
-    int64_t now = now_ms(), due_ms = subject->sent_ms ? subject->sent_ms + ACTIVE_MS - now : 0;
+    int64_t now = now_ms();
+    int64_t due_ms = subject->sent_ms ? subject->sent_ms + subject->pause_ms - now : 0;
     if (!has_list(herald, sector))
         return INT64_MAX;
     subject->stale |= subject->version != lane_version(herald->lane, (enum sector)sector);
@@ -349,7 +356,7 @@ int64_t herald_send(struct herald *herald)
         return INT64_MAX;
     if (!in_flight(herald))
         herald->word_ms = now_ms();
-    if (herald_is_testing(herald))
+    if (is_testing(herald))
         return test(herald);
     while (in_flight(herald) < herald->slots && next(herald, &herald->event))
         publish(herald, &herald->event);
@@ -410,10 +417,14 @@ bool herald_acknowledged(struct herald *herald, int mid, int reason)
     herald->heard = true;
     herald->objected = false;
     if (mid == herald->active_mid) {
+        struct subject *subject = &herald->subjects[herald->active_sector];
         herald->active_mid = 0;
         herald->word_ms = now_ms();
+        int64_t took_ms = herald->word_ms - subject->sent_ms;
+        if (ACTIVE_SHARE * took_ms > ACTIVE_MS)
+            subject->pause_ms = ACTIVE_SHARE * took_ms;
         hear(herald, OBJECTION_ACTIVE, herald->active_sector, reason);
-        herald->subjects[herald->active_sector].stale |= herald->objected;
+        subject->stale |= herald->objected;
         return true;
     }
     for (size_t i = 0; i < SLOTS; i++) {
@@ -440,7 +451,7 @@ static void blame(struct herald *herald, enum objection_topic topic, enum sector
 bool herald_stop(struct herald *herald, bool over_packet)
 {
     size_t count = in_flight(herald) + (herald->active_mid != 0);
-    bool alone = count == 1 && herald_is_testing(herald);
+    bool alone = count == 1 && is_testing(herald);
     for (size_t i = 0; i < SLOTS && over_packet; i++) {
         const struct flight *flight = &herald->flights[i];
         if (flight->n)

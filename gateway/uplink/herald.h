@@ -35,8 +35,9 @@ void herald_rebind(struct herald *herald);
  * without a wake; INT64_MAX = not. */
 int64_t herald_send(struct herald *herald);
 
-/* It finds out over which topic the last connection ended: nobody else is to publish now. */
-bool herald_is_testing(const struct herald *herald);
+/* Nobody else is to publish now: more alarms wait than may be in flight, or it finds out over which
+ * topic the last connection ended. */
+bool herald_goes_first(const struct herald *herald);
 
 /* The broker's word on a message id. False: it is none of the herald's. */
 bool herald_acknowledged(struct herald *herald, int mid, int reason);

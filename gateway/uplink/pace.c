@@ -38,6 +38,7 @@ void pace_acknowledged(struct pace *pace, const struct pace_sample *sample)
     } else if (took_ms > pace->aim_ms && sample->sent_ms >= pace->shrunk_ms) {
         pace->window = fitting;
         pace->shrunk_ms = sample->now_ms;
+        pace->most = PACE_MAX; /* near perhaps, but no LAN */
     }
     pace->window = clamp(pace->window, PACE_MIN, pace->most);
 }

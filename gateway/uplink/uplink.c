@@ -269,7 +269,7 @@ static const struct session_handlers handlers = {give_will,       on_up,        
 static int64_t send_all(struct uplink *uplink)
 {
     int64_t wait_ms = herald_send(uplink->herald);
-    if (!herald_is_testing(uplink->herald))
+    if (!herald_goes_first(uplink->herald))
         courier_send(uplink->courier);
     return wait_ms;
 }

@@ -1,4 +1,5 @@
 """Sensors whose registers a test sets: a Modbus TCP server, any unit, functions 3 and 4."""
+import random
 import socket
 import struct
 import threading
@@ -7,7 +8,8 @@ import time
 
 class Sensors:
     def __init__(self, port):
-        self.registers = {}             # (unit, address) -> value; 0 where nothing was set
+        self.registers = {}             # (unit, address) -> value
+        self.noise = 0                  # where nothing was set: from 0 up to this
         self.mute = set()               # units that do not answer
         self.answered = {}              # unit -> moments of its answers
         self.listener = socket.create_server(("127.0.0.1", port))
@@ -30,7 +32,8 @@ class Sensors:
                 function, address, count = struct.unpack(">BHH", self.read(connection, length - 1))
                 if unit in self.mute:
                     continue
-                values = [self.registers.get((unit, address + i), 0) for i in range(count)]
+                values = [self.registers[unit, address + i] if (unit, address + i) in self.registers
+                          else random.randint(0, self.noise) for i in range(count)]
                 body = struct.pack(">BBB%dH" % count, unit, function, 2 * count, *values)
                 self.answered.setdefault(unit, []).append(time.monotonic())
                 connection.sendall(struct.pack(">HHH", transaction, 0, len(body)) + body)
