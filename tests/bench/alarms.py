@@ -117,28 +117,35 @@ def daemon(rig, config, **environment):
         time.sleep(0.05)
 
 
-def stall(rig, until):
-    """Two seconds of five the disk stands still."""
+def stall(rig, until, stalls):
+    """Two seconds of five the disk stands still. Notes when, and for how long nothing was written."""
     while time.time() < until:
+        begin = time.time()
         rig.write("hang", "store fdatasync")
         time.sleep(2)
+        stood = time.time() - os.stat(rig.path("store.db-wal")).st_mtime
+        stalls.append((begin, time.time(), stood))
         os.remove(rig.path("hang"))
         time.sleep(3)
 
 
-def alarm_case(name, seconds, stalls=False):
-    rig = Rig("bench")
+def alarm_case(name, seconds, with_stalls=False):
+    rig, stalls = Rig("bench"), []
     config, sensors = make(rig)
     hang = {"LD_PRELOAD": os.path.join(BUILD, "hang.so"), "HANG_FILE": rig.path("hang")}
-    daemon(rig, config, **(hang if stalls else {}))
+    daemon(rig, config, **(hang if with_stalls else {}))
     alarms = Alarms(rig)
     time.sleep(3)
     until = time.time() + max(seconds, 60)
-    if stalls:
-        threading.Thread(target=stall, args=(rig, until), daemon=True).start()
+    if with_stalls:
+        threading.Thread(target=stall, args=(rig, until, stalls), daemon=True).start()
     flip(sensors, until)
     time.sleep(5)
     tell_waits(name, waits(rig, alarms))
+    if with_stalls:
+        tell(name + "-disk-stood-least", min(stood for _, _, stood in stalls), "s")
+        tell_waits(name + "-meanwhile", sorted(
+            age for begin, end, stood in stalls for age in waits(rig, alarms, end - stood, end)))
     rig.finish()
 
 
