@@ -71,6 +71,35 @@ def drain():
     rig.finish()
 
 
+def overload():
+    """A link that live rows alone fill three times over: alarms pass them all the same. What they
+    wait for is the Manifest of 500 points, 4 s of it, and then one row of live data."""
+    rig = Rig("alarm-overload")
+    port = free_port()
+    sensors = Sensors(port)
+    sensors.noise = 9
+    rig.start_broker()
+    rig.subscribe()
+    proxy = Proxy(rig.broker_port)
+    rig.broker_port = proxy.port
+    proxy.rate = 8000
+    config = configuration(rig, port, 10, points=50)
+    rig.start_daemon(config)
+    rig.wait_connected()
+    time.sleep(10)
+    trials = 30
+    for i in range(trials):
+        sensors.set(1 + i % 10, i // 10, 45)
+        time.sleep(0.3)
+    rig.wait(lambda: len(events(rig)) >= trials, 30, "all come")
+    ages = sorted(arrival - event.at_ms for event, arrival in events(rig))
+    print("# overload: %d alarms, median %d ms, at most %d ms" % (len(ages), ages[len(ages) // 2],
+                                                                 ages[-1]), flush=True)
+    rig.check("none is late", len(ages) == trials and ages[-1] < 8000 + BUSY_MS, ages)
+    rig.check("the link was too slow", rig.uplink()["backlog"]["readings"] > 10000, rig.uplink())
+    rig.finish()
+
+
 def leaps():
     """S18: the wall clock leaps while alarms come and go: none fires for it, none is hidden, dwell is
     told in true time."""
@@ -293,7 +322,7 @@ def sectors():
     rig.finish()
 
 
-SCENARIOS = {f.__name__: f for f in (drain, leaps, refused, refused_hard, hung_up, full, sectors)}
+SCENARIOS = {f.__name__: f for f in (drain, overload, leaps, refused, refused_hard, hung_up, full, sectors)}
 
 if __name__ == "__main__":
     run_scenarios(SCENARIOS)
