@@ -35,7 +35,8 @@ struct flight {
     enum sector sector;
     enum lane_kind kind;
     int mid;
-    int64_t sent_ms;
+    uint64_t order;       /* of sending */
+    int64_t overtaken_ms; /* one that was sent later was acknowledged then; 0 = none was */
 };
 
 /* What is known of a sector. */
@@ -55,6 +56,7 @@ struct herald {
     bool version_5;
     size_t slots, max_packet;
     struct flight flights[SLOTS];
+    uint64_t orders;
     struct subject subjects[SECTOR_COUNT];
     struct objections objections;
     bool objected; /* was this broker's last word a refusal? */
@@ -240,7 +242,7 @@ static void publish(struct herald *herald, const struct lane_event *event)
                               .step = event->step,
                               .sector = event->sector,
                               .kind = event->kind,
-                              .sent_ms = now_ms()};
+                              .order = ++herald->orders};
     memcpy(flight->id, event->id, sizeof flight->id);
     flight->mid = post_publish(herald->post, herald->mqtt, topic, event->sector, 0, event->bytes,
                                event->length);
@@ -401,6 +403,15 @@ static void hear(struct herald *herald, enum objection_topic topic, enum sector 
     note(herald, herald->objected);
 }
 
+static void note_overtaken(struct herald *herald, uint64_t order)
+{
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct flight *flight = &herald->flights[i];
+        if (flight->n && flight->order < order && !flight->overtaken_ms)
+            flight->overtaken_ms = now_ms();
+    }
+}
+
 static void take(struct herald *herald, const struct flight *flight)
 {
     settle(herald, flight->id, flight->step, flight->n);
@@ -433,6 +444,7 @@ bool herald_acknowledged(struct herald *herald, int mid, int reason)
             continue;
         herald->flights[i].n = 0;
         herald->word_ms = now_ms();
+        note_overtaken(herald, flight.order);
         hear(herald, topic_of(flight.kind), flight.sector, reason);
         if (!herald->objected)
             take(herald, &flight);
@@ -470,8 +482,18 @@ bool herald_stop(struct herald *herald, bool over_packet)
 
 bool herald_stalled(const struct herald *herald, char *why, size_t why_size)
 {
-    if (!herald->mqtt || !in_flight(herald) || now_ms() - herald->word_ms < SILENCE_MS)
+    bool passed_over = false;
+    for (size_t i = 0; i < SLOTS; i++) {
+        const struct flight *flight = &herald->flights[i];
+        passed_over |=
+            flight->n && flight->overtaken_ms && now_ms() - flight->overtaken_ms >= SILENCE_MS;
+    }
+    bool silent = in_flight(herald) && now_ms() - herald->word_ms >= SILENCE_MS;
+    if (!herald->mqtt || (!silent && !passed_over))
         return false;
-    snprintf(why, why_size, "the broker has not acknowledged an alarm for %d s", SILENCE_MS / 1000);
+    snprintf(why, why_size,
+             passed_over ? "the broker has acknowledged later alarms, but not one of %d s ago"
+                         : "the broker has not acknowledged an alarm for %d s",
+             SILENCE_MS / 1000);
     return true;
 }

@@ -8,6 +8,7 @@ import time
 from proxy import Proxy
 from rig import BUSY_MS, Rig, free_port, run_scenarios
 from sensors import Sensors
+from stub_broker import NEVER, Stub
 from test_alarms import CLEARED, RAISED, TOPIC, active, configuration, events, life_of, wait_steps
 
 
@@ -179,6 +180,40 @@ def disk_back():
     rig.finish()
 
 
+def unanswered():
+    """A broker that never acknowledges one alarm, but those that come after it: on a new connection
+    it goes out again."""
+    rig = Rig("unanswered")
+    port = free_port()
+    sensors = Sensors(port)
+    never = []
+
+    def judge(publish):
+        if "/alarm/" not in publish.topic or never:
+            return 0
+        never.append(publish.payload)
+        return NEVER
+    stub = Stub(rig.broker_port, judge)
+    config = configuration(rig, port, 2)
+    rig.start_daemon(config)
+    rig.wait_connected()
+    sensors.set(1, 0, 45)
+    rig.wait(lambda: never, 10, "it is raised")
+    begun = time.monotonic()
+
+    def taken():
+        with stub.lock:
+            return [p.payload for p in stub.published if "/alarm/" in p.topic]
+
+    def again():
+        sensors.set(2, 0, 0 if int(time.monotonic() - begun) // 10 % 2 else 25)
+        return taken().count(never[0]) > 1
+    rig.wait(again, 80, "it goes out again")
+    rig.check("after a minute, others had been taken meanwhile", time.monotonic() - begun > 50 and
+              len(set(taken())) > 3, len(set(taken())))
+    rig.finish()
+
+
 def settled():
     """What a thousand acknowledgements over a slow link leave behind: nothing is owed, nothing goes
     out again after a restart."""
@@ -216,6 +251,9 @@ def settled():
 
 
 if __name__ == "__main__":
-    run_scenarios({"sector_added": sector_added, "sector_gone": sector_gone,
-                   "sector_changed": sector_changed, "small_packets": small_packets, "settled": settled,
-                   "disk_back": disk_back})
+    scenarios = {"sector_added": sector_added, "sector_gone": sector_gone,
+                 "sector_changed": sector_changed, "small_packets": small_packets,
+                 "settled": settled, "disk_back": disk_back}
+    if os.environ.get("LIFELINE_LONG"):     # a minute of waiting
+        scenarios["unanswered"] = unanswered
+    run_scenarios(scenarios)
