@@ -44,12 +44,14 @@ static int64_t hold_ms(struct life *life, mono_time now)
 static bool step(struct life *life, enum alarm_status status, uint8_t level, struct life_step *out)
 {
     bool begins = status == ALARM_STATUS_RAISED;
+    bool is_news = begins || status == ALARM_STATUS_ESCALATED;
     *out = (struct life_step){
         .status = status,
         .step = ++life->step,
         .level = level,
         .previous_level = begins ? LEVEL_NONE : life->level,
         .acked = life->acked,
+        .flaps = is_news && life->flaps > FLAPS_FREE ? life->flaps : 0,
     };
     life->level = level;
     life->hold_until = (mono_time){0};
@@ -140,6 +142,7 @@ static bool go_on_unseen(struct life *life, const struct life_want *want, bool s
         return false;
     }
     life->suppressed = life->acked = false;
+    forget_flaps(life, want->mono);
     return step(life, ALARM_STATUS_RAISED, want->level, out);
 }
 

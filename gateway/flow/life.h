@@ -61,6 +61,7 @@ struct life_step {
     uint32_t step;
     uint8_t level, previous_level;
     bool acked;
+    uint32_t flaps; /* of a RAISED or ESCALATED: in a row, for which its end will wait; else 0 */
 };
 
 /* True when there is a step. Call it with every word of the rule and at life_due(). */

@@ -167,6 +167,11 @@ static void add_words(const struct watch *watch, const struct sentry *sentry,
     }
     if (!words->hint[0])
         add_hint(watch, sentry, clock, words);
+    if (!words->hint[0] && step->flaps)
+        snprintf(words->hint, sizeof words->hint,
+                 "反复报警：连续第 %u 次，恢复延后报告 / "
+                 "flapping: back %u times in a row, its end is told later",
+                 step->flaps, step->flaps);
 }
 
 /* ---- the event ---- */

@@ -31,7 +31,7 @@ struct world {
     struct side *now;
     char told[4096];
     struct alarm_event last; /* with its strings */
-    char key[256], rule[64];
+    char key[256], rule[64], hint[ALARM_TEXT_MAX];
     int boosted[DEVICES];
 };
 
@@ -53,6 +53,7 @@ static void emit(void *context, const struct alarm_event *event)
     world->last = *event;
     snprintf(world->key, sizeof world->key, "%s", event->key);
     snprintf(world->rule, sizeof world->rule, "%s", event->rule);
+    snprintf(world->hint, sizeof world->hint, "%s", event->hint);
     world->last.key = world->key;
     world->last.rule = world->rule;
     world->last.actor = world->last.note = world->last.hint = "";
@@ -459,6 +460,22 @@ static void an_alarm_of_before_waits_for_a_sample(void **state)
     close_side(world.now);
 }
 
+static void what_flaps_says_so(void **state)
+{
+    (void)state;
+    static struct world world;
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    for (int i = 0; i < 3; i++) {
+        sample(&world, LEVEL, i, 2.5);
+        assert_string_equal(world.hint, "");
+        sample(&world, LEVEL, i + 0.5, 1);
+    }
+    sample(&world, LEVEL, 3, 2.5);
+    assert_string_equal(world.hint, "反复报警：连续第 3 次，恢复延后报告 / "
+                                    "flapping: back 3 times in a row, its end is told later");
+    close_side(world.now);
+}
+
 /* A disk that was out of reach came back with an alarm that was raised anew meanwhile. */
 static void of_two_under_one_key_the_older_ends(void **state)
 {
@@ -503,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_window_goes_on_though_no_point_has_a_rule),
         cmocka_unit_test(a_window_that_is_over_asks_for_nothing),
         cmocka_unit_test(an_alarm_of_before_waits_for_a_sample),
+        cmocka_unit_test(what_flaps_says_so),
         cmocka_unit_test(of_two_under_one_key_the_older_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
