@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import time
 
-from rig import BUILD, BUSY_MS, Rig, free_port, now_ms, run_scenarios
+from proxy import Proxy
+from rig import BUILD, BUSY_MS, Rig, Subscriber, free_port, now_ms, run_scenarios
 from sensors import Sensors
 
 LONG = bool(os.environ.get("LIFELINE_LONG"))
@@ -321,23 +322,44 @@ def people():
     rig.finish()
 
 
-def storm():
-    """A thousand at once."""
-    rig, sensors, config, port = make("storm", devices=20, points=50, every="500ms")
+def flood(rig, sensors):
+    """A thousand alarms at once, every tenth of them red. Returns when that was."""
     rig.wait(lambda: len(sensors.answered) == 20, 30, "all are polled")
     time.sleep(1)
     begun = now_ms()
     for unit in range(1, 21):
         for address in range(50):
             sensors.set(unit, address, 12 if address % 10 else 45)
+    return begun
+
+
+def check_thousand(rig):
     rig.wait(lambda: len(events(rig)) >= 1000, 20 + BUSY_MS / 100, "all thousand come")
     own = events(rig)
+    rig.check("a thousand, each raised once", len(own) == 1000 == len({e.key for e, _ in own}) and
+              all((e.step, e.status) == (1, RAISED) for e, _ in own), len(own))
+    rig.check("a hundred are red", sum(e.level == 1 for e, _ in own) == 100)
+    return own
+
+
+def storm():
+    """A thousand at once, on a line that is up: the last within 2 s, and no red one waits for one of
+    another level that was seen after it."""
+    rig, sensors, config, port = make("storm", devices=20, points=50, every="500ms")
+    begun = flood(rig, sensors)
+    own = check_thousand(rig)
     sampled = max(e.at_ms for e, _ in own)
-    rig.check("a thousand, once each", len({e.key for e, _ in own}) == 1000 == len(own), len(own))
     took = max(t for _, t in own) - sampled
     print("# storm: the last of 1000 arrives %d ms after it was seen, %d ms after the water came"
           % (took, max(t for _, t in own) - begun), flush=True)
     rig.check("within 2 s", took <= 2000 + BUSY_MS)
+    newest_other, behind = 0, []
+    for event, _ in own:
+        if event.level != 1:
+            newest_other = max(newest_other, event.at_ms)
+        elif newest_other > event.at_ms + 100 + BUSY_MS:
+            behind.append("%s, by %d ms" % (event.key, newest_other - event.at_ms))
+    rig.check("no red one comes after what was seen later", not behind, behind[:5])
     rig.wait(lambda: len(active(rig).alarms) == 256, 5, "the list holds 256 of them")
     newest = active(rig)
     rig.check("the rest is counted", newest.omitted == 744, newest.omitted)
@@ -346,7 +368,143 @@ def storm():
     rig.finish()
 
 
+def storm_away():
+    """A thousand at once while nobody is there to take them: afterwards every red one before any
+    other, within one level the oldest first, all within 2 s."""
+    rig = Rig("storm-away")
+    port = free_port()
+    sensors = Sensors(port)
+    rig.start_broker()
+    rig.subscribe()
+    proxy = Proxy(rig.broker_port)
+    rig.broker_port = proxy.port
+    proxy.refuse()
+    config = configuration(rig, port, 20, points=50, every="500ms")
+    rig.start_daemon(config)
+    flood(rig, sensors)
+    rig.wait(lambda: rig.uplink().get("backlog", {}).get("alarms") == 1000, 20, "a thousand are owed")
+    proxy.accept()
+    own = check_thousand(rig)
+    took = own[-1][1] - own[0][1]
+    print("# storm_away: the last of 1000 arrives %d ms after the first" % took, flush=True)
+    rig.check("within 2 s", took <= 2000 + BUSY_MS)
+    levels = [e.level for e, _ in own]
+    rig.check("most severe first", levels == sorted(levels),
+              [i for i in range(1, len(levels)) if levels[i] < levels[i - 1]][:5])
+    ids = [e.at_ms for e, _ in own if e.level == 1]
+    rig.check("and then the oldest", ids == sorted(ids))
+    rig.wait(lambda: rig.uplink()["backlog"]["alarms"] == 0, 10, "nothing is owed any more")
+    rig.finish()
+
+
+def late():
+    """Who subscribes late is told at once what is up, and what is not."""
+    rig, sensors, config, port = make("late", devices=2)
+
+    def told():
+        """What somebody who comes now is told of waterlogging: the retained list."""
+        subscriber, lists = Subscriber(rig.broker_port), []
+        end = time.monotonic() + 5
+        while not lists and time.monotonic() < end:
+            time.sleep(0.05)
+            lists = [(payload, retained) for topic, payload, _, retained in subscriber.all()
+                     if topic == TOPIC + "active/waterlogging"]
+        alarms = [topic for topic, *_ in subscriber.all() if "/alarm/" in topic]
+        subscriber.stop()
+        rig.check("it is retained, no event is", lists and lists[0][1] and not alarms,
+                  (lists, alarms))
+        newest = rig.wire.ActiveAlarms()
+        newest.ParseFromString(lists[0][0] if lists else b"")
+        return [(a.key, a.level, a.status) for a in newest.alarms]
+    sensors.set(1, 0, 12)
+    sensors.set(2, 0, 45)
+    wait_steps(rig, "d1.p0/hot", 1, "the one is raised")
+    wait_steps(rig, "d2.p0/hot", 1, "and the other")
+    rig.wait(lambda: len(active(rig).alarms) == 2, 5, "the list has both")
+    both = [("d2.p0/hot", 1, RAISED), ("d1.p0/hot", 4, RAISED)]
+    rig.check("both, the worst first", (got := told()) == both, got)
+    rig.end("daemon", signal.SIGKILL)
+    rig.check("also while the gateway is away", (got := told()) == both, got)
+    sensors.set(2, 0, 0)
+    rig.start_daemon(config)
+    wait_steps(rig, "d2.p0/hot", 2, "one is over")
+    rig.wait(lambda: len(active(rig).alarms) == 1, 5, "the list follows")
+    rig.check("the other only", (got := told()) == both[1:], got)
+    sensors.set(1, 0, 0)
+    wait_steps(rig, "d1.p0/hot", 2, "the other is over")
+    rig.wait(lambda: len(active(rig).alarms) == 0, 5, "the list follows")
+    rig.check("nothing", (got := told()) == [], got)
+    rig.finish()
+
+
+def dwelling():
+    """A dwell that is running goes on over a reload: neither begun anew nor cut short."""
+    dwell_s = 4
+    rig, sensors, config, port = make(
+        "dwelling", devices=2, rule="hot: { above: { 4: 10, 1: 40 }, hysteresis: 2, dwell: %ds }" % dwell_s)
+    rig.wait(lambda: len(sensors.answered) == 2, 10, "all are polled")
+    reloads, begun = rig.api("/v1/status")["gateway"]["reloads"], time.monotonic()
+    sensors.set(1, 0, 45)
+    for i in range(3):                  # the last one 3 s into it
+        time.sleep(max(begun + i + 1 - time.monotonic(), 0))
+        configuration(rig, port, 2, title="泽州路 %d" % i,
+                      rule="hot: { above: { 4: 10, 1: 40 }, hysteresis: 2, dwell: %ds }" % dwell_s)
+        rig.processes["daemon"].send_signal(signal.SIGHUP)
+        rig.wait(lambda: rig.api("/v1/status")["gateway"]["reloads"] > reloads + i, 20,
+                 "reload %d" % (i + 1))
+    reloaded_s = time.monotonic() - begun
+    wait_steps(rig, "d1.p0/hot", 1, "it is raised")
+    event, arrival = events(rig)[0]
+    took = (event.raised_ms - event.first_ms) / 1000
+    rig.check("after its dwell (%.2f s; the last reload was done after %.2f)" % (took, reloaded_s),
+              dwell_s - 0.15 < took < dwell_s + 0.6 + BUSY_MS / 1000)
+    rig.check("and told at once", arrival - event.raised_ms < 1000 + BUSY_MS, arrival - event.raised_ms)
+    rig.check("red", life_of(rig, "d1.p0/hot") == [(1, RAISED, 1, 0)], life_of(rig, "d1.p0/hot"))
+    rig.finish()
+
+
+def brief():
+    """While an alarm of a sector is up its segments close each 5 s; those of another sector do not,
+    and when it is over nor do its own."""
+    rig = Rig("brief")
+    port = free_port()
+    sensors = Sensors(port)
+    rig.start_broker()
+    rig.subscribe()
+    config = configuration(rig, port, 2)
+    with open(config, encoding="utf-8") as f:
+        text = f.read().replace("segment: 2s", "segment: 60s").replace(
+            "unit: 2, profile: wide", "unit: 2, profile: wide, sector: tunnel")
+    rig.write("gateway.yaml", text)
+    rig.start_daemon(config)
+    rig.wait_connected()
+
+    def closed(sector, since_ms):
+        """(begin, end) of the segments of a sector that came since then."""
+        out = []
+        for _, of, batch, _, _ in rig.batches(since_ms):
+            for segment in batch.segments if of == sector else ():
+                out.append((segment.base_ms, segment.base_ms + max(sum(b.dt_ms) for b in segment.blocks)))
+        return out
+    time.sleep(5)                       # the short first ones, of a start, are over
+    sensors.set(1, 0, 45)
+    wait_steps(rig, "d1.p0/hot", 1, "it is raised")
+    up_ms = now_ms()
+    time.sleep(17)
+    segments = closed("waterlogging", up_ms)
+    rig.check("segments of 5 s while it is up", 3 <= len(segments) <= 4 and
+              all(4000 < end - begin < 5500 + BUSY_MS for begin, end in segments[1:]), segments)
+    rig.check("no other sector's", closed("tunnel", up_ms) == [], closed("tunnel", up_ms))
+    sensors.set(1, 0, 0)
+    wait_steps(rig, "d1.p0/hot", 2, "it is over")
+    time.sleep(6)                       # what was begun while it was up
+    over_ms = now_ms()
+    time.sleep(12)
+    rig.check("and long ones again", closed("waterlogging", over_ms) == [],
+              closed("waterlogging", over_ms))
+    rig.finish()
+
+
 if __name__ == "__main__":
-    run_scenarios({"life": life, "boosted": boosted, "away": away, "killed": killed,
-                   "reloaded": reloaded, "people": people,
-                   "storm": storm})
+    run_scenarios({f.__name__: f for f in (life, boosted, brief, away, killed, reloaded, dwelling, late,
+                                           people, storm, storm_away)})
