@@ -56,6 +56,7 @@ struct alarms {
     uint64_t owed[STORE_UPLINKS];
     struct settled writing[STORE_UPLINKS]; /* in this transaction */
     struct lane_event *scratch;
+    bool moved;              /* what is in force may not be in this file */
     struct memory *recalled; /* as it was at the start */
     /* under the mailbox mutex */
     bool rung; /* by the lane */
@@ -293,7 +294,8 @@ bool alarms_wait(const struct store *store)
     if (!alarms)
         return false;
     pthread_mutex_lock(&own->mutex);
-    bool wait = alarms->rung || alarms->pending_count || alarms->remembered || alarms->remembering;
+    bool wait = alarms->rung || alarms->moved || alarms->pending_count || alarms->remembered ||
+                alarms->remembering;
     for (size_t u = 0; u < STORE_UPLINKS; u++)
         wait |= alarms->settled[u].count || alarms->writing[u].count;
     pthread_mutex_unlock(&own->mutex);
@@ -323,12 +325,31 @@ static void take(struct store *store)
         alarms->pending_count = lane_unstored(alarms->lane, alarms->pending, PENDING);
 }
 
+/* Nobody is owed these anew: it waits until the lane has none that is yet to be owed. */
+static bool is_to_write_in_force(const struct alarms *alarms)
+{
+    return alarms->moved && alarms->pending_count < PENDING;
+}
+
+static bool write_in_force(struct store *store)
+{
+    struct lane_event *event = store->alarms->scratch;
+    uint64_t after = 0;
+    while (lane_read(store->alarms->lane, &after, event)) {
+        if (!write_row(store, event) || !write_open(store, event))
+            return false;
+    }
+    return true;
+}
+
 bool alarms_write(struct store *store)
 {
     struct alarms *alarms = store->alarms;
     if (!alarms)
         return true;
     take(store);
+    if (is_to_write_in_force(alarms) && !write_in_force(store))
+        return false;
     for (size_t i = 0; i < alarms->pending_count; i++) {
         const struct lane_event *event = &alarms->pending[i];
         if (!write_row(store, event) || !write_open(store, event) || !write_owed(store, event))
@@ -361,6 +382,7 @@ bool alarms_written(struct store *store)
     bool more = alarms->pending_count == PENDING, any = alarms->pending_count > 0;
     if (any)
         lane_stored(alarms->lane, alarms->pending[alarms->pending_count - 1].n);
+    alarms->moved = alarms->moved && !is_to_write_in_force(alarms);
     alarms->pending_count = 0;
     for (size_t u = 0; u < STORE_UPLINKS; u++) {
         if (!alarms->writing[u].count)
@@ -440,6 +462,7 @@ void alarms_moved(struct store *store)
 {
     if (!store->alarms)
         return;
+    store->alarms->moved = true;
     for (size_t u = 0; u < store->debtor_count; u++)
         store->alarms->cursors[u] = (struct cursor){.behind = true};
     count_owed(store);

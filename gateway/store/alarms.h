@@ -23,7 +23,8 @@ bool alarms_written(struct store *store);
 
 /* Gives back to the lane what uplinks owe and it does not have; true when there is more. */
 bool alarms_serve(struct store *store);
-/* Another file is the store's now: what is owed there is given back. */
+/* Another file is the store's now: what is owed there is given back, what is in force is written
+ * there with the next commit. */
 void alarms_moved(struct store *store);
 
 /* Deletes alarms that began before then, have ended and are owed by nobody, some at a time. */

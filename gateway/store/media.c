@@ -449,10 +449,12 @@ void media_replace(struct store *store)
               " delivered stays in the damaged one");
     store->replace_at = clock_after_ms(clock_mono(), REPLACE_PAUSE_MS);
     int rc = salvage_running(store);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
+        alarms_moved(store);
         reserve_prepare(store);
-    else if (!fall(store, rc, sqlite3_errstr(rc)))
+    } else if (!fall(store, rc, sqlite3_errstr(rc))) {
         store->failing = true;
+    }
 }
 
 bool media_rescue(struct store *store, int rc, unsigned attempt)
@@ -471,6 +473,7 @@ bool media_rescue(struct store *store, int rc, unsigned attempt)
         rc = salvage_running(store);
         if (rc != SQLITE_OK)
             return fall(store, rc, why);
+        alarms_moved(store);
         reserve_prepare(store);
         return true;
     }
