@@ -1,6 +1,7 @@
-/* The store's part in alarms: every event is there after a death, with whom it is owed; what is in
- * force is on whatever disk the store has. The thread does not run, a lane of our own is beside it.
- */
+/* The store's part in alarms: every event is there after a death, with whom it is owed; no word of
+ * a broker is forgotten; what is in force is on whatever disk the store has.
+ *
+ * The store's thread does not run; a lane of our own is beside it. Files lie under /tmp. */
 #include <unistd.h>
 
 #include "tests/unit/debtor_world.h"
