@@ -13,7 +13,7 @@ struct alarm_subject {
     enum alarm_status status;
     uint8_t level, previous_level; /* as in AlarmEvent */
     double value;                  /* what the rule compares; silent, flat: ms */
-    int64_t lasted_ms;             /* since RAISED, of a CLEARED */
+    int64_t lasted_ms;             /* since RAISED, of a CLEARED; below 0: not known */
 };
 
 void alarm_text(const struct alarm_subject *subject, char zh[ALARM_TEXT_MAX],

@@ -12,9 +12,6 @@
 
 #include "gateway/flow/runoff_parts.h"
 
-/* 2020: a wall clock before that is not set. */
-#define WALL_TRUE_MS INT64_C(1577836800000)
-
 #define SMOOTHING_MS   (15 * 60 * 1000.0)
 #define COUNTER_MAX_MM 1e9
 #define FLOW_MAX_M3_S  1e6
@@ -53,7 +50,7 @@ void runoff_rebind(struct runoff *runoff, const struct catchment *same)
 static void resume(struct runoff *runoff, int64_t t, int64_t wall_ms)
 {
     int64_t away = wall_ms - (runoff->now + runoff->wall_offset);
-    bool known = runoff->wall_is_true && wall_ms >= WALL_TRUE_MS && away > -RUNOFF_MINUTE_MS;
+    bool known = runoff->wall_is_true && wall_ms >= CLOCK_WALL_TRUE_MS && away > -RUNOFF_MINUTE_MS;
     int64_t shift = t - runoff->now - (known && away > 0 ? away : 0);
     runoff->resumed = false;
     runoff->clock_lost = runoff->clock_lost || !known;
@@ -79,9 +76,9 @@ static int64_t take_clock(struct runoff *runoff, mono_time mono, wall_time wall)
     int64_t t = clock_mono_ms(mono);
     if (runoff->resumed)
         resume(runoff, t, wall.ms);
-    if (wall.ms >= WALL_TRUE_MS || !runoff->wall_is_true) {
+    if (wall.ms >= CLOCK_WALL_TRUE_MS || !runoff->wall_is_true) {
         runoff->wall_offset = wall.ms - t;
-        runoff->wall_is_true = wall.ms >= WALL_TRUE_MS;
+        runoff->wall_is_true = wall.ms >= CLOCK_WALL_TRUE_MS;
     }
     if (t > runoff->now)
         runoff->now = t;

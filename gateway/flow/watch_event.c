@@ -141,6 +141,14 @@ static void add_hint(const struct watch *watch, const struct sentry *sentry,
     }
 }
 
+/* Of before a restart only the wall clock knows, if it was set; below 0: nobody does. */
+static int64_t lasted_ms(const struct life *life, const struct watch_clock *clock)
+{
+    if (life->raised.ns)
+        return clock_ms_between(life->raised, clock->mono);
+    return life->raised_ms < CLOCK_WALL_TRUE_MS ? -1 : clock->wall.ms - life->raised_ms;
+}
+
 static void add_words(const struct watch *watch, const struct sentry *sentry,
                       const struct life_step *step, const struct watch_clock *clock,
                       struct words *words)
@@ -154,8 +162,7 @@ static void add_words(const struct watch *watch, const struct sentry *sentry,
         .level = step->level,
         .previous_level = step->previous_level,
         .value = watch_worth(watch, sentry),
-        .lasted_ms = sentry->life.raised.ns ? clock_ms_between(sentry->life.raised, clock->mono)
-                                            : clock->wall.ms - sentry->life.raised_ms,
+        .lasted_ms = lasted_ms(&sentry->life, clock),
     };
     const struct diagnosis_moment moment = watch_moment(watch, sentry, clock);
     if (sentry->diagnosis && sentry->finding.level) {

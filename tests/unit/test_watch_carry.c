@@ -31,7 +31,7 @@ struct world {
     struct side *now;
     char told[4096];
     struct alarm_event last; /* with its strings */
-    char key[256], rule[64], hint[ALARM_TEXT_MAX];
+    char key[256], rule[64], hint[ALARM_TEXT_MAX], text[ALARM_TEXT_MAX];
     int boosted[DEVICES];
 };
 
@@ -54,6 +54,7 @@ static void emit(void *context, const struct alarm_event *event)
     snprintf(world->key, sizeof world->key, "%s", event->key);
     snprintf(world->rule, sizeof world->rule, "%s", event->rule);
     snprintf(world->hint, sizeof world->hint, "%s", event->hint);
+    snprintf(world->text, sizeof world->text, "%s", event->text_en);
     world->last.key = world->key;
     world->last.rule = world->rule;
     world->last.actor = world->last.note = world->last.hint = "";
@@ -460,6 +461,30 @@ static void an_alarm_of_before_waits_for_a_sample(void **state)
     close_side(world.now);
 }
 
+/* It was raised by a clock that was not set, and ends after a restart by one that is. */
+static void a_time_that_never_was_makes_no_duration(void **state)
+{
+    (void)state;
+    static struct world world;
+    const struct watch_clock clock = clock_at(1);
+    struct alarm_event event = {.id = "000000JC340VYH2BW1W58W8TEX",
+                                .step = 1,
+                                .sector = SECTOR_DRAINAGE,
+                                .level = 4,
+                                .status = ALARM_STATUS_RAISED,
+                                .raised_ms = 602212,
+                                .key = "well.level/full",
+                                .actor = "",
+                                .note = ""};
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    assert_true(watch_restore(world.now->watch, &event, &clock));
+    sample(&world, LEVEL, 2, 1);
+    assert_told(&world, "cleared 0 full\n");
+    assert_non_null(strstr(world.text, "; over"));
+    assert_null(strstr(world.text, "after"));
+    close_side(world.now);
+}
+
 static void what_flaps_says_so(void **state)
 {
     (void)state;
@@ -521,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_window_that_is_over_asks_for_nothing),
         cmocka_unit_test(an_alarm_of_before_waits_for_a_sample),
         cmocka_unit_test(what_flaps_says_so),
+        cmocka_unit_test(a_time_that_never_was_makes_no_duration),
         cmocka_unit_test(of_two_under_one_key_the_older_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
