@@ -23,6 +23,7 @@ _Static_assert((int)REPORT_MAX <= (int)ALARM_EVENT_MAX, "a report fits an event 
 struct desk {
     struct lane *lane;
     struct recall *recall;
+    uint32_t untold; /* steps, of the life before */
     struct reports *reports;
     const struct view *view; /* whose devices the watch speaks of */
     struct lane_event event; /* scratch */
@@ -43,6 +44,7 @@ struct desk *desk_new(struct lane *lane, struct store *store)
     desk->lane = lane;
     desk->reports = reports_new();
     desk->recall = desk->reports ? recall_new(store, desk->reports) : NULL;
+    desk->untold = store_untold(store);
     if (!desk->recall) {
         reports_free(desk->reports);
         free(desk);
@@ -242,6 +244,7 @@ static void restore(struct desk *desk, const struct view *view, const struct wat
     while (event && lane_read(desk->lane, &after, event)) {
         struct alarm_event last;
         struct alarm_memory *memory = alarm_unpack(event->bytes, event->length, &last);
+        last.step += desk->untold;
         if (memory && !watch_restore(view->watch, &last, clock))
             end(desk, &last, clock);
         alarm_free(memory);

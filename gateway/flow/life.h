@@ -4,7 +4,8 @@
  *     a person        ACKED         maintenance   SUPPRESSED, and nothing until it ends
  *
  * One id (ULID) and steps 1, 2, 3 ... from RAISED (or SUPPRESSED) to CLEARED; the next RAISED has a
- * new id. An ESCALATED, and a RAISED after SUPPRESSED, has to be acknowledged anew.
+ * new id. After a cut some numbers are left out (store_untold). An ESCALATED, and a RAISED after
+ * SUPPRESSED, has to be acknowledged anew.
  *
  * Flapping: each RAISED within LIFE_FLAP_MS of the CLEARED before counts, as does an ESCALATED of
  * the EASED that it takes back, and from the third on CLEARED and EASED wait: 1, 2, 4 ... minutes,

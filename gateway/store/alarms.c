@@ -520,6 +520,11 @@ bool store_use_lane(struct store *store, struct lane *lane)
     return true;
 }
 
+uint32_t store_untold(const struct store *store)
+{
+    return (uint32_t)store->untold;
+}
+
 /* ---- room ---- */
 
 #define IS_OWED                                                                                    \

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { ALARM_STEPS_UNTOLD = 16 }; /* at most, of one alarm, when a life is cut off */
+
 struct lane_event;
 struct store;
 

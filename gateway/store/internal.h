@@ -55,6 +55,7 @@ struct store {
     size_t row_capacity;
     uint32_t *open_crc; /* of what stands open on the disk; one a part */
     size_t open_parts;
+    int64_t untold;        /* steps of alarms that may have been told without having been stored */
     struct alarms *alarms; /* NULL: nobody watches */
     bool more_alarms;      /* than the last transaction took */
     bool failing;

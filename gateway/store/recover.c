@@ -218,14 +218,18 @@ bool recover_read(struct store *store)
         return false;
     hold_recover(store);
     judge_open(store, &traces);
-    if (database_meta(store, "clean", 1) != 1 || store->log != WAL_NONE)
+    bool was_cut = database_meta(store, "clean", 1) != 1 || store->log != WAL_NONE;
+    if (was_cut)
         recover_note_crash(store, &traces);
+    /* another cut may come before a step of this life is stored */
+    store->untold = was_cut ? database_meta(store, "untold", 0) + ALARM_STEPS_UNTOLD : 0;
     store->known = true;
     /* what stood open is numbered in the epoch that is in force now, not in one that is in doubt */
     if ((found.board != epochs_board() || doubt) && !begin_next(store, doubt))
         return false;
     /* a disowned body is not among those that are closed now */
-    return database_execute(store, "DELETE FROM open") && commit_write(store);
+    return database_meta_set(store, "untold", store->untold) &&
+           database_execute(store, "DELETE FROM open") && commit_write(store);
 }
 
 void recover_forget(struct store *store)

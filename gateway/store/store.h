@@ -67,6 +67,10 @@ struct lane;
  * outlive the store. False without memory. */
 bool store_use_lane(struct store *store, struct lane *lane) __attribute__((warn_unused_result));
 
+/* After a power cut or a crash: so many numbers of steps are to be left out in an alarm that goes
+ * on, for they may have been told without having been stored. */
+uint32_t store_untold(const struct store *store);
+
 /* What was remembered under that number; false: no more. */
 bool store_recall(const struct store *store, size_t index, const char **name, const uint8_t **bytes,
                   size_t *length);
