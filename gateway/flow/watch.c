@@ -249,11 +249,10 @@ static void note(struct watch *watch, struct watched *point, const struct sample
         keep_reading(point, sample->wall.ms, number, value->quality);
 }
 
-/* Its device speaks: from now on the diagnosis has time to say its alarm of before again. */
-static void hear_held(struct sentry *sentry, const struct watched *point, mono_time now)
+/* Its device speaks: from now on there is time to say an alarm of before again. */
+static void hear_held(struct sentry *sentry, mono_time now)
 {
-    bool own = point->device == sentry->device || sentry->watched == WATCH_NONE;
-    if (sentry->held && sentry->held_until.ns == INT64_MAX && own && point->input.usable)
+    if (sentry->held && sentry->held_until.ns == INT64_MAX)
         sentry->held_until = clock_after_ms(now, WATCH_RESETTLE_MS);
 }
 
@@ -261,9 +260,11 @@ static void ask(struct watch *watch, struct sentry *sentry, const struct watched
                 uint32_t input, const struct watch_clock *clock)
 {
     const struct rule *rule = sentry->rule;
+    bool own = point->device == sentry->device || sentry->watched == WATCH_NONE;
+    if (own && point->input.usable)
+        hear_held(sentry, clock->mono);
     if (input != WATCH_NONE) {
         sentry->inputs[input] = point->input;
-        hear_held(sentry, point, clock->mono);
         diagnose(watch, sentry, clock);
         sentry->inputs[input].fresh = false;
     } else if (rule->kind == RULE_ALL || rule->kind == RULE_ANY) {
@@ -290,6 +291,7 @@ static void hear_device(struct watch *watch, uint32_t device, const struct watch
 {
     for (uint32_t i = watch->silent_first[device]; i < watch->silent_first[device + 1]; i++) {
         struct sentry *sentry = &watch->sentries[watch->silent[i]];
+        hear_held(sentry, clock->mono);
         sentry->level = judge_value(&sentry->judge, 0, clock->mono);
         watch_settle(watch, sentry, clock);
     }

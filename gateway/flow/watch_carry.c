@@ -24,16 +24,17 @@ void watch_start(struct watch *watch, const struct watch_sink *sink, mono_time n
     }
 }
 
-/* Begins with a level that was told before; the watch does not know why any more. */
+/* Begins with a level that was told before; the watch does not know why any more. Where the rule
+ * has no latch that stands for it, it is held until something is heard, and a while longer. */
 static void resume(struct watch *watch, struct sentry *sentry, mono_time now)
 {
     uint8_t level = sentry->life.level;
-    if (sentry->diagnosis) {
-        sentry->held = level;
-        sentry->held_until = (mono_time){INT64_MAX}; /* until something is heard */
-    } else {
+    if (!sentry->diagnosis)
         judge_restore(&sentry->judge, level, now);
-        sentry->level = level;
+    sentry->level = sentry->diagnosis ? LEVEL_NONE : sentry->judge.level;
+    if (!sentry->level) {
+        sentry->held = level;
+        sentry->held_until = (mono_time){INT64_MAX};
     }
     watch->dues[sentry - watch->sentries] = now.ns;
     watch->next = now;

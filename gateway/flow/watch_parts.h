@@ -11,7 +11,7 @@
 enum {
     WATCH_EVIDENCE = 5,         /* readings of a point that an event shows */
     WATCH_KEY_MAX = 200,        /* DEVICE.POINT/RULE */
-    WATCH_RESETTLE_MS = 900000, /* a diagnosis of before a restart has so long to say it again,
+    WATCH_RESETTLE_MS = 900000, /* an alarm of before, that is held, has so long to be said again,
                                    from the first sample that it gets */
 };
 
@@ -57,7 +57,7 @@ struct sentry {
     size_t input_count;
     struct finding finding;
     uint8_t level; /* that the rule wants */
-    uint8_t held;  /* of before a restart, for a diagnosis that has not said it again */
+    uint8_t held;  /* of before a restart or reload, that the rule has not said again */
     mono_time held_until;
     struct life life;
     double peak;

@@ -461,6 +461,46 @@ static void an_alarm_of_before_waits_for_a_sample(void **state)
     close_side(world.now);
 }
 
+/* No level of the rule is left that can stand for the one that was told. */
+static void a_regraded_alarm_waits_for_a_sample(void **state)
+{
+    (void)state;
+    static struct world world;
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    sample(&world, LEVEL, 0, 2.5);
+    assert_told(&world, "raised 4 full\n");
+    reload(&world, RAIN_50, "full: { above: { 3: 2 } }", 1);
+    tick(&world, 200);
+    assert_told(&world, "");
+    sample(&world, LEVEL, 201, 2.5);
+    assert_told(&world, "escalated 3 full\n");
+    reload(&world, RAIN_50, "full: { above: { 2: 2 }, dwell: 5m }", 202);
+    sample(&world, LEVEL, 203, 1);
+    tick(&world, 217);
+    assert_told(&world, "");
+    tick(&world, 218);
+    assert_told(&world, "cleared 0 full\n");
+    close_side(world.now);
+}
+
+static void a_regraded_silence_ends_when_it_is_heard(void **state)
+{
+    (void)state;
+    static struct world world;
+    of_device = "mute: { silent: { 3: 15m } }";
+    open_world(&world, RAIN_50, "full: { above: { 4: 2 } }");
+    tick(&world, 15);
+    assert_told(&world, "raised 3 mute\n");
+    of_device = "mute: { silent: { 2: 30m } }";
+    reload(&world, RAIN_50, "full: { above: { 4: 2 } }", 16);
+    assert_told(&world, "");
+    sample(&world, LEVEL, 17, 1);
+    tick(&world, 32);
+    assert_told(&world, "cleared 0 mute\n");
+    close_side(world.now);
+    of_device = "";
+}
+
 /* It was raised by a clock that was not set, and ends after a restart by one that is. */
 static void a_time_that_never_was_makes_no_duration(void **state)
 {
@@ -546,6 +586,8 @@ int main(void)
         cmocka_unit_test(a_window_that_is_over_asks_for_nothing),
         cmocka_unit_test(an_alarm_of_before_waits_for_a_sample),
         cmocka_unit_test(what_flaps_says_so),
+        cmocka_unit_test(a_regraded_alarm_waits_for_a_sample),
+        cmocka_unit_test(a_regraded_silence_ends_when_it_is_heard),
         cmocka_unit_test(a_time_that_never_was_makes_no_duration),
         cmocka_unit_test(of_two_under_one_key_the_older_ends),
     };
