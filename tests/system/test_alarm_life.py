@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Alarms over reloads, and what is retained of them: a sector that comes, goes or is changed, a
-broker that takes small messages only, what thousands of acknowledgements leave behind."""
+broker that takes small messages only or never acknowledges one, what a thousand acknowledgements
+leave behind, a disk that comes back."""
+# Also under TSan: sector_changed disk_back
 import os
 import signal
 import time
