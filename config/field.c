@@ -293,8 +293,13 @@ bool field_number(const struct reader *reader, const struct field *field, const 
                            node->text);
     if ((field->min != NULL && scalar_number(field->min, &min) && value < min) ||
         (field->max != NULL && scalar_number(field->max, &max) && value > max))
-        return field_error(reader, node, "%s must be between %s and %s, not %.40s", field->key,
-                           field->min, field->max, node->text);
+        return field_error(reader, node, "%s must be %s%s%s%s%s, not %.40s", field->key,
+                           field->min && field->max ? "between " : "", field->min ? field->min : "",
+                           field->min && field->max ? " and " : "", field->max ? field->max : "",
+                           !field->max   ? " or more"
+                           : !field->min ? " or less"
+                                         : "",
+                           node->text);
     *(double *)out = value;
     return true;
 }

@@ -56,6 +56,12 @@ static size_t find_rule(const struct rule *const *rules, size_t count, const cha
     return i;
 }
 
+static void refuse_more(const struct work *work, const struct rule *rule)
+{
+    diagnostics_add(work->loader->reader.out, SEVERITY_ERROR, rule->place,
+                    "%s is one rule more than the %d that there may be", rule->name, RULES_MAX);
+}
+
 static void add_draft(const struct work *work, struct base *base, const struct rule_draft *draft,
                       const struct pack *pack)
 {
@@ -66,10 +72,12 @@ static void add_draft(const struct work *work, struct base *base, const struct r
                     (--base->count - i) * sizeof(base->rules[0]));
         return;
     }
-    if (i == RULES_MAX)
-        return;
     const struct rule *under = i < base->count ? base->rules[i] : NULL;
     const struct rule *rule = rule_merge(arena_of(work), under, draft, pack->label);
+    if (i == RULES_MAX) {
+        refuse_more(work, rule);
+        return;
+    }
     if (!rule_check(&work->loader->reader, rule, NULL, NULL) ||
         !rule_check_dwell(&work->loader->reader, rule, draft))
         return;
@@ -334,6 +342,8 @@ static void put_in_force(const struct work *work, struct site *site, const struc
     }
     if (site->count < RULES_MAX)
         site->rules[site->count++] = rule;
+    else
+        refuse_more(work, rule);
 }
 
 /* The draft of a pack's rule that names its conditions' points. */

@@ -373,9 +373,3 @@ bool judge_is_counting(const struct judge *judge)
     }
     return false;
 }
-
-const struct rule_number *judge_threshold(const struct judge *judge, uint8_t level)
-{
-    const struct rule_number *threshold = &judge->rule->levels[level];
-    return level && threshold->given ? threshold : NULL;
-}

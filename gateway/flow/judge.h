@@ -91,7 +91,4 @@ mono_time judge_due(const struct judge *judge);
 /* Another sample would bring a decision nearer: an open latch is counting. */
 bool judge_is_counting(const struct judge *judge);
 
-/* The threshold of the level wanted, or of the one that was just left; NULL when there is none. */
-const struct rule_number *judge_threshold(const struct judge *judge, uint8_t level);
-
 #endif

@@ -398,17 +398,6 @@ static void the_largest_numbers_do_no_harm(void **state)
     }
 }
 
-static void a_threshold_is_named(void **state)
-{
-    (void)state;
-    struct bench b;
-    begin(&b, RULE_ABOVE, yellow_30);
-    start(&b);
-    assert_ptr_equal(judge_threshold(&b.judge, LEVEL_YELLOW), &b.rule.levels[LEVEL_YELLOW]);
-    assert_null(judge_threshold(&b.judge, LEVEL_RED));
-    assert_null(judge_threshold(&b.judge, LEVEL_NONE));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,7 +421,6 @@ int main(void)
         cmocka_unit_test(hysteresis_wider_than_the_levels_lie_apart),
         cmocka_unit_test(what_is_no_number_changes_nothing),
         cmocka_unit_test(the_largest_numbers_do_no_harm),
-        cmocka_unit_test(a_threshold_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

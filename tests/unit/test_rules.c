@@ -270,6 +270,22 @@ static void a_changed_rule_alone(void **state)
     unload(&a);
 }
 
+static void one_rule_too_many_is_said(void **state)
+{
+    char rules[3500];
+    size_t length = 0;
+    (void)state;
+    for (int i = 0; i < 65; i++)
+        length += (size_t)snprintf(rules + length, sizeof rules - length,
+                                   "r%d: { above: { 3: 9 } }\n          ", i);
+    struct diagnostics *diagnostics = diagnostics_new();
+    struct settings *settings = load("", rules, diagnostics);
+    if (!strstr(diagnostics_text(diagnostics), "is one rule more than the 64 that there may be"))
+        fail_msg("%s", diagnostics_text(diagnostics));
+    settings_free(settings);
+    diagnostics_free(diagnostics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +296,7 @@ int main(void)
         cmocka_unit_test(another_kind_is_another_rule),
         cmocka_unit_test(conditions_of_two_devices),
         cmocka_unit_test(a_changed_rule_alone),
+        cmocka_unit_test(one_rule_too_many_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
