@@ -56,7 +56,8 @@ struct alarms {
     uint64_t owed[STORE_UPLINKS];
     struct settled writing[STORE_UPLINKS]; /* in this transaction */
     struct lane_event *scratch;
-    bool moved;              /* what is in force may not be in this file */
+    bool moved;    /* what is in force may not be in this file */
+    FILE *journal; /* LIFELINE_TEST_ALARMS: steps that are on disk, for the rigs in tests/ */
     struct memory *recalled; /* as it was at the start */
     /* under the mailbox mutex */
     bool rung; /* by the lane */
@@ -96,6 +97,8 @@ void alarms_free(struct store *store)
         return;
     if (alarms->lane)
         lane_attach_store(alarms->lane, NULL, NULL);
+    if (alarms->journal)
+        fclose(alarms->journal);
     free(alarms->pending);
     free(alarms->scratch);
     free_memory(alarms->recalled);
@@ -374,12 +377,23 @@ static void count_owed(struct store *store)
     }
 }
 
+static void write_journal(const struct store *store)
+{
+    const struct alarms *alarms = store->alarms;
+    if (!alarms->journal || store->in_memory)
+        return;
+    for (size_t i = 0; i < alarms->pending_count; i++)
+        fprintf(alarms->journal, "%s %u\n", alarms->pending[i].id, alarms->pending[i].step);
+    fflush(alarms->journal);
+}
+
 bool alarms_written(struct store *store)
 {
     struct alarms *alarms = store->alarms;
     if (!alarms)
         return false;
     bool more = alarms->pending_count == PENDING, any = alarms->pending_count > 0;
+    write_journal(store);
     if (any)
         lane_stored(alarms->lane, alarms->pending[alarms->pending_count - 1].n);
     alarms->moved = alarms->moved && !is_to_write_in_force(alarms);
@@ -411,13 +425,14 @@ static bool give_back(struct store *store, size_t u, bool *more)
     struct alarms *alarms = store->alarms;
     struct cursor *cursor = &alarms->cursors[u];
     const struct debtor *debtor = &store->debtors[u];
+    const struct cursor from = *cursor; /* SQLite looks at it with every row */
     bool room = true;
     size_t count = 0;
     sqlite3_stmt *s = database_statement(store, STATEMENT_ALARM_BACK);
     sqlite3_bind_int64(s, 1, debtor->row);
-    sqlite3_bind_int(s, 2, cursor->rank);
-    sqlite3_bind_text(s, 3, cursor->last.id, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 4, cursor->last.step);
+    sqlite3_bind_int(s, 2, from.rank);
+    sqlite3_bind_text(s, 3, from.last.id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 4, from.last.step);
     sqlite3_bind_int(s, 5, RETURNED);
     while (room && sqlite3_step(s) == SQLITE_ROW) {
         struct lane_event *event = alarms->scratch;
@@ -509,6 +524,9 @@ bool store_use_lane(struct store *store, struct lane *lane)
         return false;
     store->alarms = alarms;
     alarms->lane = lane;
+    const char *journal = getenv("LIFELINE_TEST_ALARMS");
+    if (journal)
+        alarms->journal = fopen(journal, "ae");
     alarms->pending = malloc(PENDING * sizeof *alarms->pending);
     alarms->scratch = malloc(sizeof *alarms->scratch);
     if (!alarms->pending || !alarms->scratch || !restore(store)) {

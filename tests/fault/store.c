@@ -7,8 +7,9 @@
  * takes all that is owed, the uplink being kind; fill writes LIMIT MiB, as fast as it can, and dies
  * without an end. In FOLDER, new for each life, `parcels` gets every payload the uplink took (a
  * line, then the bytes), `readings` what was sampled, before the store hears of it, and `start` how
- * the start went (mode, ms, epoch, bytes read). One thread beside the store's own. Exit 1 when the
- * store does not open or does not end. */
+ * the start went (mode, ms, epoch, bytes read); `sirens` is in sirens.c. One thread beside the
+ * store's own. Exit 1 when the store does not open or end, or still owes something after a drain.
+ */
 #include "gateway/store/store.h"
 
 #include <fcntl.h>
@@ -18,10 +19,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/fault/sirens.h"
+
 enum {
     PARTS = 6,
     POINTS_MAX = 120,
     PARCELS = 8,
+    BURST = 50, /* alarms at once, more than one transaction takes */
     PUT_TRIES = 5000,
     STOP_MS = 20000,
     DRAIN_MS = 60000,
@@ -48,6 +52,7 @@ struct world {
     struct settings settings;
     struct settings_uplink uplink;
     struct store *store;
+    struct sirens *sirens;
     struct part parts[PARTS];
     struct sent sent[PARCELS];
     uint64_t generation, seed;
@@ -173,6 +178,8 @@ static void tick(struct world *world)
         if (draw(world, 4))
             sample(world, p, t_ms, 12);
     }
+    for (uint64_t n = draw(world, 25) ? draw(world, 4) : BURST; n; n--)
+        sirens_step(world->sirens, t_ms);
     if (draw(world, 3))
         store_commit(world->store);
 }
@@ -191,6 +198,7 @@ static void reconnect(struct world *world)
 {
     world->generation = store_renew(world->store, 0);
     memset(world->refused, 0, sizeof world->refused);
+    sirens_reconnect(world->sirens);
     if (!world->kind && draw(world, 3) == 0)
         world->refused[world->parts[draw(world, PARTS)].sector] = true;
     for (size_t i = 0; i < PARCELS; i++) {
@@ -249,6 +257,8 @@ static void uplink(struct world *world)
         store_settle(world->store, 0, &sent->parcel);
         ask(world, sent);
     }
+    if (!sirens_uplink(world->sirens, world->kind))
+        world->last_data = clock_mono();
     if (!world->kind && draw(world, 25) == 0)
         reconnect(world);
 }
@@ -259,10 +269,15 @@ static bool all_settled(struct world *world)
 {
     struct store_backlog backlog;
     store_backlog(world->store, 0, &backlog);
-    return backlog.readings == 0 && clock_ms_between(world->last_data, clock_mono()) >= QUIET_MS;
+    if (backlog.alarms)
+        store_commit(
+            world->store); /* nobody samples: what is acknowledged would wait for seconds */
+    return backlog.readings == 0 && backlog.alarms == 0 &&
+           clock_ms_between(world->last_data, clock_mono()) >= QUIET_MS;
 }
 
-static void live(struct world *world, int64_t limit_ms, bool sampling)
+/* Without sampling: true when all that is owed was taken. */
+static bool live(struct world *world, int64_t limit_ms, bool sampling)
 {
     mono_time end = clock_after_ms(clock_mono(), limit_ms);
     while (clock_mono().ns < end.ns) {
@@ -270,9 +285,10 @@ static void live(struct world *world, int64_t limit_ms, bool sampling)
             tick(world);
         uplink(world);
         if (!sampling && all_settled(world))
-            return;
+            return true;
         usleep(sampling ? 300 + (unsigned)draw(world, 1200) : 500);
     }
+    return sampling;
 }
 
 /* Closed rows of many sizes, as fast as the disk takes them. */
@@ -313,12 +329,14 @@ static uint64_t bytes_read(void)
 
 static bool begin(struct world *world, const char *folder, const char *mode)
 {
-    char why[300], line[400];
+    char why[300] = "no alarms", line[400];
     int start_fd = open_log(folder, "start");
     mono_time started = clock_mono();
     uint64_t before = bytes_read();
     world->store = store_open(&world->settings, why, sizeof why);
-    if (!world->store || !store_start(world->store)) {
+    if (world->store)
+        world->sirens = sirens_new(world->store, folder, draw(world, UINT64_MAX));
+    if (!world->sirens || !store_start(world->store)) {
         int n = snprintf(line, sizeof line, "%s failed: %s\n", mode, why);
         save(start_fd, line, (size_t)n);
         return false;
@@ -337,6 +355,7 @@ static bool end(struct world *world)
     if (!store_stop(world->store, clock_after_ms(clock_mono(), STOP_MS)))
         return false;
     store_free(world->store);
+    sirens_free(world->sirens);
     for (size_t i = 0; i < PARCELS; i++)
         free(world->sent[i].parcel.bytes);
     for (size_t p = 0; p < PARTS; p++)
@@ -383,6 +402,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < PARCELS; i++)
         world.sent[i].hand = HAND_READY;
     reconnect(&world);
-    live(&world, world.kind ? DRAIN_MS : (int64_t)limit, !world.kind);
-    return end(&world) ? 0 : 1;
+    bool done = live(&world, world.kind ? DRAIN_MS : (int64_t)limit, !world.kind);
+    return end(&world) && done ? 0 : 1;
 }
