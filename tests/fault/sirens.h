@@ -1,7 +1,7 @@
 /* Alarms for fault_store: sites whose alarms are raised, change and end, and an uplink that takes
  * them. One thread. */
-#ifndef LIFELINE_TESTS_FAULT_SIRENS_H
-#define LIFELINE_TESTS_FAULT_SIRENS_H
+#ifndef LIFELINE_FAULT_SIRENS_H
+#define LIFELINE_FAULT_SIRENS_H
 
 #include <stdbool.h>
 #include <stdint.h>
