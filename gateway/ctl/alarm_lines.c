@@ -70,9 +70,10 @@ static void show_source(const json_t *alarm)
         return;
     if (threshold)
         snprintf(text, sizeof text, say("阈值 %.10g %s：%s", "threshold %.10g %s: %s"),
-                 json_number_value(threshold), unit && strcmp(unit, "1") != 0 ? unit : "", source);
+                 json_number_value(threshold), unit && strcmp(unit, "1") != 0 ? unit : "",
+                 say_name(source));
     else
-        snprintf(text, sizeof text, say("依据：%s", "by: %s"), source);
+        snprintf(text, sizeof text, say("依据：%s", "by: %s"), say_name(source));
     show_line(text);
 }
 

@@ -2,12 +2,13 @@
  *
  * Asks the daemon. An event is a line with its catchment, time and grade, below it the rain, what
  * of it was kept and how sure that is, or why there is no number, and every doubt (as the report
- * says it, in English). Never adds events up: the annual rate takes a whole year of valid ones. */
+ * says it). Never adds events up: the annual rate takes a whole year of valid ones. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "drivers/clock.h"
 #include "gateway/ctl/client.h"
+#include "gateway/ctl/doubts.h"
 #include "gateway/ctl/moment.h"
 #include "gateway/ctl/text.h"
 
@@ -74,7 +75,9 @@ static void show_event(const json_t *event)
     show_peak(event);
     json_array_foreach(json_object_get(event, "doubts"), index, doubt)
     {
-        snprintf(text, sizeof text, "- %s", json_string_value(doubt));
+        char said[400];
+        snprintf(text, sizeof text, "- %s",
+                 doubts_say(json_string_value(doubt), said, sizeof said));
         line(text);
     }
 }

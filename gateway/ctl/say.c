@@ -54,6 +54,10 @@ static const struct words names[] = {
     /* how an exchange ended, what a value is worth */
     {"正常", "ok"},
     {"正常", "good"},
+    {"配置文件", "configuration"},
+    {"不足", "insufficient"},
+    {"不评价", "not_evaluated"},
+    {"不可信", "implausible"},
     {"超时", "timeout"},
     {"异常应答", "exception"},
     {"报文错误", "garbled"},

@@ -10,6 +10,7 @@
 
 #include "drivers/transport.h"
 #include "gateway/api/internal.h"
+#include "gateway/ctl/doubts.h"
 #include "proto/names.h"
 #include "tests/unit/ctl_shown.h"
 
@@ -417,6 +418,59 @@ static void every_refusal_has_its_chinese(void **state)
     assert_true(refusals > 8);
 }
 
+/* Each conversion of a format as "12"; a %s at its end is one of the phrases it may be. */
+static void sample_of(const char *format, char *out, size_t size)
+{
+    size_t used = 0;
+    for (; *format && used + 3 < size; format++) {
+        if (*format != '%') {
+            out[used++] = *format;
+        } else if (format[1] == '%') {
+            out[used++] = *format++;
+        } else {
+            format += strcspn(format, "sdufz") + (format[strcspn(format, "sdufz")] == 'z');
+            out[used++] = '1';
+            out[used++] = '2';
+        }
+    }
+    out[used] = '\0';
+}
+
+static void every_doubt_has_its_chinese(void **state)
+{
+    char sample[300], said[400];
+    size_t doubts = 0;
+    (void)state;
+    assert_int_equal(setenv("LC_ALL", "zh_CN.UTF-8", 1), 0);
+    say_begin();
+    read_source(SOURCE_DIR "/gateway/flow/runoff_report.c");
+    for (size_t i = 0; i < token_count; i++) {
+        if (tokens[i].kind != '"' || strcmp(call_of(i), "doubt") != 0 ||
+            !strchr(tokens[i].text, ' '))
+            continue;
+        sample_of(tokens[i].text, sample, sizeof sample);
+        size_t length = strlen(sample);
+        if (strncmp(sample, "captured is 12:", 15) == 0)
+            snprintf(sample + length - 2, sizeof sample - length + 2, "more flowed out than fell");
+        else if (strstr(sample, "of the event12"))
+            sample[length - 2] = '\0';
+        if (strncmp(sample, "more flowed", 11) == 0 || strncmp(sample, ": too little", 12) == 0)
+            continue; /* a phrase of another sentence */
+        const char *chinese = doubts_say(sample, said, sizeof said);
+        if (!has_han(chinese))
+            fail_msg("no Chinese for the doubt \"%s\"", sample);
+        doubts++;
+    }
+    assert_true(doubts > 20);
+    assert_string_equal(doubts_say("rain was measured for 61 % of the event", said, sizeof said),
+                        "雨量覆盖仅为本场的 61 %");
+    assert_string_equal(
+        doubts_say("partial: 1 of 3 outlets are gauged, the captured share is at most this: a b",
+                   said, sizeof said),
+        "不完整：1 / 3 个排口有计量，控制率至多为此： a b");
+    assert_string_equal(doubts_say("something else", said, sizeof said), "something else");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +481,7 @@ int main(void)
         cmocka_unit_test(no_text_lacks_its_chinese),
         cmocka_unit_test(the_scanner_sees),
         cmocka_unit_test(every_refusal_has_its_chinese),
+        cmocka_unit_test(every_doubt_has_its_chinese),
     };
     tokens = calloc(TOKENS_MAX, sizeof *tokens);
     int failed = tokens ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
