@@ -170,16 +170,16 @@ static void tell(const void *state, const struct diagnosis_moment *moment,
 {
     const struct memory *memory = state;
     double under = diagnosis_number(moment, NEAR) - memory->newest;
-    bool is_over = under <= 0;
+    bool is_over = under <= 0, rains = is_raining(memory, moment);
+    /* it was raised for rising, and may fall by now */
+    bool rises = memory->reasons & RISING && memory->newest >= memory->before;
     struct diagnosis_word far = diagnosis_word(fabs(under), 2);
     (void)finding;
     diagnosis_say(zh, "水位%s井盖 %s m%s%s%s", is_over ? "高出" : "低于", far.text,
-                  memory->reasons & RISING ? "，上升" : "",
-                  memory->reasons & RAINING ? "，正在降雨" : "",
+                  rises ? "，上升" : "", rains ? "，正在降雨" : "",
                   is_over ? "，疑似外溢" : "，可能外溢");
     diagnosis_say(en, "water %s m %s the cover%s%s: %s", far.text, is_over ? "above" : "below",
-                  memory->reasons & RISING ? ", rising" : "",
-                  memory->reasons & RAINING ? ", rain" : "",
+                  rises ? ", rising" : "", rains ? ", rain" : "",
                   is_over ? "suspected overflow" : "may overflow");
     diagnosis_say(hint, "%s",
                   memory->reasons & LIFTED ? "井盖倾斜，疑似被水顶起 / cover tilted, suspected "

@@ -184,12 +184,21 @@ static uint64_t hash_outfall(const struct catchment_outfall *outfall)
     return hash_name(UINT64_C(0xcbf29ce484222325), outfall->name);
 }
 
-/* An event goes on only with the same sensors in the same order. */
+static uint64_t hash_number(uint64_t hash, double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return (hash ^ bits) * UINT64_C(0x100000001b3);
+}
+
+/* An event goes on only with the same sensors in the same order, which count in the same unit. */
 static uint64_t hash_sensors(const struct catchment *catchment)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < catchment->gauge_count; i++)
+    for (size_t i = 0; i < catchment->gauge_count; i++) {
         hash = hash_name(hash, catchment->gauges[i].name);
+        hash = hash_number(hash, catchment->gauges[i].to_mm);
+    }
     hash = hash_name(hash, "outfalls");
     for (size_t i = 0; i < catchment->outfall_count; i++)
         hash = hash_name(hash, catchment->outfalls[i].name);

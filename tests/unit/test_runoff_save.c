@@ -202,6 +202,29 @@ static void a_reload_with_other_sensors(void **state)
     world_close(&world);
 }
 
+/* A counter that was kept in millimetres means something else in another unit. */
+static void a_gauge_of_another_unit(void **state)
+{
+    (void)state;
+    uint8_t bytes[RUNOFF_SAVE_MAX];
+    struct world world;
+    struct runoff_now now;
+    world_start(&world);
+    world_open(&world);
+    world_run(&world, WORLD_DAY, 0, 0.02);
+    world_run(&world, 20, 0.5, 0.02);
+    runoff_look(world.runoff, &now);
+    assert_true(now.event);
+    size_t length = save(&world, bytes);
+    runoff_free(world.runoff);
+    world.gauges[0].to_mm *= 2;
+    world_open(&world);
+    assert_true(runoff_load(world.runoff, bytes, length));
+    runoff_look(world.runoff, &now);
+    assert_false(now.event);
+    world_close(&world);
+}
+
 static void what_is_saved_fits(void **state)
 {
     (void)state;
@@ -383,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_in_the_storm),
         cmocka_unit_test(a_power_cut_without_a_clock),
         cmocka_unit_test(a_reload_with_other_sensors),
+        cmocka_unit_test(a_gauge_of_another_unit),
         cmocka_unit_test(what_is_saved_fits),
         cmocka_unit_test(hostile_bytes_are_harmless),
         cmocka_unit_test(random_walks),
