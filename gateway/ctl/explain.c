@@ -17,6 +17,7 @@ struct site {
     const struct settings *settings;
     const struct settings_device *device;
     const struct profile_point *point;
+    const struct settings_point *range;
 };
 
 /* ---- as JSON ---- */
@@ -50,6 +51,21 @@ static void add_number(json_t *numbers, const struct settings *settings, const c
                                         number->place.line)));
 }
 
+/* A level of a pack that this sensor cannot reach. One of the configuration would be an error. */
+static void mark_beyond(const struct site *site, const struct rule *rule, json_t *numbers)
+{
+    const struct settings_point *range = site->range;
+    bool compares = rule->kind <= RULE_BELOW || rule->kind == RULE_EQUALS;
+    json_t *number;
+    size_t index;
+    json_array_foreach(numbers, index, number)
+    {
+        double value = json_number_value(json_object_get(number, "value"));
+        if (compares && range && range->has_range && (value < range->min || value > range->max))
+            json_object_set_new(number, "beyond", json_true());
+    }
+}
+
 static const char *unit_of(const struct site *site, const struct rule *rule)
 {
     if (rule_is_time(rule->kind))
@@ -67,6 +83,7 @@ static json_t *numbers_of(const struct site *site, const struct rule *rule)
     for (unsigned level = 1; !is_condition && level < LEVEL_COUNT; level++)
         add_number(numbers, site->settings, names_level((enum level)level), &rule->levels[level],
                    form ? form->levels_mean : unit);
+    mark_beyond(site, rule, numbers);
     add_number(numbers, site->settings, "spike", &rule->spike, unit);
     add_number(numbers, site->settings, "hysteresis", &rule->hysteresis,
                rule_is_time(rule->kind) ? "" : unit);
@@ -172,11 +189,12 @@ json_t *explain_rules(const struct settings *settings, const char *where)
     json_t *sites = json_array();
     for (size_t d = 0; d < settings->device_count; d++) {
         const struct settings_device *device = &settings->devices[d];
-        struct site site = {settings, device, NULL};
+        struct site site = {.settings = settings, .device = device};
         if (is_wanted(where, device, NULL))
             json_array_append_new(sites, site_of(&site, &device->rules));
         for (size_t p = 0; p < device->profile->point_count; p++) {
             site.point = &device->profile->points[p];
+            site.range = &device->points[p];
             if (is_wanted(where, device, site.point->name))
                 json_array_append_new(sites, site_of(&site, &device->points[p].rules));
         }
@@ -206,9 +224,13 @@ static void show_number(const json_t *number)
     const char *source = text_of(number, "source"), *place = text_of(number, "place");
     bool own = json_is_true(json_object_get(number, "own"));
     bool told = strcmp(source, "configuration") != 0; /* where it comes from, by who wrote it */
-    snprintf(text, sizeof text, say("%s %s%s%s：%s%s%s", "%s %s%s%s: %s%s%s"), say_name(what),
+    bool beyond = json_is_true(json_object_get(number, "beyond"));
+    snprintf(text, sizeof text, say("%s %s%s%s：%s%s%s%s", "%s %s%s%s: %s%s%s%s"), say_name(what),
              value, named ? "" : " ", named ? "" : unit, own ? place : "", own && told ? ", " : "",
-             told ? source : "");
+             told ? source : "",
+             beyond ? say("（超出传感器量程，不会发生）",
+                          " (never: the sensor does not measure that far)")
+                    : "");
     line(4, text);
 }
 

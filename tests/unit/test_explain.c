@@ -87,8 +87,13 @@ static void whose_each_number_is(void **state)
     assert_non_null(strstr(
         text(find(json_object_get(discharge, "omitted"), "pack", "gb-default 1"), "why"), "80 %"));
     json_decref(sites);
+    settings->devices[0].points[2].max = 500; /* a short gauge */
     sites = explain_rules(settings, "pit-1.depth");
     assert_int_equal(json_array_size(sites), 1);
+    flooded = find(json_object_get(json_array_get(sites, 0), "rules"), "name", "flooded");
+    const json_t *numbers = json_object_get(flooded, "numbers");
+    assert_true(json_is_true(json_object_get(find(numbers, "what", "red"), "beyond")));
+    assert_null(json_object_get(find(numbers, "what", "orange"), "beyond"));
     json_decref(sites);
     sites = explain_rules(settings, "pit-2");
     assert_int_equal(json_array_size(sites), 0);
