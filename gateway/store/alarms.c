@@ -440,6 +440,8 @@ static bool give_back(struct store *store, size_t u, bool *more)
         if (alarms_read(s, event)) {
             if (debtor->wanted[event->sector])
                 room = lane_return(alarms->lane, u, event);
+            else /* it takes the sector no more; where there is no room for the word, next time */
+                (void)!store_alarm_settled(store, u, event->id, event->step);
         } else {
             store->corrupt++;
         }

@@ -133,6 +133,20 @@ static void no_word_of_a_storm_is_forgotten(void **state)
     assert_int_equal(deliver_all(world), 0);
 }
 
+/* An uplink that takes a sector no more owes nothing of it. */
+static void a_sector_that_is_taken_no_more(void **state)
+{
+    struct world *world = *state;
+    put_alarm(1, 1, ALARM_STATUS_RAISED, 3);
+    commit_alarms(world);
+    world->uplink.sectors[SECTOR_GAS] = false;
+    die_with_lane(world);
+    assert_int_equal(deliver_all(world), 0);
+    commit_alarms(world);
+    assert_int_equal(alarms_owed(world->store, 0), 0);
+    assert_int_equal(up(), 1);
+}
+
 /* More than the store gives back in one turn, of one level, with many steps each: a turn that ended
  * within an alarm's steps once left out the first steps of all that came behind it. */
 static void what_is_owed_comes_back_whole(void **state)
@@ -192,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_of_it_is_there_after_a_death, begin, end),
         cmocka_unit_test_setup_teardown(no_word_of_a_storm_is_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(a_sector_that_is_taken_no_more, begin, end),
         cmocka_unit_test_setup_teardown(what_is_owed_comes_back_whole, begin, end),
         cmocka_unit_test_setup_teardown(what_is_up_is_on_the_other_disk, begin, end),
         cmocka_unit_test_setup_teardown(what_is_up_is_in_the_new_file, begin, end),
