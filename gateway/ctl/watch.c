@@ -5,6 +5,7 @@
  * on a broker may come from anybody: what is no message of ours is left out and said once. Never
  * publishes. What happened while the connection was broken is only in the lists. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,8 @@ static void put(const struct watch *watch, const struct origin *origin, const ch
     if (whole)
         watch->ctl->writer->write(watch->ctl->command, whole);
     json_decref(whole);
-    fflush(stdout);
+    if (fflush(stdout) == EOF)
+        (void)raise(SIGTERM); /* nobody reads it any more; libmosquitto has SIGPIPE ignored */
 }
 
 static void show_state(const char *gateway, const json_t *state)

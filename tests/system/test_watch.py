@@ -260,6 +260,26 @@ def encrypted():
     rig.finish()
 
 
+def unread():
+    """Whoever read it (`| head`) has gone: it ends by itself."""
+    rig = Rig("unread")
+    rig.start_broker()
+    rig.subscribe()
+    process = rig.processes["unread"] = subprocess.Popen(
+        [os.path.join(BUILD, "lifelinectl"), "watch", "--broker", url(rig), "--format", "json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    state(rig, "gw-a", True)
+    rig.check("it is read", process.stdout.readline().startswith(b"{"), process.poll())
+    process.stdout.close()
+
+    def is_over():
+        state(rig, "gw-a", False)
+        state(rig, "gw-a", True)
+        return process.poll() is not None
+    rig.wait(is_over, 10, "it ends when nobody reads it")
+    rig.finish()
+
+
 def event_comes(rig, watch, number):
     """Sent until it is seen: nobody tells when somebody else has subscribed."""
     try:
@@ -293,4 +313,5 @@ def real():
 
 
 if __name__ == "__main__":
-    run_scenarios({"people": people, "broken": broken, "encrypted": encrypted, "real": real})
+    run_scenarios({"people": people, "broken": broken, "encrypted": encrypted, "real": real,
+                   "unread": unread})
