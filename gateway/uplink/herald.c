@@ -477,7 +477,8 @@ bool herald_stop(struct herald *herald, bool over_packet)
     herald->mqtt = NULL;
     herald->active_mid = 0;
     memset(herald->flights, 0, sizeof herald->flights);
-    return over_packet && (count || herald->objected);
+    /* with others on their way data is as suspect */
+    return over_packet && (alone || herald->objected);
 }
 
 bool herald_stalled(const struct herald *herald, char *why, size_t why_size)

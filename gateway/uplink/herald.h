@@ -23,8 +23,8 @@ void herald_detach(struct herald *herald);
 size_t herald_share(size_t receive_max);
 
 /* A connection is ready, or gone: what is in flight goes out again on the next one.
- * over_packet: the broker ended it, perhaps because of what it was being sent. True: then because
- * of something of the herald's. */
+ * over_packet: the broker ended it, perhaps because of what it was being sent. True: then certainly
+ * because of something of the herald's. */
 void herald_start(struct herald *herald, struct mqtt *mqtt, bool version_5);
 bool herald_stop(struct herald *herald, bool over_packet);
 
