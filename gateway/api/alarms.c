@@ -141,11 +141,12 @@ void alarms_maintain(struct api *api, struct evhttp_request *request, const char
         return;
     const struct settings *settings = api->rooms.setup->settings;
     const char *device = given(&query, "device"), *minutes = given(&query, "minutes");
-    char *end;
-    unsigned long count = strtoul(minutes, &end, 10);
+    size_t digits = strspn(minutes, "0123456789");
+    unsigned long count = strtoul(minutes, NULL, 10);
+    bool good = digits && digits < 6 && !minutes[digits] && count <= MINUTES_MAX;
     alarm_cut(order.device, sizeof order.device, device);
-    order.until = clock_after_ms(clock_mono(), (int64_t)count * 60000);
-    if (!minutes[0] || *end || count > MINUTES_MAX)
+    order.until = clock_after_ms(clock_mono(), good ? (int64_t)count * 60000 : 0);
+    if (!good)
         api_error(request, HTTP_BADREQUEST, "minutes: 0 to 10080");
     else if (device[0] && settings_find_device(settings, device) == settings->device_count)
         api_error(request, HTTP_NOTFOUND, "no such device");

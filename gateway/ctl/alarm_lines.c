@@ -30,7 +30,8 @@ static int64_t lasted_ms(const json_t *alarm, int64_t now_ms)
     int64_t cleared_ms = text_integer(alarm, "cleared_ms");
     int64_t from_ms = raised_ms ? raised_ms : text_integer(alarm, "first_ms");
     int64_t to_ms = cleared_ms ? cleared_ms : now_ms;
-    return to_ms > from_ms ? to_ms - from_ms : 0;
+    int64_t lasted;
+    return __builtin_sub_overflow(to_ms, from_ms, &lasted) || lasted < 0 ? 0 : lasted;
 }
 
 /* "红色 03:12:05 road.depth/flooded  已 12 分钟  …X7RK2P": the end of an id tells it from others.

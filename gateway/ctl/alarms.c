@@ -13,6 +13,7 @@
 #include "gateway/ctl/alarm_steps.h"
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/text.h"
+#include "proto/names.h"
 
 enum { SEEN_MAX = 4096 };
 
@@ -149,7 +150,9 @@ static enum ctl_exit order(struct ctl *ctl, const char *path)
 {
     json_t *result = NULL;
     enum ctl_exit code = client_ask(ctl, "POST", path, &result);
-    if (code == CTL_FINE)
+    if (code == CTL_FINE && ctl->form == CTL_JSON_LINES)
+        ctl->writer->write(ctl->command, result);
+    else if (code == CTL_FINE)
         text_line("%s", say("已受理", "taken"));
     json_decref(result);
     return code;
@@ -234,8 +237,23 @@ static enum ctl_exit list(struct ctl *ctl)
     return code;
 }
 
+static bool is_good(const struct ctl *ctl)
+{
+    const char *level = ctl->level;
+    enum sector sector;
+    if (level && (strlen(level) != 1 || level[0] < '1' || level[0] > '4'))
+        say_error(say("--level %s：应为 1 到 4", "--level %s: 1 to 4"), level);
+    else if (ctl->sector && !names_sector_parse(ctl->sector, &sector))
+        say_error(say("--sector %s：没有这个专业", "--sector %s: no such sector"), ctl->sector);
+    else
+        return true;
+    return false;
+}
+
 static enum ctl_exit run(struct ctl *ctl)
 {
+    if (!is_good(ctl))
+        return CTL_USAGE;
     if (ctl->argument_count == 0 && (ctl->since || ctl->until) && !ctl->follow)
         return alarm_steps_since(ctl, NULL, NULL);
     if (ctl->argument_count == 0)

@@ -335,6 +335,13 @@ def people():
     wait_steps(rig, "d2.p0/hot", 2, "when the window ends it is raised")
     rig.check("RAISED", life_of(rig, "d2.p0/hot")[1][1] == RAISED, life_of(rig, "d2.p0/hot"))
     rig.check("there is no such device", ctl("alarms", "maintain", "nobody", "5")[0] != 0)
+    for minutes in ("-18446744073709551615", "+5", "10081", "9223372036854775807", "5m", ""):
+        rig.check("%s is no number of minutes" % minutes,
+                  ctl("--", "alarms", "maintain", "all", minutes)[0] == 1)
+    rig.check("no such level or sector is wrong usage",
+              (ctl("alarms", "--level", "a b")[0], ctl("alarms", "--sector", "oil")[0]) == (2, 2))
+    rig.check("for machines in JSON", json.loads(ctl("--format", "json", "alarms", "maintain", "all",
+                                                     "0")[1]) == {"taken": True})
     rig.finish()
 
 
