@@ -7,6 +7,7 @@ under /tmp that goes when the test passes and stays when it fails.
 """
 import atexit
 import ctypes
+import fcntl
 import json
 import os
 import random
@@ -47,14 +48,21 @@ def load_wire(folder):
     return lifeline_pb2
 
 
-def free_port(given=set()):
+def free_port(held={}):
     """Below the ports that connections leave from, or one of those takes it before its server does;
-    none twice in a process."""
+    ours until this process ends, among all tests that run at the same time."""
+    folder = os.path.join(tempfile.gettempdir(), "lifeline-ports")
+    os.makedirs(folder, exist_ok=True)
     while True:
         port = random.SystemRandom().randrange(12000, 32000)
+        mine = open(os.path.join(folder, str(port)), "w", encoding="ascii")
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
         with socket.socket() as s:
-            if port not in given and s.connect_ex(("127.0.0.1", port)) != 0:
-                given.add(port)
+            if s.connect_ex(("127.0.0.1", port)) != 0:
+                held[port] = mine
                 return port
 
 
