@@ -99,7 +99,7 @@ def stored(rig):
               text)
     code, text = show(rig, "report", "--since", "60d", lang="zh_CN.UTF-8")
     rig.check("or more, in Chinese", code == 0 and "不是年径流总量控制率" in text and
-              "没有本场控制率" in text and "below 2 mm" in text, text)
+              "没有本场控制率" in text and "不足 2 mm" in text, text)
     rig.check("a time that is none", show(rig, "report", "--since", "x")[0] == 2)
     rig.check("it ends with 0", rig.end("daemon") == 0)
     rig.finish()
