@@ -551,6 +551,13 @@ uint32_t store_untold(const struct store *store)
     "EXISTS(SELECT 1 FROM uplink JOIN alarm_owed o ON o.uplink=uplink.id AND o.rank=alarm.rank"    \
     " AND o.id=alarm.id AND o.step=alarm.step)"
 
+/* What is no longer there is owed by nobody; what fails now is tried again in a minute. */
+static void forget_owed(struct store *store)
+{
+    (void)database_execute(store, "DELETE FROM alarm_owed WHERE NOT EXISTS(SELECT 1 FROM alarm"
+                                  " WHERE alarm.id=alarm_owed.id AND alarm.step=alarm_owed.step)");
+}
+
 void alarms_trim(struct store *store, int64_t before_ms)
 {
     /* ids begin with their time; what fails now is tried again in a minute */
@@ -561,8 +568,7 @@ void alarms_trim(struct store *store, int64_t before_ms)
                            " id<%Q AND id NOT IN (SELECT id FROM alarm_open) AND NOT " IS_OWED
                            " LIMIT %d)",
                            oldest, DELETED);
-    (void)database_execute(store, "DELETE FROM alarm_owed WHERE NOT EXISTS(SELECT 1 FROM alarm"
-                                  " WHERE alarm.id=alarm_owed.id AND alarm.step=alarm_owed.step)");
+    forget_owed(store);
 }
 
 bool alarms_shrink(struct store *store)
@@ -575,8 +581,10 @@ bool alarms_shrink(struct store *store)
                               which[i], DELETED))
             return false;
         int deleted = sqlite3_changes(store->db);
-        if (deleted && i)
+        if (deleted && i) {
             log_error("store: no room; %d steps of ended alarms are dropped unsent", deleted);
+            forget_owed(store);
+        }
         if (deleted)
             return true;
     }
