@@ -80,7 +80,7 @@ static void show(const json_t *result)
 static enum ctl_exit run(struct ctl *ctl)
 {
     struct setup setup;
-    const char *file = ctl->argument_count ? ctl->arguments[0] : SETUP_CONFIG;
+    const char *file = ctl->argument_count ? ctl->arguments[0] : ctl->config;
     bool fine = setup_load(&setup, file, &ctl->profiles, true);
     if (!setup.diagnostics)
         return CTL_FINDING;

@@ -1,75 +1,21 @@
-/* The table of commands and of options, as the help shows them.
+/* The table of the commands, the forms of their output, and the help.
  *
- * One thread. What a command does is its own file's; what an option does, main.c's. Here is what is
- * said of them, in both languages. Owns nothing, prints to where it is told. */
+ * One thread. What a command does is its own file's, what an option is, options.c's. Owns nothing,
+ * prints to where it is told. */
 #include "gateway/ctl/commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "gateway/ctl/options.h"
 #include "gateway/ctl/text.h"
 #include "gateway/ctl/width.h"
 
 enum { FORM_COLUMNS = 24, TEXT_COLUMN = 26 };
 
-static const struct command *const commands[] = {&status_command, &tail_command,   &read_command,
-                                                 &query_command,  &check_command,  &probe_command,
-                                                 &alarms_command, &report_command, &watch_command};
-
-static const struct {
-    const char *form;
-    struct words text; /* with its own line breaks */
-} options[] = {
-    {"    --format FORMAT",
-     {"text 供人阅读（默认），json 供程序使用", "text for people (default), json for scripts"}},
-    {"    --socket PATH",
-     {"守护进程的接口；否则取 $LIFELINE_SOCKET，再否则\n" COMMANDS_SOCKET,
-      "the daemon's API; else $LIFELINE_SOCKET, else\n" COMMANDS_SOCKET}},
-    {"    --profiles DIR",
-     {"check、probe：设备模板目录，优先于配置文件旁的\nprofiles/ 和 " SETUP_PROFILES,
-      "check, probe: where profiles are, before profiles/\nbeside the file and " SETUP_PROFILES}},
-    {"    --explain POINT",
-     {"check：该测点（或设备、all）生效的报警规则及每个\n数值的来源",
-      "check: the alarm rules of a point, a device or all,\n"
-      "and where each number comes from"}},
-    {"    --since T",
-     {"query：起始时间，默认 1 小时前；2h、30d 或\n2026-11-22T03:00，本地时间，或以 Z、+08:00 结尾",
-      "query: from when, 1h ago if not given; 2h, 30d or\n"
-      "2026-11-22T03:00, local or with Z, +08:00"}},
-    {"    --until T",
-     {"query：截止时间（不含），默认现在", "query: before when, now if not given"}},
-    {"-f, --follow", {"alarms：持续显示新的报警", "alarms: go on showing what is new"}},
-    {"    --level N",
-     {"alarms、watch：只看 N 级及更严重的（1 红 … 4 蓝）",
-      "alarms, watch: N and worse only (1 red ... 4 blue)"}},
-    {"    --sector NAME", {"alarms、watch：只看该专业", "alarms, watch: of that sector only"}},
-    {"    --note TEXT", {"ack：备注", "ack: what is to be remembered"}},
-    {"    --broker URL",
-     {"watch：mqtt://主机[:端口] 或 mqtts://主机[:端口]",
-      "watch: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"}},
-    {"    --username NAME", {"watch：用户名", "watch: who we are to the broker"}},
-    {"    --password-file FILE",
-     {"watch：密码，取文件的第一行", "watch: the password is its first line"}},
-    {"    --ca FILE",
-     {"watch：信任谁的证书；不给时信任系统的证书",
-      "watch: whose certificates count, else the system's"}},
-    {"    --cert, --key FILE",
-     {"watch：本方的证书和私钥", "watch: our own certificate and its key"}},
-    {"    --root TOPIC", {"watch：主题的根，默认 lifeline/v1", "watch: lifeline/v1 if not given"}},
-    {"    --region R", {"watch：只看该区域", "watch: of that region only"}},
-    {"    --gateway ID", {"watch：只看该网关", "watch: of that gateway only"}},
-    {"    --csv, --json",
-     {"query：供其他程序使用；json 每行一个对象",
-      "query: for other programs; json is one object a line"}},
-    {"-c, --config FILE",
-     {"没有守护进程时的 probe、query：配置文件，默认\n" SETUP_CONFIG,
-      "probe, query without a daemon: the configuration, else\n" SETUP_CONFIG}},
-    {"    --scan",
-     {"probe：在所有常用波特率下扫描所有地址", "probe: every unit at every usual baud"}},
-    {"    --record FILE",
-     {"probe：把问答写入记录文件", "probe: write what was said into a transcript"}},
-    {"-h, --help", {"显示本帮助", "this help"}},
-    {"    --version", {"显示版本", "the version"}},
-};
+const struct command *const commands_table[] = {
+    &status_command, &tail_command,   &read_command,   &query_command, &check_command,
+    &probe_command,  &alarms_command, &report_command, &watch_command, NULL};
 
 static const struct words notes[] = {
     {"POINT 为“设备.测点”或设备名；* 和 ? 为通配符。",
@@ -78,11 +24,43 @@ static const struct words notes[] = {
      "Exit status: 0 fine, 1 a finding, 2 usage, 3 no daemon (query: and no store)."},
 };
 
+static void write_text(const struct command *command, const json_t *result)
+{
+    command->text(result);
+}
+
+static void write_json(const struct command *command, const json_t *result)
+{
+    (void)command;
+    json_dumpf(result, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    putchar('\n');
+}
+
+static const struct {
+    struct writer writer;
+    enum ctl_form form;
+} forms[] = {{{"text", write_text}, CTL_TEXT}, {{"json", write_json}, CTL_JSON_LINES}};
+
+bool commands_choose_form(struct ctl *ctl, const char *name)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(forms[i].writer.name, name) == 0) {
+            ctl->writer = &forms[i].writer;
+            ctl->form = forms[i].form;
+            return true;
+        }
+    }
+    say_error(
+        say("没有格式 \"%s\"，可用 text 或 json", "no format \"%s\"; there are text and json"),
+        name);
+    return false;
+}
+
 const struct command *commands_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+    for (const struct command *const *command = commands_table; *command; command++) {
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
     }
     return NULL;
 }
@@ -97,27 +75,74 @@ void commands_usage(FILE *out, const struct command *command)
  * line of its own. */
 static void show(FILE *out, const char *form, const char *text)
 {
-    fprintf(out, "  %-*s", FORM_COLUMNS, form);
-    if (width_of(form) >= FORM_COLUMNS)
-        fprintf(out, "\n%*s", TEXT_COLUMN, "");
-    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
-        fprintf(out, "%.*s\n%*s", (int)(end - text), text, TEXT_COLUMN, "");
-    fprintf(out, "%s\n", text);
+    char *line = NULL;
+    bool alone = width_of(form) >= FORM_COLUMNS;
+    if (alone)
+        fprintf(out, "  %s\n", form);
+    if (asprintf(&line, "  %-*s%s", FORM_COLUMNS, alone ? "" : form, text) >= 0)
+        text_fold(out, line, TEXT_COLUMN);
+    free(line);
 }
 
-void commands_help(FILE *out)
+static void show_command(FILE *out, const struct command *command)
 {
-    fprintf(out, "%slifelinectl [--format text|json] [--socket PATH] %s ...\n\n",
-            say("用法：", "usage: "), say("命令", "COMMAND"));
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        char form[64];
-        snprintf(form, sizeof form, "%s %s", commands[i]->name, commands[i]->arguments);
-        show(out, form, say_words(commands[i]->help));
-    }
+    char form[64];
+    snprintf(form, sizeof form, "%s %s", command->name, command->arguments);
+    show(out, form, say_words(command->help));
+}
+
+/* "check, probe: " before what is said of an option that not every command takes */
+static void put_takers(FILE *stream, const struct option_row *row)
+{
+    for (size_t i = 0; row->takers[i]; i++)
+        fprintf(stream, "%s%s", i ? say("、", ", ") : "", row->takers[i]->name);
+    if (row->takers[0])
+        fputs(say("：", ": "), stream);
+}
+
+static void show_option(FILE *out, const struct option_row *row, bool with_takers)
+{
+    char form[64], *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return;
+    snprintf(form, sizeof form, "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
+             row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+             row->argument ? " " : "", row->argument ? row->argument : "");
+    if (with_takers)
+        put_takers(stream, row);
+    fputs(say_words(row->text), stream);
+    if (fclose(stream) == 0)
+        show(out, form, text);
+    free(text);
+}
+
+static void show_all(FILE *out)
+{
+    fputs(say("用法：lifelinectl 命令 [选项]... [参数]...\n\n",
+              "usage: lifelinectl COMMAND [OPTION]... [ARGUMENT]...\n\n"),
+          out);
+    for (const struct command *const *command = commands_table; *command; command++)
+        show_command(out, *command);
     fputc('\n', out);
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        show(out, options[i].form, say_words(options[i].text));
+    for (const struct option_row *row = options_table; row->name; row++)
+        show_option(out, row, true);
     fputc('\n', out);
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
-        fprintf(out, "%s\n", say_words(notes[i]));
+        text_fold(out, say_words(notes[i]), 0);
+}
+
+void commands_help(FILE *out, const struct command *command)
+{
+    if (!command) {
+        show_all(out);
+        return;
+    }
+    commands_usage(out, command);
+    fprintf(out, "%s\n\n", say_words(command->help));
+    for (const struct option_row *row = options_table; row->name; row++) {
+        if (options_fit(row, command))
+            show_option(out, row, false);
+    }
 }

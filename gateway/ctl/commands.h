@@ -11,8 +11,16 @@
 /* NULL when there is none of that name. */
 const struct command *commands_find(const char *name);
 
-/* How one is called, and all there is to know. */
+/* How one is called. */
 void commands_usage(FILE *out, const struct command *command);
-void commands_help(FILE *out);
+
+/* All there is to know, or what there is to know of one command. */
+void commands_help(FILE *out, const struct command *command);
+
+/* text or json; false, after saying so, when it is neither. */
+bool commands_choose_form(struct ctl *ctl, const char *name) __attribute__((warn_unused_result));
+
+/* Ends with a NULL. */
+extern const struct command *const commands_table[];
 
 #endif

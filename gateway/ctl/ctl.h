@@ -34,10 +34,20 @@ struct ctl_broker {
     const char *url, *username, *password_file, *ca, *cert, *key;
 };
 
+enum { CTL_LIST_MAX = 16 };
+
+/* An option that may be given several times. */
+struct ctl_list {
+    const char *words[CTL_LIST_MAX];
+    size_t count;
+};
+
+/* What was given, where options_table says. */
 struct ctl {
+    bool help, version;
     const char *socket;
     struct setup_path profiles;
-    const char *config;                /* probe, query */
+    const char *config;                /* check, probe, query */
     const char *record;                /* probe: a file for the transcript, or NULL */
     bool scan;                         /* probe */
     const char *explain;               /* check: DEVICE.POINT, DEVICE or "all"; NULL = not given */

@@ -165,8 +165,8 @@ static void help_shows(void **state)
     for (size_t i = 0; i < sizeof languages / sizeof *languages; i++) {
         shown_in(languages[i][0]);
         shown_catch(STDOUT_FILENO);
-        commands_help(stdout);
-        commands_usage(stdout, commands_find("query"));
+        commands_help(stdout, NULL);
+        commands_help(stdout, commands_find("query"));
         shown_release();
         shown_fits();
         compare("help", languages[i][1]);
