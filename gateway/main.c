@@ -18,6 +18,7 @@
 #include "gateway/log.h"
 #include "gateway/notify.h"
 #include "gateway/reload.h"
+#include "gateway/uplink/secret.h"
 #include "gateway/watchdog.h"
 
 enum { EXIT_USAGE = 2, LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
@@ -257,6 +258,10 @@ int main(int argc, char **argv)
     fputs(text, stderr);
     if (!fine && !text[0])
         no_memory();
+    if (fine && !secret_guarded(house.setup->settings, why, sizeof why)) {
+        log_error("%s", why);
+        fine = false;
+    }
     if (options.check || !fine) {
         setup_free(house.setup);
         free(house.setup);

@@ -13,6 +13,7 @@
 
 #include "config/settings_diff.h"
 #include "drivers/plan_diff.h"
+#include "gateway/uplink/secret.h"
 
 /* ---- the file ---- */
 
@@ -28,7 +29,7 @@ bool rebuild_load(struct rebuild *rebuild, const struct house *house, char *why,
         fputs(diagnostics_text(setup->diagnostics), stderr);
     if (setup->diagnostics && diagnostics_errors(setup->diagnostics) > 0)
         snprintf(why, why_size, "%s is wrong", house->config);
-    if (!fine)
+    if (!fine || !secret_guarded(setup->settings, why, why_size))
         return false;
     if (settings_diff_restart(house->setup->settings, setup->settings, keys, sizeof keys) == 0)
         return true;

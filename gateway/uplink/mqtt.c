@@ -24,6 +24,7 @@
 
 #include "gateway/uplink/connack.h"
 #include "gateway/uplink/guard.h"
+#include "gateway/uplink/secret.h"
 #include "gateway/uplink/tls.h"
 
 enum {
@@ -205,8 +206,10 @@ static bool ends(struct mqtt_end *end, enum mqtt_fault fault, bool hung_up, cons
 /* ---- connecting ---- */
 
 /* The first line of the file, without its end. */
-static bool read_secret(const char *path, char out[SECRET_MAX + 2], char *why, size_t why_size)
+static bool read_secret(const char *named, char out[SECRET_MAX + 2], char *why, size_t why_size)
 {
+    char handed_over[SECRET_PATH_MAX];
+    const char *path = secret_path(named, handed_over, sizeof handed_over);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? -1 : read(fd, out, SECRET_MAX + 1);
     if (length < 0)

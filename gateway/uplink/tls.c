@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gateway/uplink/secret.h"
+
 struct tls {
     SSL_CTX *context;
     char host[256];
@@ -89,21 +91,26 @@ static bool cannot_use(const char *path, char *why, size_t why_size)
 static bool read_files(SSL_CTX *context, const struct settings_uplink *uplink, char *why,
                        size_t why_size)
 {
-    const char *files[] = {uplink->ca, uplink->cert, uplink->key};
-    for (size_t i = 0; i < 3; i++) {
-        if (files[i] && !is_readable(files[i], why, why_size))
+    enum { CA, CERT, KEY, FILES };
+    const char *files[FILES] = {uplink->ca, uplink->cert, uplink->key};
+    char handed_over[FILES][SECRET_PATH_MAX];
+    for (size_t i = 0; i < FILES; i++) {
+        if (!files[i])
+            continue;
+        files[i] = secret_path(files[i], handed_over[i], sizeof handed_over[i]);
+        if (!is_readable(files[i], why, why_size))
             return false;
     }
     ERR_clear_error();
-    if (!uplink->ca || SSL_CTX_load_verify_file(context, uplink->ca) != 1)
-        return cannot_use(uplink->ca ? uplink->ca : "no ca", why, why_size);
-    if (!uplink->cert)
+    if (!files[CA] || SSL_CTX_load_verify_file(context, files[CA]) != 1)
+        return cannot_use(files[CA] ? files[CA] : "no ca", why, why_size);
+    if (!files[CERT])
         return true;
-    if (SSL_CTX_use_certificate_chain_file(context, uplink->cert) != 1)
-        return cannot_use(uplink->cert, why, why_size);
-    if (SSL_CTX_use_PrivateKey_file(context, uplink->key, SSL_FILETYPE_PEM) != 1 ||
+    if (SSL_CTX_use_certificate_chain_file(context, files[CERT]) != 1)
+        return cannot_use(files[CERT], why, why_size);
+    if (SSL_CTX_use_PrivateKey_file(context, files[KEY], SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context) != 1)
-        return cannot_use(uplink->key, why, why_size);
+        return cannot_use(files[KEY], why, why_size);
     return true;
 }
 

@@ -227,7 +227,9 @@ class Rig:
         return os.path.join(self.folder, name)
 
     def write(self, name, text):
-        with open(self.path(name), "w", encoding="utf-8") as f:
+        """For our eyes only: a password that others can read is refused."""
+        with open(self.path(name), "w", encoding="utf-8",
+                  opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
             f.write(text)
         return self.path(name)
 

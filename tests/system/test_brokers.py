@@ -216,6 +216,14 @@ def credentials():
                                                      rig.path("broker.key")))
     rig.subscribe()
     restart()
+    for name in ("secret", "own.key"):
+        os.chmod(rig.path(name), 0o640)
+        rig.end("daemon")
+        ended = rig.start_daemon(config).wait(10)
+        rig.check("%s that its group can read is refused at start" % name, ended == 1 and
+                  "%s can be read by others" % rig.path(name) in rig.log("daemon"), ended)
+        os.chmod(rig.path(name), 0o600)
+        rig.start_daemon(config)
     why("a clock that is behind", "not yet valid .it is 20..-..-.. by our clock")
     took = seconds_until(lambda: connected(rig), 60)
     rig.check("and it connects when the clock is right, without a restart", took is not None,
