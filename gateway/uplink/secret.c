@@ -1,6 +1,7 @@
 /* Secrets in files: handed over by systemd, or read where they are, and then guarded.
  *
- * Any thread. Looks at names and modes only, never at what is inside; owns nothing. */
+ * The main thread checks them before anything starts, uplinks ask for the file at each connect.
+ * Looks at names and modes only, never at what is inside; owns nothing. */
 #include "gateway/uplink/secret.h"
 
 #include <stdio.h>

@@ -1,4 +1,7 @@
-/* Secrets: which file is opened, and whose eyes it is refused for. Real files with real modes. */
+/* Secrets: which file is opened, and whose eyes it is refused for.
+ *
+ * Real files with real modes; what systemd does is its own: here is only where it says that the
+ * files are. */
 #include "gateway/uplink/secret.h"
 
 #include <setjmp.h>
