@@ -61,20 +61,20 @@ static bool read_field(const struct reader *reader, const struct section *sectio
     const struct node *member = tree_member(map, field->key);
     if (member == NULL && field->required) {
         diagnostics_add(reader->out, SEVERITY_ERROR, map->place, "%s needs the key \"%s\": %s",
-                        section->name, field->key, field->help);
+                        section->name, field->key, field->help.en);
         return false;
     }
     if (member == NULL && field->section != NULL) {
         struct node empty = {.kind = NODE_MAP, .place = map->place};
-        return field->parse(reader, field, &empty, out);
+        return field->type->read(reader, field, &empty, out);
     }
     if (member == NULL) {
         struct node fallback = {.kind = NODE_TEXT, .text = field->fallback, .place = map->place};
-        return field->fallback == NULL || field->parse(reader, field, &fallback, out);
+        return field->fallback == NULL || field->type->read(reader, field, &fallback, out);
     }
     if (member->kind == NODE_EMPTY)
-        return field_error(reader, member, "\"%s\" has no value: %s", field->key, field->help);
-    return field->parse(reader, field, member, out);
+        return field_error(reader, member, "\"%s\" has no value: %s", field->key, field->help.en);
+    return field->type->read(reader, field, member, out);
 }
 
 bool field_read(const struct reader *reader, const struct section *section, const struct node *node,
@@ -97,8 +97,8 @@ bool field_read(const struct reader *reader, const struct section *section, cons
     return good;
 }
 
-bool field_section(const struct reader *reader, const struct field *field, const struct node *node,
-                   void *base)
+static bool read_section(const struct reader *reader, const struct field *field,
+                         const struct node *node, void *base)
 {
     return field_read(reader, field->section, node, (char *)base - field->offset);
 }
@@ -222,8 +222,8 @@ static const char WHOLE_NUMBER[] = "a whole number like 12 or 0x0c";
 static const char DURATION[] = "a duration; write it with its unit, like 250ms, 10s, 5m, 2h or 30d";
 static const char SIZE[] = "a size; write it with its unit, like 64KiB, 256MiB or 1GiB";
 
-bool field_u8(const struct reader *reader, const struct field *field, const struct node *node,
-              void *out)
+static bool read_u8(const struct reader *reader, const struct field *field, const struct node *node,
+                    void *out)
 {
     int64_t value = 0;
     if (!bounded(reader, field, node, scalar_integer, WHOLE_NUMBER, UINT8_MAX, &value))
@@ -242,8 +242,8 @@ bool field_u16(const struct reader *reader, const struct field *field, const str
     return true;
 }
 
-bool field_duration(const struct reader *reader, const struct field *field, const struct node *node,
-                    void *out)
+static bool read_duration(const struct reader *reader, const struct field *field,
+                          const struct node *node, void *out)
 {
     int64_t value = 0;
     if (!bounded(reader, field, node, scalar_duration, DURATION, UINT32_MAX, &value))
@@ -252,8 +252,8 @@ bool field_duration(const struct reader *reader, const struct field *field, cons
     return true;
 }
 
-bool field_long_duration(const struct reader *reader, const struct field *field,
-                         const struct node *node, void *out)
+static bool read_long_duration(const struct reader *reader, const struct field *field,
+                               const struct node *node, void *out)
 {
     int64_t value = 0;
     if (!bounded(reader, field, node, scalar_duration, DURATION, INT64_MAX, &value))
@@ -262,8 +262,8 @@ bool field_long_duration(const struct reader *reader, const struct field *field,
     return true;
 }
 
-bool field_size(const struct reader *reader, const struct field *field, const struct node *node,
-                void *out)
+static bool read_size(const struct reader *reader, const struct field *field,
+                      const struct node *node, void *out)
 {
     int64_t value = 0;
     if (!bounded(reader, field, node, scalar_size, SIZE, UINT32_MAX, &value))
@@ -272,8 +272,8 @@ bool field_size(const struct reader *reader, const struct field *field, const st
     return true;
 }
 
-bool field_long_size(const struct reader *reader, const struct field *field,
-                     const struct node *node, void *out)
+static bool read_long_size(const struct reader *reader, const struct field *field,
+                           const struct node *node, void *out)
 {
     int64_t value = 0;
     if (!bounded(reader, field, node, scalar_size, SIZE, INT64_MAX, &value))
@@ -304,8 +304,8 @@ bool field_number(const struct reader *reader, const struct field *field, const 
     return true;
 }
 
-bool field_serial(const struct reader *reader, const struct field *field, const struct node *node,
-                  void *out)
+static bool read_serial(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
     if (!field_is_text(reader, node, "a serial setting like 9600 8N1"))
         return false;
@@ -348,3 +348,35 @@ bool field_sector(const struct reader *reader, const struct field *field, const 
     sectors.choices = choices;
     return field_choice(reader, &sectors, node, out);
 }
+
+static const char *sector_choice(unsigned int value)
+{
+    return names_sector((enum sector)value);
+}
+
+const struct field_type FIELD_TEXT = {
+    .read = field_text, .name = {"文本", "text"}, .bounds = BOUNDS_CHARACTERS};
+const struct field_type FIELD_NAME = {
+    .read = field_name, .name = {"名称", "name"}, .bounds = BOUNDS_CHARACTERS};
+const struct field_type FIELD_BOOL = {.read = field_bool,
+                                      .name = {"true 或 false", "true or false"}};
+const struct field_type FIELD_U8 = {
+    .read = read_u8, .name = {"整数", "whole number"}, .min = "0", .max = "255"};
+const struct field_type FIELD_U16 = {
+    .read = field_u16, .name = {"整数", "whole number"}, .min = "0", .max = "65535"};
+const struct field_type FIELD_NUMBER = {.read = field_number, .name = {"数值", "number"}};
+const struct field_type FIELD_DURATION = {.read = read_duration, .name = {"时长", "duration"}};
+const struct field_type FIELD_LONG_DURATION = {.read = read_long_duration,
+                                               .name = {"时长", "duration"}};
+const struct field_type FIELD_SIZE = {.read = read_size, .name = {"大小", "size"}};
+const struct field_type FIELD_LONG_SIZE = {.read = read_long_size, .name = {"大小", "size"}};
+const struct field_type FIELD_SERIAL = {.read = read_serial,
+                                        .name = {"串口参数", "serial setting"}};
+const struct field_type FIELD_CHOICE = {.read = field_choice, .name = {"选项", "choice"}};
+const struct field_type FIELD_SECTOR = {.read = field_sector,
+                                        .name = {"专业", "sector"},
+                                        .choice = sector_choice,
+                                        .choice_count = SECTOR_COUNT};
+const struct field_type FIELD_SECTION = {.read = read_section, .name = {"分组", "section"}};
+const struct field_type FIELD_LIST = {
+    .read = field_list, .name = {"列表", "list"}, .bounds = BOUNDS_ITEMS};

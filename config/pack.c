@@ -25,51 +25,75 @@ static bool is_map(const struct reader *reader, const struct field *field, const
            field_error(reader, node, "%s is a map, not %s", field->key, tree_kind_name(node->kind));
 }
 
+static const struct field_type RULES = {.read = is_map,
+                                        .name = {"规则名: { … }", "map of NAME: { ... }"}};
+
 #define AT(member) offsetof(struct pack, member)
 
 static const struct field TITLE_FIELDS[] = {
-    {.key = "zh", .parse = field_text, .offset = AT(title_zh), .max = "100", .help = "in Chinese"},
-    {.key = "en", .parse = field_text, .offset = AT(title_en), .max = "100", .help = "in English"},
+    {.key = "zh",
+     .type = &FIELD_TEXT,
+     .offset = AT(title_zh),
+     .max = "100",
+     .help = {"中文", "in Chinese"}},
+    {.key = "en",
+     .type = &FIELD_TEXT,
+     .offset = AT(title_en),
+     .max = "100",
+     .help = {"英文", "in English"}},
 };
 
 static const struct section TITLE = {"title", TITLE_FIELDS, COUNT(TITLE_FIELDS)};
 
+static const struct section GROUP, OMITTED;
+
 static const struct field PACK_FIELDS[] = {
     {.key = "pack",
-     .parse = field_name,
+     .type = &FIELD_NAME,
      .offset = AT(name),
      .required = true,
      .max = "32",
      .characters = "a-z 0-9 -",
-     .help = "its name, as its file's"},
+     .help = {"名称，与文件名相同", "its name, as its file's"}},
     {.key = "version",
-     .parse = field_u16,
+     .type = &FIELD_U16,
      .offset = AT(version),
      .required = true,
      .min = "1",
      .max = "65535",
-     .help = "counts up with every change"},
-    {.key = "title", .parse = field_section, .section = &TITLE, .help = "what people call it"},
-    {.key = "alarms", .parse = field_list, .help = "its rules"},
-    {.key = "omitted", .parse = field_list, .help = "what it leaves out, and why"},
+     .help = {"每次修改加一", "counts up with every change"}},
+    {.key = "title",
+     .type = &FIELD_SECTION,
+     .section = &TITLE,
+     .help = {"供人阅读的名称", "what people call it"}},
+    {.key = "alarms", .type = &FIELD_LIST, .items = &GROUP, .help = {"规则", "its rules"}},
+    {.key = "omitted",
+     .type = &FIELD_LIST,
+     .items = &OMITTED,
+     .help = {"没有规定什么，为什么", "what it leaves out, and why"}},
 };
 
-static const struct section PACK = {"a pack", PACK_FIELDS, COUNT(PACK_FIELDS)};
+const struct section SETTINGS_PACK = {"a pack", PACK_FIELDS, COUNT(PACK_FIELDS)};
 
 #undef AT
 #define AT(member) offsetof(struct pack_group, member)
 
 static const struct field GROUP_FIELDS[] = {
     {.key = "sectors",
-     .parse = settings_value_sectors,
+     .type = &SETTINGS_VALUE_SECTORS,
      .offset = AT(sectors),
      .fallback = "all",
-     .help = "the sectors that these rules are for"},
+     .help = {"这些规则用于哪些专业", "the sectors that these rules are for"}},
     {.key = "quantity",
-     .parse = field_text,
+     .type = &FIELD_TEXT,
      .offset = AT(quantity),
-     .help = "whose points they are for; of devices as a whole when not given"},
-    {.key = "rules", .parse = is_map, .required = true, .help = "NAME: { ... }"},
+     .help = {"用于该量的测点；不写时用于整台设备",
+              "whose points they are for; of devices as a whole when not given"}},
+    {.key = "rules",
+     .type = &RULES,
+     .items = &SETTINGS_RULE,
+     .required = true,
+     .help = {"名称: { … }", "NAME: { ... }"}},
 };
 
 static const struct section GROUP = {"a group of rules", GROUP_FIELDS, COUNT(GROUP_FIELDS)};
@@ -91,24 +115,31 @@ static bool read_level_list(const struct reader *reader, const struct field *fie
     return true;
 }
 
+static const struct field_type LEVELS = {
+    .read = read_level_list, .name = {"级别列表", "list of levels"}, .bounds = BOUNDS_ITEMS};
+
 static const struct field OMITTED_FIELDS[] = {
     {.key = "sectors",
-     .parse = settings_value_sectors,
+     .type = &SETTINGS_VALUE_SECTORS,
      .offset = AT(sectors),
      .fallback = "all",
-     .help = "the sectors that it is about"},
+     .help = {"涉及哪些专业", "the sectors that it is about"}},
     {.key = "quantity",
-     .parse = field_text,
+     .type = &FIELD_TEXT,
      .offset = AT(quantity),
      .required = true,
-     .help = "the quantity, or the diagnosis"},
-    {.key = "levels", .parse = read_level_list, .offset = AT(levels), .min = "1", .help = "which"},
+     .help = {"量，或诊断", "the quantity, or the diagnosis"}},
+    {.key = "levels",
+     .type = &LEVELS,
+     .offset = AT(levels),
+     .min = "1",
+     .help = {"哪些级别", "which"}},
     {.key = "why",
-     .parse = field_text,
+     .type = &FIELD_TEXT,
      .offset = AT(why),
      .required = true,
      .min = "10",
-     .help = "why the pack has no rule for it"},
+     .help = {"规则包为什么没有规定", "why the pack has no rule for it"}},
 };
 
 static const struct section OMITTED = {"what is omitted", OMITTED_FIELDS, COUNT(OMITTED_FIELDS)};
@@ -179,7 +210,7 @@ static struct pack *load(const struct loader *loader, const struct settings_sour
     const struct node *root = source ? tree_parse(source, scratch, reader->out) : NULL;
     struct pack *pack = arena_alloc(reader->arena, sizeof *pack);
     char label[64];
-    if (!root || !field_read(reader, &PACK, root, pack))
+    if (!root || !field_read(reader, &SETTINGS_PACK, root, pack))
         return NULL;
     snprintf(label, sizeof label, "%s %u", pack->name, pack->version);
     pack->label = arena_text(reader->arena, label);

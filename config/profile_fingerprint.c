@@ -33,46 +33,53 @@ static bool parse_equals(const struct reader *reader, const struct field *field,
     return true;
 }
 
+static const struct field_type EQUALS = {.read = parse_equals,
+                                         .name = {"整数或 unit", "whole number, or unit"},
+                                         .min = "0",
+                                         .max = "65535"};
+
 /* `equals` comes last, after the defaults of `min` and `max`, which it fills. */
 static const struct field MARK_FIELDS[] = {
     {.key = "function",
-     .parse = field_choice,
+     .type = &FIELD_CHOICE,
      .offset = offsetof(struct profile_mark, function),
      .choices = FUNCTIONS,
      .required = true,
-     .help = "holding or input"},
+     .help = {"holding 或 input", "holding or input"}},
     {.key = "address",
-     .parse = field_u16,
+     .type = &FIELD_U16,
      .offset = offsetof(struct profile_mark, address),
      .required = true,
-     .help = "as on the wire, counted from 0"},
+     .help = {"报文中的地址，从 0 起", "as on the wire, counted from 0"}},
     {.key = "mask",
-     .parse = field_u16,
+     .type = &FIELD_U16,
      .offset = offsetof(struct profile_mark, mask),
      .fallback = "0xffff",
      .min = "1",
      .max = "0xffff",
-     .help = "the bits that count; shifted down to bit 0"},
+     .help = {"有效的位，移到第 0 位", "the bits that count; shifted down to bit 0"}},
     {.key = "min",
-     .parse = field_u16,
+     .type = &FIELD_U16,
      .offset = offsetof(struct profile_mark, min),
      .fallback = "0",
-     .help = "the least it may be"},
+     .help = {"最小值", "the least it may be"}},
     {.key = "max",
-     .parse = field_u16,
+     .type = &FIELD_U16,
      .offset = offsetof(struct profile_mark, max),
      .fallback = "65535",
-     .help = "the most it may be"},
-    {.key = "equals", .parse = parse_equals, .help = "what it is, or unit: the sensor's own"},
+     .help = {"最大值", "the most it may be"}},
+    {.key = "equals",
+     .type = &EQUALS,
+     .help = {"等于此值；unit 为本机从站地址", "what it is, or unit: the sensor's own"}},
 };
 
-static const struct section MARK = {"a mark of the fingerprint", MARK_FIELDS,
-                                    sizeof(MARK_FIELDS) / sizeof(MARK_FIELDS[0])};
+const struct section PROFILE_MARK = {"a mark of the fingerprint", MARK_FIELDS,
+                                     sizeof(MARK_FIELDS) / sizeof(MARK_FIELDS[0])};
 
 static bool read_mark(const struct reader *reader, const struct node *node,
                       struct profile_mark *mark)
 {
-    if (!field_read(reader, &MARK, node, mark))
+    if (!field_read(reader, &PROFILE_MARK, node, mark))
         return false;
     const struct node *equals = tree_member(node, "equals");
     const struct node *min = tree_member(node, "min"), *max = tree_member(node, "max");

@@ -5,6 +5,11 @@
 #include "config/field.h"
 #include "config/profile.h"
 
+/* The sections of the file: of the items of its lists, and of the registers that say how to read
+ * another. */
+extern const struct section PROFILE, PROFILE_POINT, PROFILE_MARK, PROFILE_VECTOR, PROFILE_UNIT_FROM,
+    PROFILE_DECIMALS_FROM, PROFILE_STATUS_FROM;
+
 /* Each reads one list of the file into the profile, whose other fields are complete. */
 void profile_point_read(const struct reader *reader, const struct node *list,
                         quantity_lookup lookup, struct profile *profile);

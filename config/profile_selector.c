@@ -64,36 +64,44 @@ static bool parse_codes(const struct reader *reader, const struct field *field,
                        "\"%s\" is a map from codes to what they mean, like { 0: ... }", field->key);
 }
 
+static const struct field_type CODES = {.read = parse_codes,
+                                        .name = {"代码: 含义", "map of CODE: meaning"}};
+
 /* Which of the codes a kind has, and whether it must. */
-#define SELECTOR_FIELDS(codes_key, codes_required, codes_help)                                     \
+#define SELECTOR_FIELDS(codes_key, codes_required, codes_zh, codes_en)                             \
     {                                                                                              \
         {.key = "address",                                                                         \
-         .parse = field_u16,                                                                       \
+         .type = &FIELD_U16,                                                                       \
          .offset = offsetof(struct profile_selector, address),                                     \
          .required = true,                                                                         \
-         .help = "as on the wire, counted from 0"},                                                \
+         .help = {"报文中的地址，从 0 起", "as on the wire, counted from 0"}},                     \
             {.key = "mask",                                                                        \
-             .parse = field_u16,                                                                   \
+             .type = &FIELD_U16,                                                                   \
              .offset = offsetof(struct profile_selector, mask),                                    \
              .fallback = "0xffff",                                                                 \
              .min = "1",                                                                           \
              .max = "0xffff",                                                                      \
-             .help = "the bits that count; shifted down to bit 0"},                                \
+             .help = {"有效的位，移到第 0 位", "the bits that count; shifted down to bit 0"}},     \
         {                                                                                          \
-            .key = codes_key, .parse = parse_codes, .required = codes_required, .help = codes_help \
+            .key = codes_key, .type = &CODES, .required = codes_required, .help = {                \
+                codes_zh,                                                                          \
+                codes_en                                                                           \
+            }                                                                                      \
         }                                                                                          \
     }
 
 static const struct field UNIT_FIELDS[] =
-    SELECTOR_FIELDS("units", true, "what each code means, like { 0: MPa, 1: kPa }");
-static const struct field DECIMALS_FIELDS[] =
-    SELECTOR_FIELDS("codes", false, "what each code means, like { 4: 1, 8: 2 }");
+    SELECTOR_FIELDS("units", true, "各代码的含义，如 { 0: MPa, 1: kPa }",
+                    "what each code means, like { 0: MPa, 1: kPa }");
+static const struct field DECIMALS_FIELDS[] = SELECTOR_FIELDS(
+    "codes", false, "各代码的含义，如 { 4: 1, 8: 2 }", "what each code means, like { 4: 1, 8: 2 }");
 static const struct field STATUS_FIELDS[] =
-    SELECTOR_FIELDS("codes", true, "what each code means, like { 0: warmup, 1: good }");
+    SELECTOR_FIELDS("codes", true, "各代码的含义，如 { 0: warmup, 1: good }",
+                    "what each code means, like { 0: warmup, 1: good }");
 
-static const struct section UNIT_FROM = {"unit_from", UNIT_FIELDS, 3};
-static const struct section DECIMALS_FROM = {"decimals_from", DECIMALS_FIELDS, 3};
-static const struct section STATUS_FROM = {"status_from", STATUS_FIELDS, 3};
+const struct section PROFILE_UNIT_FROM = {"unit_from", UNIT_FIELDS, 3};
+const struct section PROFILE_DECIMALS_FROM = {"decimals_from", DECIMALS_FIELDS, 3};
+const struct section PROFILE_STATUS_FROM = {"status_from", STATUS_FIELDS, 3};
 
 static bool has_code(const struct profile_selector *selector, uint32_t code)
 {
@@ -156,10 +164,11 @@ static bool read_selector(const struct reader *reader, const struct node *point_
 bool profile_selector_read(const struct reader *reader, const struct node *map,
                            struct profile_point *point)
 {
-    bool unit = read_selector(reader, map, point, &UNIT_FROM, unit_meaning, &point->unit_from);
-    bool decimals =
-        read_selector(reader, map, point, &DECIMALS_FROM, decimals_meaning, &point->decimals_from);
-    bool status =
-        read_selector(reader, map, point, &STATUS_FROM, status_meaning, &point->status_from);
+    bool unit =
+        read_selector(reader, map, point, &PROFILE_UNIT_FROM, unit_meaning, &point->unit_from);
+    bool decimals = read_selector(reader, map, point, &PROFILE_DECIMALS_FROM, decimals_meaning,
+                                  &point->decimals_from);
+    bool status = read_selector(reader, map, point, &PROFILE_STATUS_FROM, status_meaning,
+                                &point->status_from);
     return unit && decimals && status;
 }

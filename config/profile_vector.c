@@ -84,24 +84,29 @@ static bool parse_expect(const struct reader *reader, const struct field *field,
     return field_error(reader, node, "%s is a map like { tilt_x: 1.25 }", field->key);
 }
 
+static const struct field_type FRAME = {.read = parse_frame,
+                                        .name = {"十六进制报文", "frame in hex"}};
+static const struct field_type EXPECT = {
+    .read = parse_expect, .name = {"测点名: 值或质量", "map of POINT: value or quality"}};
+
 struct vector_frames {
     struct frame request, response;
 };
 
 static const struct field VECTOR_FIELDS[] = {
     {.key = "request",
-     .parse = parse_frame,
+     .type = &FRAME,
      .offset = offsetof(struct vector_frames, request),
      .required = true,
-     .help = "the frame that asks, CRC included"},
+     .help = {"请求报文，含 CRC", "the frame that asks, CRC included"}},
     {.key = "response",
-     .parse = parse_frame,
+     .type = &FRAME,
      .offset = offsetof(struct vector_frames, response),
-     .help = "the frame that answers, CRC included"},
-    {.key = "expect", .parse = parse_expect, .help = "what the points are then"},
+     .help = {"应答报文，含 CRC", "the frame that answers, CRC included"}},
+    {.key = "expect", .type = &EXPECT, .help = {"此时各测点的值", "what the points are then"}},
 };
 
-static const struct section VECTOR = {"a vector", VECTOR_FIELDS, 3};
+const struct section PROFILE_VECTOR = {"a vector", VECTOR_FIELDS, 3};
 
 static uint16_t word(const uint8_t *bytes)
 {
@@ -169,7 +174,7 @@ static void read_vector(const struct reader *reader, const struct node *node,
                         struct profile *profile)
 {
     struct vector_frames frames = {0};
-    if (!field_read(reader, &VECTOR, node, &frames) ||
+    if (!field_read(reader, &PROFILE_VECTOR, node, &frames) ||
         !check_request(reader, tree_member(node, "request"), &frames.request))
         return;
     const struct node *response = tree_member(node, "response");

@@ -6,8 +6,11 @@
 #include "config/pack.h"
 #include "config/settings_parts.h"
 
+struct rule_reading;
+
 /* A rule as it was written: what it does not give may come from the one it changes. */
 struct rule_draft {
+    const struct rule_reading *reading; /* while it is read */
     const struct node *node;
     const char *name;
     bool off;

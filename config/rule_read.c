@@ -13,16 +13,6 @@
 
 enum { DAY_MS = 86400000 };
 
-struct key {
-    const char *name;
-    bool (*read)(const struct rule_reading *, const struct node *, struct rule_draft *);
-    int kind;         /* that it makes the rule; -1 = none */
-    unsigned only;    /* KIND()s of rules that take it; 0 = all */
-    const char *kept; /* for which, in words */
-};
-
-#define KIND(kind) (1U << (kind))
-
 /* ---- numbers ---- */
 
 static bool is_off(const struct node *node)
@@ -86,25 +76,32 @@ static bool read_by_level(const struct rule_reading *reading, const struct node 
 
 /* ---- keys ---- */
 
-static bool read_levels(const struct rule_reading *reading, const struct node *node,
-                        struct rule_draft *draft)
+static bool read_levels(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
-    return read_by_level(reading, node, read_number, draft->rule.levels, draft->level_off);
+    struct rule_draft *draft = out;
+    (void)reader;
+    (void)field;
+    return read_by_level(draft->reading, node, read_number, draft->rule.levels, draft->level_off);
 }
 
-static bool read_long_levels(const struct rule_reading *reading, const struct node *node,
-                             struct rule_draft *draft)
+static bool read_long_levels(const struct reader *reader, const struct field *field,
+                             const struct node *node, void *out)
 {
-    return read_by_level(reading, node, read_duration, draft->rule.levels, draft->level_off);
+    struct rule_draft *draft = out;
+    (void)reader;
+    (void)field;
+    return read_by_level(draft->reading, node, read_duration, draft->rule.levels, draft->level_off);
 }
 
-static bool read_level(const struct rule_reading *reading, const struct node *node,
-                       struct rule_draft *draft)
+static bool read_level(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
+    struct rule_draft *draft = out;
+    (void)field;
     unsigned level = node->kind == NODE_TEXT ? level_of(node->text) : 0;
     if (!level)
-        return field_error(reading->reader, node,
-                           "level is 1 (red), 2 (orange), 3 (yellow) or 4 (blue)");
+        return field_error(reader, node, "level is 1 (red), 2 (orange), 3 (yellow) or 4 (blue)");
     for (unsigned other = 1; other < LEVEL_COUNT; other++)
         draft->level_off[other] = other != level;
     draft->rule.levels[level] =
@@ -112,57 +109,70 @@ static bool read_level(const struct rule_reading *reading, const struct node *no
     return true;
 }
 
-static bool read_spike(const struct rule_reading *reading, const struct node *node,
-                       struct rule_draft *draft)
+static bool read_spike(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
-    return read_number(reading, node, &draft->rule.spike);
+    struct rule_draft *draft = out;
+    (void)reader;
+    (void)field;
+    return read_number(draft->reading, node, &draft->rule.spike);
 }
 
-static bool read_hysteresis(const struct rule_reading *reading, const struct node *node,
-                            struct rule_draft *draft)
+static bool read_hysteresis(const struct reader *reader, const struct field *field,
+                            const struct node *node, void *out)
 {
-    if (!read_number(reading, node, &draft->rule.hysteresis))
+    struct rule_draft *draft = out;
+    (void)field;
+    if (!read_number(draft->reading, node, &draft->rule.hysteresis))
         return false;
     return draft->rule.hysteresis.value >= 0 ||
-           field_error(reading->reader, node, "hysteresis is 0 or more");
+           field_error(reader, node, "hysteresis is 0 or more");
 }
 
-static bool read_dwell(const struct rule_reading *reading, const struct node *node,
-                       struct rule_draft *draft)
+static bool read_dwell(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
+    struct rule_draft *draft = out;
+    (void)field;
     struct rule_number one = {0};
     struct rule_number *dwell = draft->rule.dwell;
     bool by_level = node->kind == NODE_MAP;
     draft->dwell_by_level = by_level;
-    bool good = by_level ? read_by_level(reading, node, read_duration, dwell, NULL)
-                         : read_duration(reading, node, &one);
+    bool good = by_level ? read_by_level(draft->reading, node, read_duration, dwell, NULL)
+                         : read_duration(draft->reading, node, &one);
     for (unsigned level = 1; good && level < LEVEL_COUNT; level++) {
         if (!by_level)
             dwell[level] = one;
         if (dwell[level].given && dwell[level].value > DAY_MS)
-            return field_error(reading->reader, node, "dwell is a day at most");
+            return field_error(reader, node, "dwell is a day at most");
     }
     return good;
 }
 
-static bool read_clear(const struct rule_reading *reading, const struct node *node,
-                       struct rule_draft *draft)
+static bool read_clear(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
-    return read_duration(reading, node, &draft->rule.clear);
+    struct rule_draft *draft = out;
+    (void)reader;
+    (void)field;
+    return read_duration(draft->reading, node, &draft->rule.clear);
 }
 
-static bool read_window(const struct rule_reading *reading, const struct node *node,
-                        struct rule_draft *draft)
+static bool read_window(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
-    return read_duration(reading, node, &draft->rule.window);
+    struct rule_draft *draft = out;
+    (void)reader;
+    (void)field;
+    return read_duration(draft->reading, node, &draft->rule.window);
 }
 
-static bool read_fault(const struct rule_reading *reading, const struct node *node,
-                       struct rule_draft *draft)
+static bool read_fault(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
-    static const struct field fault = {.key = "fault"};
+    struct rule_draft *draft = out;
     draft->has_fault = true;
-    return field_bool(reading->reader, &fault, node, &draft->rule.fault);
+    return field_bool(reader, field, node, &draft->rule.fault);
 }
 
 static bool is_condition_kind(const char *key, enum rule_kind *kind)
@@ -201,87 +211,187 @@ static bool read_condition(const struct rule_reading *reading, const struct node
     return field_is_text(reading->reader, draft->condition_points[index], "a point");
 }
 
-static bool read_conditions(const struct rule_reading *reading, const struct node *node,
-                            struct rule_draft *draft)
+static bool read_conditions(const struct reader *reader, const struct field *field,
+                            const struct node *node, void *out)
 {
+    struct rule_draft *draft = out;
+    (void)field;
     bool good = true;
     if (node->kind != NODE_LIST || !node->count || node->count > RULE_CONDITIONS_MAX)
-        return field_error(reading->reader, node, "a list of 1 to %d conditions is wanted here",
+        return field_error(reader, node, "a list of 1 to %d conditions is wanted here",
                            RULE_CONDITIONS_MAX);
     draft->rule.conditions =
-        arena_array(reading->reader->arena, node->count, sizeof *draft->rule.conditions);
+        arena_array(reader->arena, node->count, sizeof *draft->rule.conditions);
     for (const struct node *item = node->first; item; item = item->next)
-        good &= read_condition(reading, item, draft);
+        good &= read_condition(draft->reading, item, draft);
     return good;
 }
 
-static bool read_diagnose(const struct rule_reading *reading, const struct node *node,
-                          struct rule_draft *draft)
+static bool read_diagnose(const struct reader *reader, const struct field *field,
+                          const struct node *node, void *out)
 {
-    if (!field_is_text(reading->reader, node, "the name of a diagnosis"))
+    struct rule_draft *draft = out;
+    (void)field;
+    if (!field_is_text(reader, node, "the name of a diagnosis"))
         return false;
-    for (int sector = 1; reading->diagnosis && sector < SECTOR_COUNT; sector++) {
-        if (reading->sectors[sector] && !draft->rule.diagnosis)
-            draft->rule.diagnosis = reading->diagnosis((enum sector)sector, node->text);
+    for (int sector = 1; draft->reading->diagnosis && sector < SECTOR_COUNT; sector++) {
+        if (draft->reading->sectors[sector] && !draft->rule.diagnosis)
+            draft->rule.diagnosis = draft->reading->diagnosis((enum sector)sector, node->text);
     }
     return draft->rule.diagnosis ||
-           field_error(reading->reader, node, "this sensor class has no diagnosis \"%.40s\"",
-                       node->text);
+           field_error(reader, node, "this sensor class has no diagnosis \"%.40s\"", node->text);
 }
 
-static bool read_points(const struct rule_reading *reading, const struct node *node,
-                        struct rule_draft *draft)
+static bool read_points(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
+    struct rule_draft *draft = out;
+    (void)field;
     draft->role_points = node;
     return node->kind == NODE_MAP ||
-           field_error(reading->reader, node,
+           field_error(reader, node,
                        "points is a map of who plays which role, like { run: pump-1.run }");
 }
 
 /* Read when all numbers are there. */
-static bool read_source(const struct rule_reading *reading, const struct node *node,
-                        struct rule_draft *draft)
+static bool read_source(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
+    struct rule_draft *draft = out;
+    (void)field;
     static const char form[] = "source is a text, or a text for each level and for the `rest`";
     (void)draft;
     if (node->kind == NODE_TEXT)
         return true;
     if (node->kind != NODE_MAP)
-        return field_error(reading->reader, node, "%s", form);
+        return field_error(reader, node, "%s", form);
     for (const struct node *item = node->first; item; item = item->next) {
         if (level_of(item->key) == 0 && strcmp(item->key, "rest") != 0)
-            return field_error(reading->reader, item, "\"%.20s\" is no level and not `rest`: %s",
-                               item->key, form);
+            return field_error(reader, item, "\"%.20s\" is no level and not `rest`: %s", item->key,
+                               form);
         if (item->kind != NODE_TEXT)
-            return field_error(reading->reader, item, "%s", form);
+            return field_error(reader, item, "%s", form);
     }
     return true;
 }
 
-static const struct key keys[] = {
-    {"above", read_levels, RULE_ABOVE, 0, NULL},
-    {"below", read_levels, RULE_BELOW, 0, NULL},
-    {"rise", read_levels, RULE_RISE, 0, NULL},
-    {"fall", read_levels, RULE_FALL, 0, NULL},
-    {"sum", read_levels, RULE_SUM, 0, NULL},
-    {"equals", read_levels, RULE_EQUALS, 0, NULL},
-    {"silent", read_long_levels, RULE_SILENT, 0, NULL},
-    {"flat", read_long_levels, RULE_FLAT, 0, NULL},
-    {"spike", read_spike, RULE_SPIKE, 0, NULL},
-    {"all", read_conditions, RULE_ALL, 0, NULL},
-    {"any", read_conditions, RULE_ANY, 0, NULL},
-    {"diagnose", read_diagnose, RULE_DIAGNOSE, 0, NULL},
-    {"levels", read_levels, -1, KIND(RULE_DIAGNOSE), "diagnoses"},
-    {"level", read_level, -1, KIND(RULE_ALL) | KIND(RULE_ANY), "all and any"},
-    {"hysteresis", read_hysteresis, -1, 0, NULL},
-    {"dwell", read_dwell, -1, 0, NULL},
-    {"clear", read_clear, -1, 0, NULL},
-    {"window", read_window, -1, KIND(RULE_RISE) | KIND(RULE_FALL) | KIND(RULE_SUM),
-     "rise, fall and sum"},
-    {"fault", read_fault, -1, 0, NULL},
-    {"points", read_points, -1, KIND(RULE_DIAGNOSE), "diagnoses"},
-    {"source", read_source, -1, 0, NULL},
+/* ---- the table ---- */
+
+static const struct field_type NUMBERS = {.read = read_levels,
+                                          .name = {"级别: 数值", "map of LEVEL: number, or off"}};
+static const struct field_type TIMES = {.read = read_long_levels,
+                                        .name = {"级别: 时长", "map of LEVEL: duration, or off"}};
+static const struct field_type SPIKE = {.read = read_spike, .name = {"数值", "number"}};
+static const struct field_type CONDITIONS = {
+    .read = read_conditions,
+    .name = {"{ point: 测点, above、below 或 equals: 数值 } 的列表",
+             "list of { point: POINT, above, below or equals: number }"}};
+static const struct field_type DIAGNOSE = {.read = read_diagnose,
+                                           .name = {"诊断名", "name of a diagnosis"}};
+static const struct field_type LEVEL = {.read = read_level, .name = {"1 到 4", "1 to 4"}};
+static const struct field_type HYSTERESIS = {.read = read_hysteresis, .name = {"数值", "number"}};
+static const struct field_type DWELL = {
+    .read = read_dwell, .name = {"时长，或 级别: 时长", "duration, or map of LEVEL: duration"}};
+static const struct field_type CLEAR = {.read = read_clear, .name = {"时长", "duration"}};
+static const struct field_type WINDOW = {.read = read_window, .name = {"时长", "duration"}};
+static const struct field_type FAULT = {.read = read_fault,
+                                        .name = {"true 或 false", "true or false"}};
+static const struct field_type ROLES = {
+    .read = read_points, .name = {"角色: 测点", "map of ROLE: POINT, or a list of them"}};
+static const struct field_type SOURCE = {
+    .read = read_source, .name = {"文本，或 级别: 文本", "text, or map of LEVEL and rest: text"}};
+
+static const struct field RULE_FIELDS[] = {
+    {.key = "above",
+     .type = &NUMBERS,
+     .help = {"高于，如 { 4: 150, 3: 270 }；1 红 2 橙 3 黄 4 蓝",
+              "above, like { 4: 150, 3: 270 }; 1 red, 2 orange, 3 yellow, 4 blue"}},
+    {.key = "below", .type = &NUMBERS, .help = {"低于", "below"}},
+    {.key = "rise", .type = &NUMBERS, .help = {"在 window 内上升", "rise within the window"}},
+    {.key = "fall", .type = &NUMBERS, .help = {"在 window 内下降", "fall within the window"}},
+    {.key = "sum",
+     .type = &NUMBERS,
+     .help = {"累计量在 window 内的增量", "what a counter adds within the window"}},
+    {.key = "equals", .type = &NUMBERS, .help = {"等于，如 { 2: 1 }", "equals, like { 2: 1 }"}},
+    {.key = "silent",
+     .type = &TIMES,
+     .help = {"这么久没有有效读数；设备故障",
+              "no good reading for so long; a fault of the device"}},
+    {.key = "flat",
+     .type = &TIMES,
+     .help = {"这么久数值不变；设备故障", "the same value for so long; a fault of the device"}},
+    {.key = "spike",
+     .type = &SPIKE,
+     .help = {"两次读数相差超过此值时重读一次；不报警",
+              "a reading that jumps further is asked for again; no alarm"}},
+    {.key = "all", .type = &CONDITIONS, .help = {"全部成立", "all of these at once"}},
+    {.key = "any", .type = &CONDITIONS, .help = {"任一成立", "any of these"}},
+    {.key = "diagnose",
+     .type = &DIAGNOSE,
+     .help = {"该专业的诊断；参数与其他键并列",
+              "a diagnosis of the sector; its parameters stand beside the other keys"}},
+    {.key = "levels",
+     .type = &NUMBERS,
+     .help = {"诊断：各级数值", "diagnoses: the number of each level"}},
+    {.key = "level", .type = &LEVEL, .help = {"all、any：级别", "all and any: the level"}},
+    {.key = "hysteresis",
+     .type = &HYSTERESIS,
+     .help = {"回差：退回这么多才降级或解除",
+              "it must come back by so much to be eased or cleared"}},
+    {.key = "dwell",
+     .type = &DWELL,
+     .help = {"持续这么久才报警，最多 1 天", "how long it must last, a day at most"}},
+    {.key = "clear", .type = &CLEAR, .help = {"消失这么久才解除", "how long it must be gone"}},
+    {.key = "window",
+     .type = &WINDOW,
+     .help = {"rise、fall、sum：时间窗", "rise, fall and sum: over how long"}},
+    {.key = "fault",
+     .type = &FAULT,
+     .help = {"是设备故障，不是公众报警", "it is a fault of the device, no public alarm"}},
+    {.key = "points",
+     .type = &ROLES,
+     .help = {"诊断：各角色由哪个测点担任，如 { run: pump-1.run }",
+              "diagnoses: who plays which role, like { run: pump-1.run }"}},
+    {.key = "source",
+     .type = &SOURCE,
+     .help = {"数值的出处；规则包中必填", "where the numbers come from; mandatory in packs"}},
 };
+
+const struct section SETTINGS_RULE = {"a rule", RULE_FIELDS, COUNT(RULE_FIELDS)};
+
+#define KIND(kind) (1U << (kind))
+
+/* The keys that some kinds alone take. */
+static const struct taken {
+    const char *key;
+    unsigned kinds; /* KIND()s */
+    const char *words;
+} taken[] = {
+    {"levels", KIND(RULE_DIAGNOSE), "diagnoses"},
+    {"level", KIND(RULE_ALL) | KIND(RULE_ANY), "all and any"},
+    {"window", KIND(RULE_RISE) | KIND(RULE_FALL) | KIND(RULE_SUM), "rise, fall and sum"},
+    {"points", KIND(RULE_DIAGNOSE), "diagnoses"},
+};
+
+static const struct field *find_field(const char *key)
+{
+    for (size_t f = 0; f < COUNT(RULE_FIELDS); f++) {
+        if (strcmp(RULE_FIELDS[f].key, key) == 0)
+            return &RULE_FIELDS[f];
+    }
+    return NULL;
+}
+
+/* The kind of rule that the key makes. */
+static bool is_kind(const char *key, enum rule_kind *kind)
+{
+    for (int k = RULE_ABOVE; k <= RULE_DIAGNOSE; k++) {
+        *kind = (enum rule_kind)k;
+        if (strcmp(key, rule_kind_name(*kind)) == 0)
+            return true;
+    }
+    return false;
+}
 
 /* ---- what a diagnosis takes ---- */
 
@@ -308,8 +418,8 @@ static bool refuse_key(const struct rule_reading *reading, const struct node *no
                        const struct diagnosis_form *form)
 {
     struct suggest suggest = suggest_start(node->key);
-    for (size_t k = 0; k < COUNT(keys); k++)
-        suggest_offer(&suggest, keys[k].name);
+    for (size_t f = 0; f < COUNT(RULE_FIELDS); f++)
+        suggest_offer(&suggest, RULE_FIELDS[f].key);
     for (size_t p = 0; form && p < form->param_count; p++)
         suggest_offer(&suggest, form->params[p].key);
     diagnostics_add(reading->reader->out, SEVERITY_ERROR, node->key_place,
@@ -371,39 +481,47 @@ static bool give_sources(const struct rule_reading *reading, struct rule_draft *
 /* ---- the whole ---- */
 
 static bool read_table_key(const struct rule_reading *reading, const struct node *node,
-                           const struct key *key, struct rule_draft *draft)
+                           const struct field *field, struct rule_draft *draft)
 {
-    if (key->kind >= 0 && draft->has_kind)
+    enum rule_kind kind;
+    bool makes = is_kind(field->key, &kind);
+    if (makes && draft->has_kind)
         return field_error(reading->reader, node, "a rule is of one kind: %s or %s",
                            rule_kind_name(draft->rule.kind), node->key);
-    if (key->kind >= 0) {
+    if (makes) {
         draft->has_kind = true;
-        draft->rule.kind = (enum rule_kind)key->kind;
+        draft->rule.kind = kind;
     }
-    return key->read(reading, node, draft);
-}
-
-static size_t find_key(const char *name)
-{
-    size_t k = 0;
-    while (k < COUNT(keys) && strcmp(keys[k].name, name) != 0)
-        k++;
-    return k;
+    return field->type->read(reading->reader, field, node, draft);
 }
 
 static bool read_key(const struct rule_reading *reading, const struct node *node,
                      struct rule_draft *draft)
 {
     const struct diagnosis_form *form = form_of(reading, draft);
-    size_t p, k = find_key(node->key);
+    const struct field *field = find_field(node->key);
+    size_t p;
     const struct diagnosis_param *param = param_of(form, node->key, &p);
     if (param)
         return read_param(reading, node, param, &draft->rule.params[p]);
-    return k < COUNT(keys) ? read_table_key(reading, node, &keys[k], draft)
-                           : refuse_key(reading, node, form);
+    return field ? read_table_key(reading, node, field, draft) : refuse_key(reading, node, form);
 }
 
 /* A key that its kind does not take would be lost, or worse: `level` is a number of 1. */
+static bool check_key(const struct rule_reading *reading, const struct node *item,
+                      enum rule_kind kind)
+{
+    for (size_t t = 0; t < COUNT(taken); t++) {
+        if (strcmp(taken[t].key, item->key) != 0 || (taken[t].kinds & KIND(kind)))
+            continue;
+        diagnostics_add(reading->reader->out, SEVERITY_ERROR, item->key_place,
+                        "%s is for %s; this rule is of the kind %s", item->key, taken[t].words,
+                        rule_kind_name(kind));
+        return false;
+    }
+    return true;
+}
+
 static bool check_keys(const struct rule_reading *reading, const struct node *node,
                        const struct rule_draft *draft)
 {
@@ -411,14 +529,9 @@ static bool check_keys(const struct rule_reading *reading, const struct node *no
     bool known = draft->has_kind || reading->base;
     enum rule_kind kind = draft->has_kind || !known ? draft->rule.kind : reading->base->kind;
     for (const struct node *item = node->first; known && item; item = item->next) {
-        size_t p, k = find_key(item->key);
-        if (k == COUNT(keys) || !keys[k].only || (keys[k].only & KIND(kind)) ||
-            param_of(form, item->key, &p))
-            continue;
-        diagnostics_add(reading->reader->out, SEVERITY_ERROR, item->key_place,
-                        "%s is for %s; this rule is of the kind %s", item->key, keys[k].kept,
-                        rule_kind_name(kind));
-        return false;
+        size_t p;
+        if (!param_of(form, item->key, &p) && !check_key(reading, item, kind))
+            return false;
     }
     return true;
 }
@@ -436,7 +549,7 @@ static bool read_keys(const struct rule_reading *reading, const struct node *nod
 
 bool rule_read(const struct rule_reading *reading, const struct node *node, struct rule_draft *out)
 {
-    *out = (struct rule_draft){.node = node, .name = node->key};
+    *out = (struct rule_draft){.reading = reading, .node = node, .name = node->key};
     out->rule = (struct rule){.place = node->key_place, .name = node->key};
     if (!node->key[0] || strlen(node->key) > 32 ||
         !field_allows("a-z 0-9 _", node->key, strlen(node->key))) {

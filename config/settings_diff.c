@@ -86,34 +86,34 @@ static bool same_anyway(const void *a, const void *b)
     return true;
 }
 
-/* What a parser writes. */
+/* What a type writes. */
 static const struct kind {
-    field_parser parse;
+    const struct field_type *type;
     bool (*same)(const void *a, const void *b);
 } kinds[] = {
-    {field_text, same_text},
-    {field_name, same_text},
-    {settings_value_code, same_text},
-    {settings_value_path, same_text},
-    {settings_value_root, same_text},
-    {field_bool, same_bool},
-    {field_u8, same_8},
-    {field_u16, same_16},
-    {field_duration, same_32},
-    {field_size, same_32},
-    {field_choice, same_32},
-    {field_sector, same_32},
-    {settings_value_crs, same_32},
-    {field_long_duration, same_64},
-    {field_long_size, same_64},
-    {field_number, same_number},
-    {field_serial, same_serial},
-    {settings_value_position, same_position},
-    {settings_value_sectors, same_sectors},
-    {settings_value_urls, same_urls},
-    {settings_value_points, same_anyway},
-    {settings_value_rules, same_anyway},
-    {field_list, same_anyway},
+    {&FIELD_TEXT, same_text},
+    {&FIELD_NAME, same_text},
+    {&SETTINGS_VALUE_CODE, same_text},
+    {&SETTINGS_VALUE_PATH, same_text},
+    {&SETTINGS_VALUE_ROOT, same_text},
+    {&FIELD_BOOL, same_bool},
+    {&FIELD_U8, same_8},
+    {&FIELD_U16, same_16},
+    {&FIELD_DURATION, same_32},
+    {&FIELD_SIZE, same_32},
+    {&FIELD_CHOICE, same_32},
+    {&FIELD_SECTOR, same_32},
+    {&SETTINGS_VALUE_CRS, same_32},
+    {&FIELD_LONG_DURATION, same_64},
+    {&FIELD_LONG_SIZE, same_64},
+    {&FIELD_NUMBER, same_number},
+    {&FIELD_SERIAL, same_serial},
+    {&SETTINGS_VALUE_POSITION, same_position},
+    {&SETTINGS_VALUE_SECTORS, same_sectors},
+    {&SETTINGS_VALUE_URLS, same_urls},
+    {&SETTINGS_VALUE_POINTS, same_anyway},
+    {&SETTINGS_VALUE_RULES, same_anyway},
+    {&FIELD_LIST, same_anyway},
 };
 
 static bool same_section(const struct section *section, const void *a, const void *b);
@@ -123,7 +123,7 @@ static bool same_field(const struct field *field, const void *a, const void *b)
     if (field->section)
         return same_section(field->section, a, b);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (kinds[i].parse == field->parse)
+        if (kinds[i].type == field->type)
             return kinds[i].same((const char *)a + field->offset, (const char *)b + field->offset);
     }
     return false;

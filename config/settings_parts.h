@@ -8,30 +8,23 @@
 /* The sections of the file. What SETTINGS reads goes into a struct settings, what the others read
  * into the struct below or of their name. */
 extern const struct section SETTINGS, SETTINGS_LINE, SETTINGS_DEVICE, SETTINGS_POINT,
-    SETTINGS_UPLINK;
+    SETTINGS_UPLINK, SETTINGS_CATCHMENT;
+
+/* Those of a pack, and of a rule wherever it stands: a rule is read by rule_read(). */
+extern const struct section SETTINGS_PACK, SETTINGS_RULE;
 
 #define SETTINGS_HOST_CHARACTERS "a-z A-Z 0-9 - _ . : %"
 
-/* Parsers of the tables (settings_value.c), and what `out` is for each. */
-bool settings_value_position(const struct reader *, const struct field *, const struct node *,
-                             void *); /* struct position */
-bool settings_value_crs(const struct reader *, const struct field *, const struct node *,
-                        void *); /* enum crs */
-bool settings_value_code(const struct reader *, const struct field *, const struct node *,
-                         void *); /* char *, `max` digits, the first six a region */
-bool settings_value_path(const struct reader *, const struct field *, const struct node *,
-                         void *); /* char *, absolute */
-bool settings_value_root(const struct reader *, const struct field *, const struct node *,
-                         void *); /* char * */
-bool settings_value_urls(const struct reader *, const struct field *, const struct node *,
-                         void *); /* struct settings_uplink */
-bool settings_value_sectors(const struct reader *, const struct field *, const struct node *,
-                            void *); /* bool[SECTOR_COUNT] */
-bool settings_value_points(const struct reader *, const struct field *, const struct node *,
-                           void *); /* nothing: they are read with their profile */
-
-bool settings_value_rules(const struct reader *, const struct field *, const struct node *,
-                          void *); /* nothing: they are read when all devices are known */
+/* Types of the tables (settings_value.c), and what `out` is for each. */
+extern const struct field_type SETTINGS_VALUE_POSITION, /* struct position */
+    SETTINGS_VALUE_CRS,                                 /* enum crs */
+    SETTINGS_VALUE_CODE,                                /* char *, `max` digits, first a region */
+    SETTINGS_VALUE_PATH,                                /* char *, absolute */
+    SETTINGS_VALUE_ROOT,                                /* char * */
+    SETTINGS_VALUE_URLS,                                /* struct settings_uplink */
+    SETTINGS_VALUE_SECTORS,                             /* bool[SECTOR_COUNT] */
+    SETTINGS_VALUE_POINTS, /* nothing: they are read with their profile */
+    SETTINGS_VALUE_RULES;  /* nothing: they are read when all devices are known */
 
 /* Of a line whose transport could not be read. */
 #define TRANSPORT_UNKNOWN ((enum transport_kind)99)

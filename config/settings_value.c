@@ -18,8 +18,8 @@ static bool is_between(double value, int min, int max)
     return value >= min && value <= max;
 }
 
-bool settings_value_position(const struct reader *reader, const struct field *field,
-                             const struct node *node, void *out)
+static bool read_position(const struct reader *reader, const struct field *field,
+                          const struct node *node, void *out)
 {
     struct position *position = out;
     double x, y;
@@ -43,8 +43,8 @@ bool settings_value_position(const struct reader *reader, const struct field *fi
     return true;
 }
 
-bool settings_value_crs(const struct reader *reader, const struct field *field,
-                        const struct node *node, void *out)
+static bool read_crs(const struct reader *reader, const struct field *field,
+                     const struct node *node, void *out)
 {
     static const char *const shifted[] = {"GCJ-02", "GCJ02", "BD-09", "BD09"};
     if (!field_is_text(reader, node, "CGCS2000 or WGS84"))
@@ -74,8 +74,8 @@ static bool is_province(const char *code)
 }
 
 /* Digits that begin with the six of a region: region, asset code, grid code. */
-bool settings_value_code(const struct reader *reader, const struct field *field,
-                         const struct node *node, void *out)
+static bool read_code(const struct reader *reader, const struct field *field,
+                      const struct node *node, void *out)
 {
     if (!field_is_text(reader, node, "a code of digits"))
         return false;
@@ -86,7 +86,7 @@ bool settings_value_code(const struct reader *reader, const struct field *field,
     size_t wanted = strtoul(field->max, NULL, 10);
     if (strlen(node->text) != wanted || strspn(node->text, "0123456789") != wanted)
         return field_error(reader, node, "%s \"%.40s\" is not %zu digits: %s", field->key,
-                           node->text, wanted, field->help);
+                           node->text, wanted, field->help.en);
     if (!is_province(node->text))
         return field_error(reader, node,
                            "%s \"%.40s\" begins with %.6s, which is no region of GB/T 2260 (no "
@@ -96,8 +96,8 @@ bool settings_value_code(const struct reader *reader, const struct field *field,
     return true;
 }
 
-bool settings_value_path(const struct reader *reader, const struct field *field,
-                         const struct node *node, void *out)
+static bool read_path(const struct reader *reader, const struct field *field,
+                      const struct node *node, void *out)
 {
     if (!field_text(reader, field, node, out))
         return false;
@@ -107,8 +107,8 @@ bool settings_value_path(const struct reader *reader, const struct field *field,
                        field->key, node->text);
 }
 
-bool settings_value_root(const struct reader *reader, const struct field *field,
-                         const struct node *node, void *out)
+static bool read_root(const struct reader *reader, const struct field *field,
+                      const struct node *node, void *out)
 {
     if (!field_name(reader, field, node, out))
         return false;
@@ -151,8 +151,8 @@ static bool parse_url(const struct reader *reader, const struct node *node,
     return true;
 }
 
-bool settings_value_urls(const struct reader *reader, const struct field *field,
-                         const struct node *node, void *out)
+static bool read_urls(const struct reader *reader, const struct field *field,
+                      const struct node *node, void *out)
 {
     struct settings_uplink *uplink = out;
     bool good = true;
@@ -168,8 +168,8 @@ bool settings_value_urls(const struct reader *reader, const struct field *field,
     return good;
 }
 
-bool settings_value_sectors(const struct reader *reader, const struct field *field,
-                            const struct node *node, void *out)
+static bool read_sectors(const struct reader *reader, const struct field *field,
+                         const struct node *node, void *out)
 {
     bool *sectors = out;
     bool good = true;
@@ -193,8 +193,8 @@ bool settings_value_sectors(const struct reader *reader, const struct field *fie
 }
 
 /* The overrides are read when the device's profile is known. */
-bool settings_value_points(const struct reader *reader, const struct field *field,
-                           const struct node *node, void *out)
+static bool read_points(const struct reader *reader, const struct field *field,
+                        const struct node *node, void *out)
 {
     (void)field;
     (void)out;
@@ -207,8 +207,8 @@ bool settings_value_points(const struct reader *reader, const struct field *fiel
 }
 
 /* Read when the packs and all devices are known (rule_apply.c). */
-bool settings_value_rules(const struct reader *reader, const struct field *field,
-                          const struct node *node, void *out)
+static bool read_rules(const struct reader *reader, const struct field *field,
+                       const struct node *node, void *out)
 {
     (void)field;
     (void)out;
@@ -217,3 +217,30 @@ bool settings_value_rules(const struct reader *reader, const struct field *field
                        "alarms is a map of rules, like { flooded: { above: { 3: 270 } } }, not %s",
                        tree_kind_name(node->kind));
 }
+
+static const char *sector_choice(unsigned int value)
+{
+    return FIELD_SECTOR.choice(value);
+}
+
+const struct field_type SETTINGS_VALUE_POSITION = {.read = read_position,
+                                                   .name = {"坐标", "position"}};
+const struct field_type SETTINGS_VALUE_CRS = {.read = read_crs, .name = {"选项", "choice"}};
+const struct field_type SETTINGS_VALUE_CODE = {
+    .read = read_code, .name = {"数字代码", "code"}, .bounds = BOUNDS_DIGITS};
+const struct field_type SETTINGS_VALUE_PATH = {
+    .read = read_path, .name = {"绝对路径", "absolute path"}, .bounds = BOUNDS_CHARACTERS};
+const struct field_type SETTINGS_VALUE_ROOT = {
+    .read = read_root, .name = {"主题", "topic"}, .bounds = BOUNDS_CHARACTERS};
+const struct field_type SETTINGS_VALUE_URLS = {
+    .read = read_urls, .name = {"地址列表", "list of addresses"}, .bounds = BOUNDS_ITEMS};
+const struct field_type SETTINGS_VALUE_SECTORS = {
+    .read = read_sectors,
+    .name = {"专业列表，或 all", "list of sectors, or all"},
+    .bounds = BOUNDS_ITEMS,
+    .choice = sector_choice,
+    .choice_count = SECTOR_COUNT};
+const struct field_type SETTINGS_VALUE_POINTS = {
+    .read = read_points, .name = {"测点名: { … }", "map of POINT: { ... }"}};
+const struct field_type SETTINGS_VALUE_RULES = {
+    .read = read_rules, .name = {"规则名: { … } 或 off", "map of NAME: { ... }, or off"}};

@@ -6,10 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* In const tables. No format: a text with conversions is one of say(). */
-struct words {
-    const char *zh, *en;
-};
+#include "proto/words.h"
 
 /* Call it first: Chinese when the first of LC_ALL, LC_MESSAGES and LANG that says anything is a zh
  * locale, as POSIX orders them; English until then. */
@@ -21,6 +18,7 @@ bool say_is_chinese(void);
  * arguments in the same order. */
 const char *say(const char *zh, const char *en) __attribute__((format_arg(1), format_arg(2)));
 
+/* No format: a text with conversions is one of say(). */
 const char *say_words(struct words words);
 
 /* What stands in the JSON of the API, as people read it: a name ("timeout", "out_of_range", "gas",
