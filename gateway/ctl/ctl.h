@@ -51,6 +51,7 @@ struct ctl {
     const char *record;                /* probe: a file for the transcript, or NULL */
     bool scan;                         /* probe */
     const char *explain;               /* check: DEVICE.POINT, DEVICE or "all"; NULL = not given */
+    bool explain_keys;                 /* config */
     const char *since;                 /* query, NULL = not given */
     const char *until;                 /* likewise */
     enum ctl_form form;                /* query */
@@ -66,6 +67,6 @@ struct ctl {
 
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
-    probe_command, query_command, alarms_command, report_command, watch_command;
+    probe_command, query_command, alarms_command, report_command, watch_command, config_command;
 
 #endif

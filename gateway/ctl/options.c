@@ -56,6 +56,12 @@ const struct option_row options_table[] = {
      .takers = {&check_command},
      .text = {"该测点（或设备、all）生效的报警规则及每个数值的来源",
               "the alarm rules of a point, a device or all, and where each number comes from"}},
+    {.name = "explain",
+     .kind = OPTION_SWITCH,
+     .offset = AT(explain_keys),
+     .takers = {&config_command},
+     .text = {"各个键的类型、默认值、范围和含义；KEY 如 store 或 uplinks.tls.ca",
+              "type, default, range and meaning; KEY is like store or uplinks.tls.ca"}},
     {.name = "scan",
      .kind = OPTION_SWITCH,
      .offset = AT(scan),
@@ -173,7 +179,7 @@ const struct option_row options_table[] = {
      .text = {"显示版本", "the version"}},
     {0}};
 
-enum { ROWS = sizeof options_table / sizeof *options_table, LETTERS_MAX = 2 * ROWS + 2 };
+enum { ROWS = sizeof options_table / sizeof *options_table, LETTERS_MAX = 2 * ROWS + 3 };
 
 bool options_fit(const struct option_row *row, const struct command *command)
 {
@@ -233,15 +239,37 @@ static bool take(struct ctl *ctl, const struct option_row *row)
     return false;
 }
 
-/* The table in getopt's own form: an option's number is its row's. */
-static size_t tell_getopt(struct option known[ROWS], char letters[LETTERS_MAX])
+static bool is_known(const struct option *known, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(known[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t tell(struct option *known, size_t count, const struct option_row *row)
+{
+    if (is_known(known, count, row->name))
+        return count;
+    known[count] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL,
+                                   FIRST + (int)(row - options_table)};
+    return count + 1;
+}
+
+/* The table in getopt's own form: an option's number is its row's. Of two by the same name it is
+ * the command's own. */
+static void tell_getopt(struct option known[ROWS], char letters[LETTERS_MAX], const char *mode,
+                        const struct command *command)
 {
     size_t count = 0;
-    char *letter = letters;
-    *letter++ = ':'; /* a missing argument is told apart */
-    for (const struct option_row *row = options_table; row->name; row++, count++) {
-        known[count] = (struct option){row->name, row->argument ? required_argument : no_argument,
-                                       NULL, FIRST + (int)count};
+    char *letter = stpcpy(letters, mode);
+    for (const struct option_row *row = options_table; row->name; row++) {
+        if (command && options_fit(row, command))
+            count = tell(known, count, row);
+    }
+    for (const struct option_row *row = options_table; row->name; row++) {
+        count = tell(known, count, row);
         if (row->letter) {
             *letter++ = row->letter;
             if (row->argument)
@@ -250,7 +278,18 @@ static size_t tell_getopt(struct option known[ROWS], char letters[LETTERS_MAX])
     }
     known[count] = (struct option){0};
     *letter = '\0';
-    return count;
+}
+
+/* What is no option, and no argument of one, is the command. */
+static const struct command *look_ahead(int argc, char **argv)
+{
+    struct option known[ROWS];
+    char letters[LETTERS_MAX];
+    tell_getopt(known, letters, "+:", NULL);
+    optind = 0; /* from the start: GNU */
+    while (getopt_long(argc, argv, letters, known, NULL) != -1)
+        continue;
+    return optind < argc ? commands_find(argv[optind]) : NULL;
 }
 
 static const struct option_row *row_of(int option)
@@ -314,8 +353,9 @@ enum options_result options_parse(struct ctl *ctl, int argc, char **argv)
     char letters[LETTERS_MAX];
     bool given[ROWS] = {false};
     int option;
-    tell_getopt(known, letters);
     opterr = 0;
+    tell_getopt(known, letters, ":", look_ahead(argc, argv)); /* ':': a missing argument */
+    optind = 0;
     while ((option = getopt_long(argc, argv, letters, known, NULL)) != -1) {
         const struct option_row *row = row_of(option);
         if (!row)

@@ -84,6 +84,7 @@ static const struct wrong of_point[] = {
     {"fast: { sum: { 3: 50 }, window: 1h }",
      "17:11: error: sum is for counters; depth has no `wrap`"},
     {"floded: { above: { 3: 250 }, level: 2 }", "17:40: error: level is for all and any"},
+    {"flooded: { window: 60s }", "17:22: error: window is for rise, fall and sum"},
     {"floded: off",
      "17:11: error: there is no rule \"floded\" here to change; did you mean \"flooded\"?"},
     {"Flooded: off", "17:11: error: a rule's name is 1 to 32 of a-z 0-9 _"},
