@@ -5,7 +5,6 @@
  * The main thread reads the command line, builds every room, and then only serves signals and the
  * API. A room that hangs at the end (a connect, a dead disk) is left behind: the process ends
  * anyway. Never polls, never judges, never writes data. */
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "config/arena.h"
+#include "gateway/arguments.h"
 #include "gateway/house.h"
 #include "gateway/log.h"
 #include "gateway/notify.h"
@@ -21,64 +21,13 @@
 #include "gateway/uplink/secret.h"
 #include "gateway/watchdog.h"
 
-enum { EXIT_USAGE = 2, LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
-
-struct options {
-    const char *config;
-    struct setup_path profiles;
-    bool check;
-};
+enum { LEAVE_BEHIND_MS = 300, DISK_PATIENCE_MS = 5000 };
 
 /* What the main thread listens to. */
 struct ears {
     struct event *terminate, *interrupt, *watch;
     struct reload *reload;
 };
-
-static const char usage[] =
-    "usage: lifelined [-c FILE] [--profiles DIR]... [--check]\n"
-    "Polls Modbus sensors, stores every reading, publishes to MQTT. SIGHUP reloads the\n"
-    "configuration: lines and uplinks that it leaves as they are go on.\n"
-    "\n"
-    "  -c, --config FILE    the configuration (" SETUP_CONFIG ")\n"
-    "      --profiles DIR   where profiles are; may be given several times; then profiles/\n"
-    "                       beside the configuration, then " SETUP_PROFILES "\n"
-    "      --check          check the configuration and exit: 0 fine, 1 errors\n"
-    "  -h, --help\n"
-    "      --version\n";
-
-/* Returns -1 to go on, otherwise the exit code. */
-static int parse_options(struct options *options, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'}, {"profiles", required_argument, NULL, 'p'},
-        {"check", no_argument, NULL, 'k'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {0}};
-    int option;
-    *options = (struct options){.config = SETUP_CONFIG};
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
-        if (option == 'c') {
-            options->config = optarg;
-        } else if (option == 'p' && setup_path_add(&options->profiles, optarg)) {
-            continue;
-        } else if (option == 'k') {
-            options->check = true;
-        } else if (option == 'h') {
-            fputs(usage, stdout);
-            return EXIT_SUCCESS;
-        } else if (option == 'v') {
-            puts("lifelined " LIFELINE_VERSION);
-            return EXIT_SUCCESS;
-        } else {
-            fputs(usage, stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
-        return -1;
-    fputs(usage, stderr);
-    return EXIT_USAGE;
-}
 
 static void on_signal(evutil_socket_t signal_number, short events, void *context)
 {
@@ -235,15 +184,15 @@ static void no_memory(void)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    struct arguments arguments;
     struct ears ears = {0};
     char why[512] = "";
-    int code = parse_options(&options, argc, argv);
+    int code = arguments_parse(&arguments, argc, argv);
     if (code >= 0)
         return code;
     struct house house = {.started = clock_mono(),
-                          .config = options.config,
-                          .profiles = &options.profiles,
+                          .config = arguments.config,
+                          .profiles = &arguments.profiles,
                           .mutex = PTHREAD_MUTEX_INITIALIZER,
                           .setup = calloc(1, sizeof *house.setup)};
     if (!house.setup)
@@ -253,7 +202,7 @@ int main(int argc, char **argv)
     arena_exhausted(no_memory);
     /* a heap for each of a hundred line threads would be most of the memory */
     mallopt(M_ARENA_MAX, 2);
-    bool fine = setup_load(house.setup, options.config, &options.profiles, options.check);
+    bool fine = setup_load(house.setup, arguments.config, &arguments.profiles, arguments.check);
     const char *text = house.setup->diagnostics ? diagnostics_text(house.setup->diagnostics) : "";
     fputs(text, stderr);
     if (!fine && !text[0])
@@ -262,7 +211,7 @@ int main(int argc, char **argv)
         log_error("%s", why);
         fine = false;
     }
-    if (options.check || !fine) {
+    if (arguments.check || !fine) {
         setup_free(house.setup);
         free(house.setup);
         return fine ? EXIT_SUCCESS : EXIT_FAILURE;

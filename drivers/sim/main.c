@@ -6,7 +6,6 @@
  * SIGTERM and SIGINT end it and take its symlinks away. Owns everything; the only file of drivers/
  * that prints. Never waits for one line while another has something due. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,57 +16,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "drivers/setup.h"
+#include "drivers/sim/sim_arguments.h"
 #include "drivers/sim/sim_find.h"
-#include "drivers/sim/sim_line.h"
 #include "drivers/sim/sim_script.h"
 
 #define EXIT_USAGE    2
-#define TURNAROUND_MS 4
-#define CONNECTIONS   64
 #define EVENTS_A_TURN 64
-#define SPEED_MAX     3600
-
-struct options {
-    const char *config, *journal, *script, *scenario;
-    struct setup_path profiles;
-    int ready_fd; /* -1: stdout */
-    struct sim_line_options line;
-    uint32_t speed;
-};
 
 struct sim {
-    struct options options;
+    struct sim_arguments options;
     struct setup setup;
     struct sim_stage stage;
     struct sim_scenario *scenario;
     struct sim_line **lines;
     int epoll_fd, signal_fd;
 };
-
-static const char usage[] =
-    "usage: lifeline-sim [-c FILE] [options]\n"
-    "Simulates the sensors of a gateway configuration: Modbus TCP, RTU on a pty, RTU over TCP.\n"
-    "\n"
-    "  -c, --config FILE      the configuration (" SETUP_CONFIG ")\n"
-    "      --profiles DIR     where profiles are; may be given several times; then profiles/\n"
-    "                         beside the configuration, then " SETUP_PROFILES "\n"
-    "      --journal FILE     append one JSON line for every answer\n"
-    "      --script FILE      faults by schedule (YAML); SIGHUP re-reads it\n"
-    "      --scenario FILE|NAME   what the sensors measure from `ready` on, by the hour; a name "
-    "is\n"
-    "                         NAME.yaml in scenarios/ beside the configuration, beside a folder\n"
-    "                         of --profiles, then " SIM_SCENARIOS "; faults strike all the same\n"
-    "      --speed N          the scenario's time runs N times as fast, 1 to 3600 (1)\n"
-    "      --listen ADDRESS   bind here instead of the lines' hosts, which must be loopback\n"
-    "      --no-line-time     answer on serial lines at once\n"
-    "      --turnaround MS    how long a serial sensor thinks (4)\n"
-    "      --connections N    how many a TCP line takes; one more is hung up (64)\n"
-    "      --ready-fd N       write `ready` to this descriptor instead of stdout\n"
-    "  -h, --help\n"
-    "\n"
-    "value = f(point, counter): drivers/sim/sim_value.h. The journal: drivers/sim/sim_journal.h.\n"
-    "Scenarios: drivers/sim/sim_scenario.h.\n";
 
 static int64_t now_ns(void)
 {
@@ -76,114 +39,25 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool parse_number(const char *text, long min, long max, long *out)
+/* Returns -1 to go on, otherwise the exit code. */
+static int read_arguments(struct sim_arguments *arguments, int argc, char **argv)
 {
-    char *end;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || number < min || number > max) {
-        fprintf(stderr, "lifeline-sim: \"%s\" is not a number from %ld to %ld\n", text, min, max);
-        return false;
+    char why[200], text[USAGE_TEXT_MAX];
+    enum sim_arguments_result result = sim_arguments_parse(arguments, argc, argv, why, sizeof why);
+    if (result == SIM_ARGUMENTS_RUN) {
+        return -1;
     }
-    *out = number;
-    return true;
-}
-
-static bool take_option(struct options *options, int option)
-{
-    long number;
-    switch (option) {
-    case 'c':
-        options->config = optarg;
-        return true;
-    case 'p':
-        if (!setup_path_add(&options->profiles, optarg)) {
-            fputs("lifeline-sim: too many --profiles\n", stderr);
-            return false;
-        }
-        return true;
-    case 'j':
-        options->journal = optarg;
-        return true;
-    case 's':
-        options->script = optarg;
-        return true;
-    case 'o':
-        options->scenario = optarg;
-        return true;
-    case 'x':
-        if (!parse_number(optarg, 1, SPEED_MAX, &number)) {
-            return false;
-        }
-        options->speed = (uint32_t)number;
-        return true;
-    case 'l':
-        options->line.listen = optarg;
-        return true;
-    case 'n':
-        options->line.line_time = false;
-        return true;
-    case 't':
-        if (!parse_number(optarg, 0, 10000, &number)) {
-            return false;
-        }
-        options->line.turnaround_ms = (uint32_t)number;
-        return true;
-    case 'm':
-        if (!parse_number(optarg, 0, 1023, &number)) {
-            return false;
-        }
-        options->line.connections = (uint32_t)number;
-        return true;
-    case 'r':
-        if (!parse_number(optarg, 0, 1023, &number)) {
-            return false;
-        }
-        options->ready_fd = (int)number;
-        return true;
+    if (result == SIM_ARGUMENTS_VERSION) {
+        puts("lifeline-sim " LIFELINE_VERSION);
+        return EXIT_SUCCESS;
     }
-    fputs(usage, stderr);
-    return false;
-}
-
-static bool parse_options(struct options *options, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"journal", required_argument, NULL, 'j'},
-        {"script", required_argument, NULL, 's'},
-        {"scenario", required_argument, NULL, 'o'},
-        {"speed", required_argument, NULL, 'x'},
-        {"listen", required_argument, NULL, 'l'},
-        {"no-line-time", no_argument, NULL, 'n'},
-        {"turnaround", required_argument, NULL, 't'},
-        {"connections", required_argument, NULL, 'm'},
-        {"ready-fd", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int option;
-    *options = (struct options){
-        .config = SETUP_CONFIG,
-        .ready_fd = -1,
-        .speed = 1,
-        .line = {.line_time = true, .turnaround_ms = TURNAROUND_MS, .connections = CONNECTIONS},
-    };
-    while ((option = getopt_long(argc, argv, "c:h", known, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        }
-        if (!take_option(options, option)) {
-            return false;
-        }
+    if (why[0] != '\0') {
+        fprintf(stderr, "lifeline-sim: %s\n", why);
+        return EXIT_USAGE;
     }
-    if (optind < argc) {
-        fputs(usage, stderr);
-        return false;
-    }
-    return true;
+    usage_text(&sim_arguments_usage, text);
+    fputs(text, result == SIM_ARGUMENTS_HELP ? stdout : stderr);
+    return result == SIM_ARGUMENTS_HELP ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
 static bool load_setup(struct sim *sim)
@@ -210,7 +84,7 @@ static bool load_script(struct sim *sim)
 static bool load_scenario(struct sim *sim)
 {
     char text[5000];
-    const struct options *options = &sim->options;
+    const struct sim_arguments *options = &sim->options;
     if (options->scenario == NULL) {
         return true;
     }
@@ -293,7 +167,7 @@ static bool open_lines(struct sim *sim)
     return true;
 }
 
-static void say_ready(const struct options *options)
+static void say_ready(const struct sim_arguments *options)
 {
     if (options->ready_fd < 0) {
         puts("ready");
@@ -379,10 +253,11 @@ static void clean_up(struct sim *sim)
 int main(int argc, char **argv)
 {
     struct sim sim = {.epoll_fd = -1, .signal_fd = -1};
-    if (!parse_options(&sim.options, argc, argv)) {
-        return EXIT_USAGE;
+    int code = read_arguments(&sim.options, argc, argv);
+    if (code >= 0) {
+        return code;
     }
-    int code = EXIT_FAILURE;
+    code = EXIT_FAILURE;
     if (load_setup(&sim) && load_script(&sim) && load_scenario(&sim) && open_journal(&sim) &&
         open_signals(&sim) && open_lines(&sim)) {
         sim.stage.faults_start_ns = sim.stage.scenario_start_ns = now_ns();
