@@ -84,11 +84,11 @@ static bool go(struct walk *walk, const char *above, const struct section *secti
     return true;
 }
 
-struct reference reference_new(void)
+struct reference reference_new(const struct reference_file *files)
 {
     struct walk walk = {0};
     bool good = true;
-    for (const struct reference_file *file = reference_files; good && file->section; file++)
+    for (const struct reference_file *file = files; good && file->section; file++)
         good = go(&walk, file->prefix, file->section, false);
     if (!good)
         reference_free(&walk.reference);

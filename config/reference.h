@@ -32,8 +32,8 @@ struct reference {
     size_t count;
 };
 
-/* All keys of the files, in their order; count 0 when there is no memory. */
-struct reference reference_new(void);
+/* All keys of such files, in their order; count 0 when there is no memory. */
+struct reference reference_new(const struct reference_file *files);
 void reference_free(struct reference *reference);
 
 /* Whether a key is the one of that path, or below it. */

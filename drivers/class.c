@@ -16,11 +16,12 @@ static const struct sensor_class *const classes[SECTOR_COUNT] = {
 
 /* raw: whatever a register says, without a range or a rule. Battery in % or V and signal (0..31 of
  * 3GPP 27.007, 99 unknown) come from the cover class of domain 2.1; ranges [eng]. */
-static const struct quantity common[] = {
+const struct quantity class_common[] = {
     {"raw", "原始值", "raw value", "1", 0, 0},
     {"battery", "电量", "battery", "%", 0, 100},
     {"battery_voltage", "电池电压", "battery voltage", "V", 0, 60},
     {"csq", "信号强度", "signal", "1", 0, 99},
+    {0},
 };
 
 const struct sensor_class *class_of(enum sector sector)
@@ -43,7 +44,7 @@ const struct quantity *class_quantity(enum sector sector, const char *name)
     if (class == NULL)
         return NULL;
     const struct quantity *found = find(class->quantities, class->count, name);
-    return found != NULL ? found : find(common, CLASS_COUNT(common), name);
+    return found != NULL ? found : find(class_common, CLASS_COUNT(class_common) - 1, name);
 }
 
 bool class_never_hidden(const char *quantity, double value)

@@ -32,6 +32,9 @@ const struct sensor_class *class_of(enum sector sector);
 /* A quantity_lookup (config/profile.h): NULL when the sector's class has none of that name. */
 const struct quantity *class_quantity(enum sector sector, const char *name);
 
+/* What every sensor may say about itself, and `raw`; ends with one that has no name. */
+extern const struct quantity class_common[];
+
 /* True for gas at or above 20 %LEL (1 %VOL of methane): no filter, maintenance window or
  * acknowledgement may hide it. GB 50838-2015 [S11], CJJ/T 146. */
 bool class_never_hidden(const char *quantity, double value);

@@ -33,9 +33,13 @@
 #ifndef LIFELINE_SIM_SCENARIO_H
 #define LIFELINE_SIM_SCENARIO_H
 
+#include "config/field.h"
 #include "config/settings.h"
 
 struct sim_scenario;
+
+/* The file. */
+extern const struct section SIM_SCENARIO;
 
 /* Reads it and finds its points in the settings, which must outlive it. NULL when anything is
  * wrong or nothing in the configuration plays a part; a target without a point is a warning. */

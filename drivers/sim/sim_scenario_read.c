@@ -237,11 +237,12 @@ static const struct field STORY_FIELDS[] = {
      .help = {"总时长", "how long it is"}},
     {.key = "targets",
      .type = &FIELD_LIST,
+     .items = &TARGET,
      .min = "1",
      .required = true,
      .help = {"谁测到什么", "who measures what"}},
 };
-static const struct section STORY_SECTION = SECTION_OF("a scenario", STORY_FIELDS);
+const struct section SIM_SCENARIO = SECTION_OF("a scenario", STORY_FIELDS);
 
 /* ---- what the tables cannot say ---- */
 
@@ -369,7 +370,7 @@ bool sim_scenario_read(const struct reader *reader, const struct source *source,
     if (root == NULL) {
         return false;
     }
-    bool good = field_read(reader, &STORY_SECTION, root, out);
+    bool good = field_read(reader, &SIM_SCENARIO, root, out);
     const struct node *list = tree_member(root, "targets");
     if (list == NULL || list->kind != NODE_LIST) {
         return false;

@@ -109,7 +109,7 @@ static const struct field FIELDS[] = {
      .min = "1",
      .help = {"只对每第 N 个请求", "strikes each Nth request only"}},
 };
-static const struct section SECTION = {"a fault", FIELDS, sizeof(FIELDS) / sizeof(FIELDS[0])};
+const struct section SIM_SCRIPT_FAULT = {"a fault", FIELDS, sizeof(FIELDS) / sizeof(FIELDS[0])};
 
 /* The index of a line or device of that name; -1 after reporting that there is none. */
 static int32_t find_line(const struct reader *reader, const struct settings *settings,
@@ -146,7 +146,7 @@ static bool read_entry(const struct reader *reader, const struct settings *setti
                        const struct node *node, struct sim_fault *out)
 {
     struct entry entry = {0};
-    if (!field_read(reader, &SECTION, node, &entry)) {
+    if (!field_read(reader, &SIM_SCRIPT_FAULT, node, &entry)) {
         return false;
     }
     if ((entry.line != NULL) == (entry.device != NULL)) {

@@ -18,8 +18,12 @@
 #ifndef LIFELINE_SIM_SCRIPT_H
 #define LIFELINE_SIM_SCRIPT_H
 
+#include "config/field.h"
 #include "config/settings.h"
 #include "drivers/sim/sim_fault.h"
+
+/* One entry of the script. */
+extern const struct section SIM_SCRIPT_FAULT;
 
 /* False when anything is wrong, all of it in `diagnostics`; then *out is as it was. What *out holds
  * afterwards is freed with sim_script_free(). */

@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 
 #include "gateway/api/internal.h"
+#include "gateway/api/metrics.h"
 #include "gateway/watchdog.h"
 
 struct page {
@@ -443,6 +444,14 @@ static const struct family families[] = {
     {"lifeline_uplink_sector_refused", gauge, "1 while the broker refuses the sector",
      write_uplink_sectors, 0},
 };
+
+struct metrics_family metrics_family(size_t number)
+{
+    if (number >= sizeof families / sizeof *families)
+        return (struct metrics_family){0};
+    return (struct metrics_family){families[number].name, families[number].type,
+                                   families[number].help};
+}
 
 /* ---- the page ---- */
 

@@ -93,7 +93,7 @@ static enum ctl_exit run(struct ctl *ctl)
         say_error(say("config 需要 --explain", "config needs --explain"));
         return CTL_USAGE;
     }
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     json_t *result = json_pack("{s:o}", "keys", find(&reference, path));
     enum ctl_exit code = CTL_FINE;
     if (json_array_size(json_object_get(result, "keys")))

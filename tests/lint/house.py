@@ -26,6 +26,8 @@ ROOMS = {
         FLOORS | {"gateway", "gateway/store", "gateway/api"},
         {"curl", "jansson", "mosquitto", "protobuf-c"},
     ),
+    # writes down at build time what the tables of all floors say
+    "deploy/man": (FLOORS | {"drivers/sim", "gateway", "gateway/api", "gateway/ctl"}, set()),
 }
 MAIN = {"gateway/main.c"} | {
     f"gateway/{name}.{kind}" for name in ("house", "reload", "rebuild") for kind in "ch"

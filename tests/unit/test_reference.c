@@ -121,7 +121,7 @@ static bool is_taken(const char *place, const char *key)
 
 static void every_key_stands_where_its_path_says(void **state)
 {
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     (void)state;
     assert_in_range(reference.count, 150, 400);
     for (size_t k = 0; k < reference.count; k++) {
@@ -140,7 +140,7 @@ static void every_key_stands_where_its_path_says(void **state)
 /* A list of which nobody says what its items hold has no keys. */
 static void every_place_is_explained(void **state)
 {
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     (void)state;
     for (size_t i = 1; i < sizeof places / sizeof *places; i++) {
         size_t below = 0, length = strlen(places[i].place);
@@ -155,7 +155,7 @@ static void every_place_is_explained(void **state)
 
 static void every_key_has_words(void **state)
 {
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     char facts[REFERENCE_TEXT_MAX];
     (void)state;
     for (size_t k = 0; k < reference.count; k++) {
@@ -189,7 +189,7 @@ static void facts_are_what_the_tables_say(void **state)
          "专业：gas、water、drainage、heat、manhole、waterlogging、sponge、bridge、tunnel、"
          "corridor"},
     };
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     char facts[REFERENCE_TEXT_MAX];
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -217,7 +217,7 @@ static void the_nearest_is_named(void **state)
         {"zzzzzzzz", NULL},
         {"", NULL},
     };
-    struct reference reference = reference_new();
+    struct reference reference = reference_new(reference_files);
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const char *nearest = reference_nearest(&reference, cases[c][0]);
