@@ -58,6 +58,6 @@ const char *suggest_text(struct suggest *suggest)
     suggest->text[0] = '\0';
     if (suggest->best != NULL && suggest->distance <= strlen(suggest->best) / 3 + 1 &&
         suggest->distance < strlen(suggest->best))
-        snprintf(suggest->text, sizeof(suggest->text), "; did you mean \"%s\"?", suggest->best);
+        snprintf(suggest->text, sizeof(suggest->text), "; did you mean \"%.76s\"?", suggest->best);
     return suggest->text;
 }

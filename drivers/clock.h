@@ -5,6 +5,7 @@
 #ifndef LIFELINE_CLOCK_H
 #define LIFELINE_CLOCK_H
 
+#include <poll.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -28,6 +29,9 @@ static inline mono_time clock_mono(void)
 
 /* Not inline: it needs the 64-bit time_t, which not every file that includes this can have. */
 wall_time clock_wall(void);
+
+/* poll() until then, at once when that is past: as it returns, EINTR included. */
+int clock_poll(struct pollfd *fds, nfds_t count, mono_time until);
 
 static inline mono_time clock_after_ms(mono_time t, int64_t ms)
 {

@@ -71,7 +71,7 @@ static void hear_rise(struct memory *memory, const struct diagnosis_moment *mome
         return;
     double middle = diagnosis_median(three, 3);
     int64_t minute = clock_mono_ms(middle_at) / 60000;
-    size_t slot = (uint64_t)minute % (RISE_MINUTES + 1);
+    size_t slot = (size_t)((uint64_t)minute % (RISE_MINUTES + 1));
     for (size_t i = 0; i <= RISE_MINUTES; i++) {
         bool is_recent = memory->minutes[i] != 0 && minute - memory->minutes[i] <= RISE_MINUTES;
         if (is_recent && middle - memory->lows[i] >= diagnosis_number(moment, RISING))

@@ -94,13 +94,9 @@ static enum link_event wait_for(const struct transport_link *link, int fd, short
                                 mono_time until)
 {
     for (;;) {
-        int64_t left_ns = until.ns - clock_mono().ns;
-        left_ns = left_ns > 0 ? left_ns : 0;
-        struct timespec left = {.tv_sec = left_ns / 1000000000,
-                                .tv_nsec = (long)(left_ns % 1000000000)};
         struct pollfd fds[] = {{.fd = fd, .events = events},
                                {.fd = link->wake_fd, .events = POLLIN}};
-        int ready = ppoll(fds, 2, &left, NULL);
+        int ready = clock_poll(fds, 2, until);
         if (ready < 0 && errno != EINTR) {
             return LINK_EVENT_FAILED;
         }

@@ -46,7 +46,7 @@ int socket_listen(const char *path, char *why, size_t why_size)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const struct sockaddr *bound = (const struct sockaddr *)&address;
     if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(why, why_size, "api: the path of the socket is too long: %s", path);
+        snprintf(why, why_size, "api: the path of the socket is too long: %.200s", path);
         return -1;
     }
     memcpy(address.sun_path, path, strlen(path) + 1);

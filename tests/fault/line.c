@@ -260,7 +260,8 @@ static void serve(struct line *line)
             wait_ns = line->queue[0].due.ns - clock_mono().ns;
             wait_ns = wait_ns > 0 ? wait_ns : 0;
         }
-        struct timespec wait = {.tv_nsec = wait_ns % 1000000000, .tv_sec = wait_ns / 1000000000};
+        struct timespec wait = {.tv_nsec = (long)(wait_ns % 1000000000),
+                                .tv_sec = wait_ns / 1000000000};
         struct pollfd fd = {.fd = line->peer.fd, .events = POLLIN};
         mono_time expected = {clock_mono().ns + wait_ns};
         int ready = ppoll(&fd, 1, &wait, NULL);

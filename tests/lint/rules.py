@@ -245,6 +245,23 @@ def lower_floors_do_not_print(tree):
                 yield f"{file}:{line}: {word.rstrip('( ')} on a floor that does not print"
 
 
+def no_narrow_time(tree):
+    """libevent's struct timeval is the narrow one on a 32-bit board, and so it has to be in each file
+    that hands one over; a fortified ppoll() takes the narrow time_t whatever it is told to."""
+    cmake = tree.text("CMakeLists.txt") if "CMakeLists.txt" in tree.files else ""
+    narrow = re.findall(r"file\(GLOB EVENT_SOURCES CONFIGURE_DEPENDS ([^)]*)\)", cmake)
+    for file in tree.c:
+        if not file.startswith(("proto/", "config/", "drivers/", "gateway/")):
+            continue
+        known = any(fnmatch.fnmatchcase(file, p) for p in " ".join(narrow).split())
+        for line, _ in matches(tree.code(file), r"(struct timeval)\b"):
+            if not known:
+                yield f"{file}:{line}: a struct timeval, and not in EVENT_SOURCES"
+        for line, _ in matches(tree.code(file), r"\b(ppoll)\("):
+            if file != "drivers/clock.c":
+                yield f"{file}:{line}: ppoll(); there is clock_poll()"
+
+
 def nothing_left_undone(tree):
     for file in tree.files:
         for line, word in matches(tree.text(file), words(house.MARKERS)):
@@ -335,6 +352,7 @@ RULES = [
     c_is_formatted,
     no_banned_calls,
     lower_floors_do_not_print,
+    no_narrow_time,
     nothing_left_undone,
     no_foreign_places,
     threads_are_watched,

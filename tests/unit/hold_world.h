@@ -12,13 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/true_clock.h"
+
 static atomic_llong wall_ahead_ns, uptime_ahead_ns;
 static atomic_bool synced;
 
 static inline int64_t true_ns(clockid_t clock)
 {
     struct timespec t;
-    syscall(SYS_clock_gettime, clock, &t);
+    true_clock(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 

@@ -103,7 +103,7 @@ static void choose_rule(struct diagnosis_world *world)
     for (size_t r = 0; r < form->role_count; r++) {
         const struct diagnosis_role *role = &form->roles[r];
         size_t most = role->many || role->siblings ? RULE_ROLE_POINTS_MAX : 1;
-        world->roles[r].count = (role->required ? 1 : 0) + next_random() % most;
+        world->roles[r].count = (role->required ? 1 : 0) + (size_t)next_random() % most;
         if (!role->required && one_in(2))
             world->roles[r].count = most;
     }
@@ -157,12 +157,12 @@ static void try_bytes(struct diagnosis_world *world)
     const struct diagnosis_moment moment = world_moment(world);
     size_t length = world->diagnosis->save(world->memory, &moment, bytes, sizeof bytes);
     if (length && !one_in(4)) {
-        for (size_t i = 1 + next_random() % 3; i > 0; i--)
-            bytes[next_random() % length] ^= (uint8_t)(1u << (next_random() % 8));
+        for (uint64_t i = 1 + next_random() % 3; i > 0; i--)
+            bytes[(size_t)next_random() % length] ^= (uint8_t)(1u << (next_random() % 8));
         if (one_in(3))
-            length = next_random() % (length + 1);
+            length = (size_t)next_random() % (length + 1);
     } else if (one_in(2)) {
-        length = next_random() % sizeof bytes;
+        length = (size_t)next_random() % sizeof bytes;
         for (size_t i = 0; i < length; i++)
             bytes[i] = one_in(3) ? 0 : (uint8_t)next_random();
         bytes[0] = 1;
@@ -181,10 +181,10 @@ static void one_life(enum sector sector, const char *name, int steps)
     world_start(&world, sector, name);
     choose_rule(&world);
     for (int i = 0; i < steps; i++) {
-        size_t r = next_random() % world.diagnosis->form.role_count;
+        size_t r = (size_t)next_random() % world.diagnosis->form.role_count;
         if (world.roles[r].count > 0) {
             double value = random_value();
-            size_t point = next_random() % world.roles[r].count;
+            size_t point = (size_t)next_random() % world.roles[r].count;
             for (uint64_t k = next_random() % 4; k < 4; k++)
                 world_sample(&world, world.diagnosis->form.roles[r].name, point,
                              one_in(8) ? NULL : &value);

@@ -153,7 +153,7 @@ static void percentiles_are_those_of_the_sorted_list(void **state)
     (void)state;
     for (int run = 0; run < 200; run++) {
         struct tally tally = {0};
-        size_t count = 1 + roll() % ANSWERS_MAX;
+        size_t count = 1 + (size_t)roll() % ANSWERS_MAX;
         for (size_t i = 0; i < count; i++) {
             list[i] = random_round_trip(run % 2);
             answer(&tally, list[i]);
