@@ -116,16 +116,17 @@ bool field_list(const struct reader *reader, const struct field *field, const st
 }
 
 static bool length_fits(const struct reader *reader, const struct field *field,
-                        const struct node *node, size_t length)
+                        const struct node *node, size_t length, const char *what, const char *more)
 {
     size_t min = field->min == NULL ? 1 : strtoul(field->min, NULL, 10);
     size_t max = field->max == NULL ? TEXT_MAX : strtoul(field->max, NULL, 10);
     if (length >= min && length <= max)
         return true;
     if (min == max)
-        return field_error(reader, node, "%s has %zu characters, not %zu", field->key, min, length);
-    return field_error(reader, node, "%s has %zu to %zu characters, not %zu", field->key, min, max,
-                       length);
+        return field_error(reader, node, "%s has %zu %s, not %zu%s", field->key, min, what, length,
+                           more);
+    return field_error(reader, node, "%s has %zu to %zu %s, not %zu%s", field->key, min, max, what,
+                       length, more);
 }
 
 bool field_text(const struct reader *reader, const struct field *field, const struct node *node,
@@ -142,7 +143,7 @@ bool field_text(const struct reader *reader, const struct field *field, const st
                                field->key);
     }
     if (node->text[0] != '\0' || field->min != NULL) {
-        if (!length_fits(reader, field, node, length))
+        if (!length_fits(reader, field, node, length, "bytes", "; a 汉字 has 3"))
             return false;
     }
     *(char **)out = arena_copy(reader->arena, node->text, length);
@@ -174,7 +175,7 @@ bool field_name(const struct reader *reader, const struct field *field, const st
                 void *out)
 {
     if (!field_is_text(reader, node, "a name") ||
-        !length_fits(reader, field, node, strlen(node->text)))
+        !length_fits(reader, field, node, strlen(node->text), "characters", ""))
         return false;
     if (!field_allows(field->characters, node->text, strlen(node->text)))
         return field_error(reader, node, "%s \"%.64s\" may hold only %s", field->key, node->text,
@@ -355,7 +356,7 @@ static const char *sector_choice(unsigned int value)
 }
 
 const struct field_type FIELD_TEXT = {
-    .read = field_text, .name = {"文本", "text"}, .bounds = BOUNDS_CHARACTERS};
+    .read = field_text, .name = {"文本", "text"}, .bounds = BOUNDS_BYTES};
 const struct field_type FIELD_NAME = {
     .read = field_name, .name = {"名称", "name"}, .bounds = BOUNDS_CHARACTERS};
 const struct field_type FIELD_BOOL = {.read = field_bool,

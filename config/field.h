@@ -36,7 +36,7 @@ typedef bool (*field_parser)(const struct reader *reader, const struct field *fi
                              const struct node *node, void *out);
 
 /* What `min` and `max` of a field count. */
-enum field_bounds { BOUNDS_VALUE, BOUNDS_CHARACTERS, BOUNDS_DIGITS, BOUNDS_ITEMS };
+enum field_bounds { BOUNDS_VALUE, BOUNDS_BYTES, BOUNDS_CHARACTERS, BOUNDS_DIGITS, BOUNDS_ITEMS };
 
 /* A parser, and what people call that which it reads. */
 struct field_type {

@@ -167,6 +167,13 @@ static void say_values(const struct field *field, bool zh, char *out)
         say(out, zh ? "；不大于 %s" : "; at most %s", max);
 }
 
+static void say_bytes(const struct field *field, bool zh, char *out)
+{
+    const char *min = field->min ? field->min : "1";
+    if (field->max)
+        say(out, zh ? "；%s 到 %s 字节（一个汉字 3 字节）" : "; %s to %s bytes", min, field->max);
+}
+
 static void say_characters(const struct field *field, bool zh, char *out)
 {
     const char *min = field->min ? field->min : "1";
@@ -181,6 +188,9 @@ static void say_range(const struct field *field, bool zh, char *out)
     switch (field->type->bounds) {
     case BOUNDS_VALUE:
         say_values(field, zh, out);
+        return;
+    case BOUNDS_BYTES:
+        say_bytes(field, zh, out);
         return;
     case BOUNDS_CHARACTERS:
         say_characters(field, zh, out);

@@ -229,7 +229,7 @@ const struct field_type SETTINGS_VALUE_CRS = {.read = read_crs, .name = {"选项
 const struct field_type SETTINGS_VALUE_CODE = {
     .read = read_code, .name = {"数字代码", "code"}, .bounds = BOUNDS_DIGITS};
 const struct field_type SETTINGS_VALUE_PATH = {
-    .read = read_path, .name = {"绝对路径", "absolute path"}, .bounds = BOUNDS_CHARACTERS};
+    .read = read_path, .name = {"绝对路径", "absolute path"}, .bounds = BOUNDS_BYTES};
 const struct field_type SETTINGS_VALUE_ROOT = {
     .read = read_root, .name = {"主题", "topic"}, .bounds = BOUNDS_CHARACTERS};
 const struct field_type SETTINGS_VALUE_URLS = {

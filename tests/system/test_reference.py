@@ -17,10 +17,11 @@ LANGUAGES = {"zh": "zh_CN.UTF-8", "en": "C.UTF-8"}
 COMMON = {"--format", "--json", "--socket", "--help", "--version"}
 
 
-def run(program, *words, language="en", **environment):
-    env = dict(os.environ, LC_ALL=LANGUAGES[language], **environment)
-    done = subprocess.run([os.path.join(BUILD, program), *words], capture_output=True, text=True,
-                          env=env, stdin=subprocess.DEVNULL, timeout=30)
+def run(program, *words, language="en", seconds=None):
+    within = ["timeout", "-s", "INT", str(seconds)] if seconds else []
+    done = subprocess.run([*within, os.path.join(BUILD, program), *words], capture_output=True,
+                          text=True, env=dict(os.environ, LC_ALL=LANGUAGES[language]),
+                          stdin=subprocess.DEVNULL, timeout=30)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -253,9 +254,10 @@ class Measure:
     def __init__(self, rig):
         self.rig, self.wide, self.lines = rig, [], 0
 
-    def take(self, program, *words, **environment):
+    def take(self, program, *words, seconds=None):
+        """With seconds: what goes on until Ctrl-C gets so many."""
         for language in LANGUAGES:
-            _, out, why = run(program, *words, language=language, **environment)
+            _, out, why = run(program, *words, language=language, seconds=seconds)
             for line in (out + why).splitlines():
                 self.lines += 1
                 if width(line) > 80:
@@ -272,12 +274,15 @@ LONG_LINE = "rs485-behind-the-long-cabinet-01"                              # 32
 
 
 def long_config(rig, port):
-    return rig.configure(
+    config = rig.configure(
         ["name: %s, transport: tcp, host: 127.0.0.1, port: %d" % (LONG_LINE, port)],
         ["name: %s, line: %s, unit: 1, profile: rs-dip-n01, every: 1s, title: %s, alarms: "
          "{ dead: { silent: { 3: 2s } } }" % (LONG, LONG_LINE, "泽州路与凤台街交叉口东北角雨水井" * 3),
          "name: pump, line: %s, unit: 2, profile: rs-dip-n01, every: 1s" % LONG_LINE],
         store="segment: 1s")
+    with open(config, encoding="utf-8") as f:
+        text = f.read().replace("name: test", "name: " + "泽州路与凤台街交叉口" * 6)
+    return rig.write("gateway.yaml", text)
 
 
 def columns():
@@ -323,6 +328,14 @@ def columns():
                   ["alarms", "maintain", LONG, "10"], ["report"], ["tail", LONG * 2],
                   ["probe", LONG_LINE], ["probe", LONG * 2], ["names", "lines"]):
         measure.take("lifelinectl", *words, *socket)
+    alarm = rig.api("/v1/alarms")["alarms"][0]["id"]
+    broker = ["--broker", "mqtt://127.0.0.1:%d" % rig.broker_port]
+    for words in (["alarms", "show", alarm], ["alarms", "ack", alarm, "--note", "去" * 90],
+                  ["alarms"], ["alarms", "show", alarm]):
+        measure.take("lifelinectl", *words, *socket)
+    for words in (["tail"], ["alarms", "-f"]):
+        measure.take("lifelinectl", *words, *socket, seconds=2)
+    measure.take("lifelinectl", "watch", *broker, seconds=2)
     measure.tell("what the daemon says, with long names,")
     rig.end("daemon")
     for words in (["status"], ["query", LONG, "-c", config, *with_profiles],

@@ -178,6 +178,7 @@ static void facts_are_what_the_tables_say(void **state)
         {"store.sync", "duration; 100ms to 60s; default 1s", "时长；100ms 到 60s；默认 1s"},
         {"gateway.id", "name; 1 to 32 characters; of a-z 0-9 -; required",
          "名称；1 到 32 个字符；只含 a-z 0-9 -；必填"},
+        {"gateway.name", "text; 1 to 200 bytes", "文本；1 到 200 字节（一个汉字 3 字节）"},
         {"gateway.region", "code; 6 digits; required", "数字代码；6 位数字；必填"},
         {"lines.transport", "choice: rtu, tcp, rtu-over-tcp; required",
          "选项：rtu、tcp、rtu-over-tcp；必填"},
