@@ -29,6 +29,7 @@
 
 #include "config/diagnostics.h"
 #include "proto/names.h"
+#include "proto/words.h"
 
 enum rule_kind {
     RULE_ABOVE,
@@ -87,7 +88,7 @@ struct diagnosis_param {
     bool is_duration;
     bool required; /* a pack must give it: there is no default in code */
     double min, max;
-    const char *help;
+    struct words help;
 };
 
 /* A point that it looks at, by the quantity. */
@@ -105,8 +106,8 @@ struct diagnosis_role {
 struct diagnosis_form {
     const char *name;
     const char *title_zh, *title_en;
-    const char *levels_mean; /* what the number of a level is: "drop in MPa" */
-    bool fault;              /* speaks of the device, not of what it measures */
+    struct words levels_mean; /* what the number of a level is: "drop in MPa" */
+    bool fault;               /* speaks of the device, not of what it measures */
     bool of_device;  /* one a device, not one a point: a device's rule in packs (no quantity).
                       * In force where at least one of its roles is played by the own device;
                       * it is about the first point of the first role that is */

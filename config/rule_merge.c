@@ -135,7 +135,7 @@ static bool check_diagnosis(const struct reader *reader, const struct rule *rule
     for (size_t p = 0; form && p < form->param_count; p++) {
         if (form->params[p].required && !rule->params[p].given)
             return refuse(reader, rule->place, "%s needs %s: %s", form->name, form->params[p].key,
-                          form->params[p].help);
+                          form->params[p].help.en);
     }
     return true;
 }

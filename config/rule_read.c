@@ -328,8 +328,9 @@ static const struct field RULE_FIELDS[] = {
     {.key = "any", .type = &CONDITIONS, .help = {"任一成立", "any of these"}},
     {.key = "diagnose",
      .type = &DIAGNOSE,
-     .help = {"该专业的诊断；参数与其他键并列",
-              "a diagnosis of the sector; its parameters stand beside the other keys"}},
+     .help =
+         {"该专业的诊断，见 diagnoses；参数与其他键并列",
+          "a diagnosis of the sector, see diagnoses; its parameters stand beside the other keys"}},
     {.key = "levels",
      .type = &NUMBERS,
      .help = {"诊断：各级数值", "diagnoses: the number of each level"}},
@@ -411,7 +412,7 @@ static bool read_param(const struct rule_reading *reading, const struct node *no
     if (out->value >= param->min && out->value <= param->max)
         return true;
     return field_error(reading->reader, node, "%s (%s) lies between %g and %g%s", param->key,
-                       param->help, param->min, param->max, param->is_duration ? " ms" : "");
+                       param->help.en, param->min, param->max, param->is_duration ? " ms" : "");
 }
 
 static bool refuse_key(const struct rule_reading *reading, const struct node *node,

@@ -11,10 +11,25 @@ enum role { GAS, H2S };
 enum param { RISING, H2S_FROM, DAYS };
 
 static const struct diagnosis_param params[] = {
-    [RISING] = {"rising", false, true, 0, 1000,
-                "of the gas's unit in 10 minutes: faster than sewer gas comes"},
-    [H2S_FROM] = {"h2s_from", false, true, 0, 1000, "mg/m³ of hydrogen sulphide that are present"},
-    [DAYS] = {"days", false, true, 2, 30, "days after which its daily course counts"},
+    [RISING] = {"rising",
+                false,
+                true,
+                0,
+                1000,
+                {"10 分钟上升这么多（单位同气体测点）：比沼气积聚快",
+                 "of the gas's unit in 10 minutes: faster than sewer gas comes"}},
+    [H2S_FROM] = {"h2s_from",
+                  false,
+                  true,
+                  0,
+                  1000,
+                  {"硫化氢达到这么多 mg/m³ 算有", "mg/m³ of hydrogen sulphide that are present"}},
+    [DAYS] = {"days",
+              false,
+              true,
+              2,
+              30,
+              {"多少天之后才看日变化", "days after which its daily course counts"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -251,7 +266,7 @@ const struct diagnosis diagnosis_biogas = {
     .form = {.name = "biogas",
              .title_zh = "沼气可能性",
              .title_en = "sewer gas?",
-             .levels_mean = "none: it is a hint",
+             .levels_mean = {"无，只作提示", "none: it is a hint"},
              .only_hints = true,
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),

@@ -10,7 +10,12 @@ enum role { RAIN, NEIGHBOURS };
 enum param { WINDOW };
 
 static const struct diagnosis_param params[] = {
-    [WINDOW] = {"window", true, true, 600e3, 7 * 86400e3, "the rain of so long is compared"},
+    [WINDOW] = {"window",
+                true,
+                true,
+                600e3,
+                7 * 86400e3,
+                {"比较这么久的雨量", "the rain of so long is compared"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -161,7 +166,8 @@ const struct diagnosis diagnosis_blocked_gauge = {
     .form = {.name = "blocked_gauge",
              .title_zh = "雨量计疑似堵塞",
              .title_en = "rain gauge suspected blocked",
-             .levels_mean = "mm at a neighbour while here is none",
+             .levels_mean = {"本处无雨时邻近雨量计的 mm 数",
+                             "mm at a neighbour while here is none"},
              .fault = true,
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),

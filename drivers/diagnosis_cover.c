@@ -241,7 +241,12 @@ static bool load_opened(void *state, const struct diagnosis_moment *moment, cons
 }
 
 static const struct diagnosis_param opened_params[] = {
-    [HELD] = {"held", true, true, 0, 3600e3, "open, or shut again, for so long"},
+    [HELD] = {"held",
+              true,
+              true,
+              0,
+              3600e3,
+              {"打开或重新盖好持续这么久", "open, or shut again, for so long"}},
 };
 
 static const struct diagnosis_role opened_roles[] = {
@@ -253,7 +258,7 @@ const struct diagnosis diagnosis_cover_opened = {
     .form = {.name = "cover_opened",
              .title_zh = "井盖打开",
              .title_en = "cover opened",
-             .levels_mean = "tilt in degrees from where it was mounted",
+             .levels_mean = {"相对安装位置的倾角，度", "tilt in degrees from where it was mounted"},
              .of_device = true,
              .params = opened_params,
              .param_count = DIAGNOSIS_COUNT(opened_params),
@@ -444,10 +449,21 @@ static bool load_missing(void *state, const struct diagnosis_moment *moment, con
 }
 
 static const struct diagnosis_param missing_params[] = {
-    [OPEN_FOR] = {"open_for", true, true, 1e3, 7 * 86400e3, "open for so long"},
-    [SILENT] = {"silent", true, true, 1e3, 7 * 86400e3,
-                "opened or moved, and then nothing for so long (a missed heartbeat)"},
-    [OPENED] = {"opened", false, false, 0, 180, "degrees from where it is open; the least level's"},
+    [OPEN_FOR] = {"open_for", true, true, 1e3, 7 * 86400e3, {"打开这么久", "open for so long"}},
+    [SILENT] = {"silent",
+                true,
+                true,
+                1e3,
+                7 * 86400e3,
+                {"打开或移动之后这么久没有消息（缺一次心跳）",
+                 "opened or moved, and then nothing for so long (a missed heartbeat)"}},
+    [OPENED] = {"opened",
+                false,
+                false,
+                0,
+                180,
+                {"倾斜多少度算打开；不写时取最轻一级的",
+                 "degrees from where it is open; the least level's"}},
 };
 
 static const struct diagnosis_role missing_roles[] = {
@@ -460,7 +476,7 @@ const struct diagnosis diagnosis_cover_missing = {
     .form = {.name = "cover_missing",
              .title_zh = "疑似井盖丢失",
              .title_en = "cover suspected missing",
-             .levels_mean = "tilt in degrees from where it was mounted",
+             .levels_mean = {"相对安装位置的倾角，度", "tilt in degrees from where it was mounted"},
              .of_device = true,
              .params = missing_params,
              .param_count = DIAGNOSIS_COUNT(missing_params),

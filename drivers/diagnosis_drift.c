@@ -13,7 +13,8 @@ enum role { ANY };
 enum param { NIGHTS };
 
 static const struct diagnosis_param params[] = {
-    [NIGHTS] = {"nights", false, true, 7, 30, "nights before it says anything"},
+    [NIGHTS] =
+        {"nights", false, true, 7, 30, {"多少个夜晚之后才判断", "nights before it says anything"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -162,7 +163,7 @@ const struct diagnosis diagnosis_drift = {
     .form = {.name = "drift",
              .title_zh = "零点漂移",
              .title_en = "drifting zero",
-             .levels_mean = "of the point's unit in 30 days",
+             .levels_mean = {"30 天内的变化，单位同测点", "of the point's unit in 30 days"},
              .fault = true,
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),

@@ -12,7 +12,7 @@ enum role { FLOW };
 enum param { NIGHTS };
 
 static const struct diagnosis_param params[] = {
-    [NIGHTS] = {"nights", false, true, 3, 60, "nights that make the base"},
+    [NIGHTS] = {"nights", false, true, 3, 60, {"多少个夜晚定基准", "nights that make the base"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -173,7 +173,8 @@ const struct diagnosis diagnosis_night_leak = {
     .form = {.name = "night_leak",
              .title_zh = "夜间最小流量偏高",
              .title_en = "night flow above its base",
-             .levels_mean = "least flow of the night (02-04 h) as a multiple of its base",
+             .levels_mean = {"夜间（2 至 4 时）最小流量为基准的几倍",
+                             "least flow of the night (02-04 h) as a multiple of its base"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,

@@ -13,12 +13,33 @@ enum param { COVER, NEAR, RAIN_WINDOW, LIFTED_FROM };
 enum { SAVED_AS = 1, TWICE_MS = 1 /* two moments */ };
 
 static const struct diagnosis_param params[] = {
-    [COVER] = {"cover", false, true, 0, 100, "m of the cover above the level's zero"},
-    [NEAR] = {"near", false, true, 0, 10, "m below the cover from where it counts"},
-    [RAIN_WINDOW] = {"rain_window", true, false, 60e3, 86400e3,
-                     "rain in so long explains a high level; without it rain is not looked at"},
-    [LIFTED_FROM] = {"lifted", false, false, 1, 90,
-                     "degrees of the cover that make it graver; without it tilt is not looked at"},
+    [COVER] = {"cover",
+               false,
+               true,
+               0,
+               100,
+               {"井盖高出液位零点多少 m", "m of the cover above the level's zero"}},
+    [NEAR] = {"near",
+              false,
+              true,
+              0,
+              10,
+              {"离井盖多少 m 起算", "m below the cover from where it counts"}},
+    [RAIN_WINDOW] = {"rain_window",
+                     true,
+                     false,
+                     60e3,
+                     86400e3,
+                     {"这么久内下过雨即可解释高液位；不写则不看雨量",
+                      "rain in so long explains a high level; without it rain is not looked at"}},
+    [LIFTED_FROM] =
+        {"lifted",
+         false,
+         false,
+         1,
+         90,
+         {"井盖倾斜多少度更严重；不写则不看倾角",
+          "degrees of the cover that make it graver; without it tilt is not looked at"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -221,7 +242,7 @@ const struct diagnosis diagnosis_overflow = {
     .form = {.name = "overflow",
              .title_zh = "井口外溢",
              .title_en = "overflow",
-             .levels_mean = "m above cover - near",
+             .levels_mean = {"高出 cover - near 的 m 数", "m above cover - near"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,

@@ -11,7 +11,8 @@ enum param { RAIN_WINDOW };
 enum { SAVED_AS = 1 };
 
 static const struct diagnosis_param params[] = {
-    [RAIN_WINDOW] = {"rain_window", true, true, 60e3, 86400e3, "no rain for so long"},
+    [RAIN_WINDOW] =
+        {"rain_window", true, true, 60e3, 86400e3, {"这么久没有下雨", "no rain for so long"}},
 };
 
 static const struct diagnosis_role roles[] = {
@@ -154,7 +155,7 @@ const struct diagnosis diagnosis_without_rain = {
     .form = {.name = "without_rain",
              .title_zh = "无雨积水",
              .title_en = "waterlogging without rain",
-             .levels_mean = "mm",
+             .levels_mean = {"毫米", "mm"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,

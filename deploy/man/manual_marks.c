@@ -15,7 +15,9 @@
 #include "gateway/api/metrics.h"
 #include "gateway/arguments.h"
 #include "gateway/ctl/commands.h"
+#include "gateway/ctl/diagnoses.h"
 #include "gateway/ctl/options.h"
+#include "gateway/ctl/text.h"
 
 enum { COLUMNS = 78, TEXT_MAX = 1200 };
 
@@ -226,50 +228,16 @@ static bool put_quantities(FILE *out, const char *none)
     return !*none;
 }
 
-/* Whether an earlier sector has it, too: then it was told there. */
-static bool is_told(const struct diagnosis_form *form, int sector)
-{
-    for (int s = 1; s < sector; s++) {
-        if (diagnosis_form_of((enum sector)s, form->name) == form)
-            return true;
-    }
-    return false;
-}
-
-static void put_diagnosis(FILE *out, const struct diagnosis_form *form)
-{
-    put_item(out, "Ic", form->name);
-    fprintf(out, "%c%s, in the sectors", form->title_en[0] & ~0x20, form->title_en + 1);
-    for (int s = 1; s < SECTOR_COUNT; s++) {
-        if (diagnosis_form_of((enum sector)s, form->name) == form)
-            fprintf(out, " %s", names_sector((enum sector)s));
-    }
-    fputs(".\n", out);
-    if (form->levels_mean)
-        tell(out, "Levels: %s.", form->levels_mean);
-    if (!form->param_count)
-        return;
-    fputs(".Bl -tag -width Ds -compact\n", out);
-    for (size_t p = 0; p < form->param_count; p++) {
-        const struct diagnosis_param *param = &form->params[p];
-        put_item(out, "Ic", param->key);
-        tell(out, "%s (%s; %g to %g%s%s)", param->help, param->is_duration ? "duration" : "number",
-             param->is_duration ? param->min / 1000 : param->min,
-             param->is_duration ? param->max / 1000 : param->max, param->is_duration ? " s" : "",
-             param->required ? "; required in packs" : "");
-    }
-    fputs(".El\n", out);
-}
-
 static bool put_diagnoses(FILE *out, const char *none)
 {
-    for (int s = 1; s < SECTOR_COUNT; s++) {
-        const struct sensor_class *class = class_of((enum sector)s);
-        for (size_t d = 0; d < class->diagnosis_count; d++) {
-            if (!is_told(&class->diagnoses[d]->form, s))
-                put_diagnosis(out, &class->diagnoses[d]->form);
-        }
+    json_t *keys = diagnoses_keys();
+    for (size_t k = 0; k < json_array_size(keys); k++) {
+        const json_t *key = json_array_get(keys, k);
+        put_item(out, "Ic", strchr(text_of(key, "key"), '.') + 1);
+        tell(out, "%s (%s)", text_of(json_object_get(key, "help"), "en"),
+             text_of(json_object_get(key, "facts"), "en"));
     }
+    json_decref(keys);
     return !*none;
 }
 
@@ -354,6 +322,10 @@ static bool put_shell_keys(FILE *out, const char *none)
     fputs("    local keys='", out);
     for (size_t k = 0; k < reference.count; k++)
         fprintf(out, "%s%s", k ? " " : "", reference.keys[k].path);
+    json_t *diagnoses = diagnoses_keys();
+    for (size_t d = 0; d < json_array_size(diagnoses); d++)
+        fprintf(out, " %s", text_of(json_array_get(diagnoses, d), "key"));
+    json_decref(diagnoses);
     fputs("'\n", out);
     reference_free(&reference);
     return !*none;

@@ -2,12 +2,14 @@
  * pack of alarm rules mean.
  *
  * Reads no file and asks no daemon: everything comes from the field tables that read the files
- * (config/reference.h). KEY is a path like uplinks.tls.ca; what is below it is told, too. */
+ * (config/reference.h), and from those of the diagnoses (diagnoses.h). KEY is a path like
+ * uplinks.tls.ca; what is below it is told, too. */
 #include <stdio.h>
 #include <string.h>
 
 #include "config/reference.h"
 #include "gateway/ctl/ctl.h"
+#include "gateway/ctl/diagnoses.h"
 #include "gateway/ctl/text.h"
 
 static json_t *choices_of(const struct field *field)
@@ -64,6 +66,19 @@ static void show(const json_t *result)
     }
 }
 
+/* Those of the diagnoses, which are no keys of a file's own. */
+static void add_diagnoses(json_t *keys, const char *path)
+{
+    json_t *diagnoses = diagnoses_keys();
+    for (size_t d = 0; d < json_array_size(diagnoses); d++) {
+        struct reference_key key = {0};
+        snprintf(key.path, sizeof key.path, "%s", text_of(json_array_get(diagnoses, d), "key"));
+        if (!path || reference_is_under(&key, path))
+            json_array_append(keys, json_array_get(diagnoses, d));
+    }
+    json_decref(diagnoses);
+}
+
 static json_t *find(const struct reference *reference, const char *path)
 {
     json_t *keys = json_array();
@@ -72,6 +87,7 @@ static json_t *find(const struct reference *reference, const char *path)
         if (path ? reference_is_under(key, path) : !key->again)
             json_array_append_new(keys, key_of(reference, key));
     }
+    add_diagnoses(keys, path);
     return keys;
 }
 

@@ -82,7 +82,10 @@ static json_t *numbers_of(const struct site *site, const struct rule *rule)
     bool is_condition = rule->kind == RULE_ALL || rule->kind == RULE_ANY;
     for (unsigned level = 1; !is_condition && level < LEVEL_COUNT; level++)
         add_number(numbers, site->settings, names_level((enum level)level), &rule->levels[level],
-                   form ? form->levels_mean : unit);
+                   form ? form->levels_mean.en : unit);
+    for (size_t n = 0; form && n < json_array_size(numbers); n++)
+        json_object_set_new(json_array_get(numbers, n), "unit_zh",
+                            json_string(form->levels_mean.zh));
     mark_beyond(site, rule, numbers);
     add_number(numbers, site->settings, "spike", &rule->spike, unit);
     add_number(numbers, site->settings, "hysteresis", &rule->hysteresis,
@@ -214,7 +217,9 @@ static void line(int indent, const char *text)
 static void show_number(const json_t *number)
 {
     char value[64], text[1000];
-    const char *unit = text_of(number, "unit"), *what = text_of(number, "what");
+    bool has_zh = say_is_chinese() && json_object_get(number, "unit_zh");
+    const char *unit = text_of(number, has_zh ? "unit_zh" : "unit");
+    const char *what = text_of(number, "what");
     double is = json_number_value(json_object_get(number, "value"));
     if (strcmp(unit, "ms") == 0)
         text_duration((int64_t)is, value, sizeof value);

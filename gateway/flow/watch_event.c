@@ -11,7 +11,7 @@
 #include "gateway/flow/watch_parts.h"
 
 /* What the texts of one event lie in. */
-struct words {
+struct wording {
     char zh[ALARM_TEXT_MAX], en[ALARM_TEXT_MAX], hint[ALARM_TEXT_MAX];
     char names[ALARM_EVIDENCE_MAX][WATCH_KEY_MAX];
     size_t name_count;
@@ -46,7 +46,7 @@ static enum alarm_kind kind_of(const struct sentry *sentry)
 /* ---- evidence ---- */
 
 static void add_reading(const struct watch *watch, const struct watched *point,
-                        const struct watch_reading *reading, struct words *words,
+                        const struct watch_reading *reading, struct wording *words,
                         struct alarm_event *event)
 {
     const struct settings_device *device = &watch->settings->devices[point->device];
@@ -65,8 +65,8 @@ static void add_reading(const struct watch *watch, const struct watched *point,
 }
 
 /* The last readings of a point, oldest first. */
-static void add_course(const struct watch *watch, const struct watched *point, struct words *words,
-                       struct alarm_event *event)
+static void add_course(const struct watch *watch, const struct watched *point,
+                       struct wording *words, struct alarm_event *event)
 {
     for (uint8_t i = 0; i < point->kept; i++) {
         uint8_t at = (uint8_t)((point->next + WATCH_EVIDENCE - point->kept + i) % WATCH_EVIDENCE);
@@ -74,8 +74,8 @@ static void add_course(const struct watch *watch, const struct watched *point, s
     }
 }
 
-static void add_newest(const struct watch *watch, const struct watched *point, struct words *words,
-                       struct alarm_event *event)
+static void add_newest(const struct watch *watch, const struct watched *point,
+                       struct wording *words, struct alarm_event *event)
 {
     if (point && point->kept)
         add_reading(watch, point, &point->ring[(point->next + WATCH_EVIDENCE - 1) % WATCH_EVIDENCE],
@@ -83,7 +83,7 @@ static void add_newest(const struct watch *watch, const struct watched *point, s
 }
 
 static void add_evidence(const struct watch *watch, const struct sentry *sentry,
-                         struct words *words, struct alarm_event *event)
+                         struct wording *words, struct alarm_event *event)
 {
     const struct rule *rule = sentry->rule;
     if (sentry->watched != WATCH_NONE)
@@ -126,7 +126,7 @@ static void add_numbers(const struct watch *watch, const struct sentry *sentry,
 /* What a diagnosis of the same point has to say to this alarm: one that only hints, or that sees
  * something now. */
 static void add_hint(const struct watch *watch, const struct sentry *sentry,
-                     const struct watch_clock *clock, struct words *words)
+                     const struct watch_clock *clock, struct wording *words)
 {
     char zh[DIAGNOSIS_TEXT_MAX], en[DIAGNOSIS_TEXT_MAX];
     const struct watched *own =
@@ -151,7 +151,7 @@ static int64_t lasted_ms(const struct life *life, const struct watch_clock *cloc
 
 static void add_words(const struct watch *watch, const struct sentry *sentry,
                       const struct life_step *step, const struct watch_clock *clock,
-                      struct words *words)
+                      struct wording *words)
 {
     const struct alarm_subject subject = {
         .settings = watch->settings,
@@ -219,7 +219,7 @@ static void forget_person(struct sentry *sentry, const struct life_step *step)
 void watch_tell(struct watch *watch, struct sentry *sentry, const struct life_step *step,
                 const struct watch_clock *clock)
 {
-    struct words words = {0};
+    struct wording words = {0};
     struct alarm_event event = {
         .step = step->step,
         .kind = kind_of(sentry),

@@ -104,9 +104,13 @@ def check_options(rig):
 
 def check_keys(rig):
     first = [key["key"] for key in explained()]
+    diagnoses = [key[len("diagnoses."):] for key in first if key.startswith("diagnoses.")]
+    first = [key for key in first if not key.startswith("diagnoses.")]
     yaml, profile = parts(page("lifeline.yaml.5"), "Sh"), parts(page("lifeline-profile.5"), "Sh")
     pages = {"": items(yaml["KEYS"]), "profile": items(profile["KEYS"]),
              "pack": items(yaml["PACKS OF ALARM RULES"])}
+    rig.check("the diagnoses in their order", diagnoses == items(yaml["DIAGNOSES"]) and
+              "burst.within" in diagnoses, set(diagnoses) ^ set(items(yaml["DIAGNOSES"])))
     for prefix, shown in pages.items():
         own = [key for key in first if (key.split(".")[0] if key.split(".")[0] in pages else "")
                == prefix]
@@ -203,6 +207,8 @@ def completion_of_tables(rig):
     rig.check("keys", complete("config", "--explain", "uplinks.tls.") ==
               ["uplinks.tls.ca", "uplinks.tls.cert", "uplinks.tls.key"],
               complete("config", "--explain", "uplinks.tls."))
+    offered, keys = set(complete("config", "--explain", "")), {k["key"] for k in explained()}
+    rig.check("every key", keys <= offered, keys - offered)
     file = rig.write("here.yaml", "")
     rig.check("files behind -c", complete("check", "-c", rig.path("her")) == [file])
     rig.check("files for check", complete("check", rig.path("her")) == [file])

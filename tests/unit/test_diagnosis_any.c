@@ -45,7 +45,7 @@ static void forms_are_sound(void **state)
             assert_true(form->role_count >= 1 && form->role_count <= RULE_ROLES_MAX);
             assert_true(form->of_device || form->roles[0].required);
             assert_true(strlen(form->title_zh) > 0 && strlen(form->title_en) > 0);
-            assert_true(strlen(form->levels_mean) > 0);
+            assert_true(strlen(form->levels_mean.zh) > 0 && strlen(form->levels_mean.en) > 0);
             assert_non_null(diagnosis->step);
             assert_non_null(diagnosis->tell);
             assert_true((diagnosis->save == NULL) == (diagnosis->load == NULL));

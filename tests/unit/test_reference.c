@@ -255,6 +255,12 @@ static void it_is_told_on_a_terminal(void **state)
                         "api.http  text\n    HOST:PORT, to serve it on TCP too\n");
     assert_non_null(strstr(explained("devices.points.alarms", "C", CTL_FINE),
                            "its keys are those of devices.alarms\n"));
+    assert_string_equal(explained("diagnoses.burst.within", "C", CTL_FINE),
+                        "diagnoses.burst.within  duration; 1s to 1h; required in packs\n"
+                        "    the drop happens in at most so long\n");
+    assert_string_equal(explained("diagnoses.burst.within", "zh_CN", CTL_FINE),
+                        "diagnoses.burst.within  时长；1s 到 1h；规则包中必填\n"
+                        "    压降最多在这么久内发生\n");
     assert_string_equal(explained("api.htp", "C", CTL_FINDING),
                         "lifelinectl: no key \"api.htp\"; did you mean \"api.http\"?\n");
     assert_string_equal(explained("api.htp", "zh_CN", CTL_FINDING),
