@@ -324,7 +324,7 @@ const struct diagnosis diagnosis_burst = {
     .form = {.name = "burst",
              .title_zh = "疑似爆管",
              .title_en = "suspected burst",
-             .levels_mean = {"压降，MPa", "drop in MPa"},
+             .levels_mean = {"MPa 压降", "drop in MPa"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,

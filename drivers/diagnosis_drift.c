@@ -163,7 +163,7 @@ const struct diagnosis diagnosis_drift = {
     .form = {.name = "drift",
              .title_zh = "零点漂移",
              .title_en = "drifting zero",
-             .levels_mean = {"30 天内的变化，单位同测点", "of the point's unit in 30 days"},
+             .levels_mean = {"测点单位的变化（30 天内）", "of the point's unit in 30 days"},
              .fault = true,
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),

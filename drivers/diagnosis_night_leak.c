@@ -173,7 +173,7 @@ const struct diagnosis diagnosis_night_leak = {
     .form = {.name = "night_leak",
              .title_zh = "夜间最小流量偏高",
              .title_en = "night flow above its base",
-             .levels_mean = {"夜间（2 至 4 时）最小流量为基准的几倍",
+             .levels_mean = {"倍基准，夜间（2 至 4 时）最小流量",
                              "least flow of the night (02-04 h) as a multiple of its base"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),

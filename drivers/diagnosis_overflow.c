@@ -242,7 +242,7 @@ const struct diagnosis diagnosis_overflow = {
     .form = {.name = "overflow",
              .title_zh = "井口外溢",
              .title_en = "overflow",
-             .levels_mean = {"高出 cover - near 的 m 数", "m above cover - near"},
+             .levels_mean = {"m，高出 cover - near", "m above cover - near"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,

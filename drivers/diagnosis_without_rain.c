@@ -155,7 +155,7 @@ const struct diagnosis diagnosis_without_rain = {
     .form = {.name = "without_rain",
              .title_zh = "无雨积水",
              .title_en = "waterlogging without rain",
-             .levels_mean = {"毫米", "mm"},
+             .levels_mean = {"mm", "mm"},
              .params = params,
              .param_count = DIAGNOSIS_COUNT(params),
              .roles = roles,
