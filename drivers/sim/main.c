@@ -6,6 +6,7 @@
  * SIGTERM and SIGINT end it and take its symlinks away. Owns everything; the only file of drivers/
  * that prints. Never waits for one line while another has something due. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers/clock.h"
 #include "drivers/sim/sim_arguments.h"
 #include "drivers/sim/sim_find.h"
 #include "drivers/sim/sim_script.h"
@@ -211,11 +213,11 @@ static int wait_events(const struct sim *sim, struct epoll_event *events, int64_
     if (until_ns == INT64_MAX) {
         return epoll_wait(sim->epoll_fd, events, EVENTS_A_TURN, -1);
     }
-    int64_t wait_ns = until_ns - now_ns();
-    wait_ns = wait_ns < 0 ? 0 : wait_ns;
-    struct timespec timeout = {.tv_sec = wait_ns / 1000000000,
-                               .tv_nsec = (long)(wait_ns % 1000000000)};
-    return epoll_pwait2(sim->epoll_fd, events, EVENTS_A_TURN, &timeout, NULL);
+    /* epoll_pwait2() is newer than the kernel of many a board */
+    struct pollfd epoll = {.fd = sim->epoll_fd, .events = POLLIN};
+    mono_time until = {clock_mono().ns + until_ns - now_ns()};
+    int ready = clock_poll(&epoll, 1, until);
+    return ready > 0 ? epoll_wait(sim->epoll_fd, events, EVENTS_A_TURN, 0) : ready;
 }
 
 static int serve(struct sim *sim)

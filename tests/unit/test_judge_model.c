@@ -301,13 +301,16 @@ static void one_step(struct bench *bench)
 static void it_agrees_with_the_model(void **state)
 {
     (void)state;
-    const char *given = getenv("LIFELINE_SEED"), *is_long = getenv("LIFELINE_LONG");
+    const char *given = getenv("LIFELINE_SEED");
+    int64_t total = getenv("LIFELINE_LONG")    ? 10 * (int64_t)TOTAL
+                    : getenv("LIFELINE_SHORT") ? TOTAL / 10
+                                               : TOTAL;
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
     print_message("seed %u\n", seed);
     srand(seed);
     static struct bench bench;
     begin(&bench);
-    for (int64_t i = 0; i < (is_long ? 10 : 1) * (int64_t)TOTAL; i++) {
+    for (int64_t i = 0; i < total; i++) {
         if (bench.model.count == MODEL_STEPS || one_in(200))
             begin(&bench);
         one_step(&bench);

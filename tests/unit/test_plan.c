@@ -398,7 +398,7 @@ static void large_plans_are_quick(void **state)
         assert_non_null(plan);
         print_message("%zu points, %zu reads in %.1f ms\n", POINTS * settings.device_count,
                       plan->read_count, ms);
-        assert_true(ms < 1000);
+        assert_true(ms < 5000); /* 80 on a server */
         check_reads(&settings, plan);
         plan_free(plan);
         settings.device_count = 10;
