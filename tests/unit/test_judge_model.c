@@ -303,7 +303,7 @@ static void it_agrees_with_the_model(void **state)
     (void)state;
     const char *given = getenv("LIFELINE_SEED");
     int64_t total = getenv("LIFELINE_LONG")    ? 10 * (int64_t)TOTAL
-                    : getenv("LIFELINE_SHORT") ? TOTAL / 10
+                    : getenv("LIFELINE_SHORT") ? TOTAL / 4
                                                : TOTAL;
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
     print_message("seed %u\n", seed);

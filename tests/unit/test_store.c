@@ -107,7 +107,7 @@ static void a_crash_loses_only_what_was_not_committed(void **state)
     uint64_t readings = 0, gaps = 0;
     open_store(world);
     end_of(world, SECTOR_GAS, 2, 0);
-    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 300)) {
+    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 1500)) {
         Lifeline__V1__DataBatch *batch = decode(p);
         for (size_t i = 0; i < batch->n_segments; i++)
             readings += batch->segments[i]->blocks[0]->columns[0]->n_steps;
@@ -139,7 +139,7 @@ static void an_orderly_end_is_no_crash(void **state)
     assert_int_equal(before.epoch, after.epoch);
     put_closed(world, SECTOR_GAS, 2, 1);
     end_of(world, SECTOR_GAS, 2, 0); /* numbers go on */
-    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 300)) {
+    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 1500)) {
         Lifeline__V1__DataBatch *batch = decode(p);
         assert_int_equal(batch->n_gaps, 0);
         message_free(&batch->base);
@@ -202,7 +202,7 @@ static void what_cannot_be_read_back_is_a_gap(void **state)
     close_store(world);
     damage(world);
     open_store(world);
-    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 300)) {
+    for (struct parcel *p = receive(world, parcels, WAIT_MS); p; p = collect(world, 1500)) {
         Lifeline__V1__DataBatch *batch = decode(p);
         for (size_t i = 0; i < batch->n_segments; i++)
             data[batch->segments[i]->seq] = true;
