@@ -68,6 +68,6 @@ struct ctl {
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
     probe_command, query_command, alarms_command, report_command, watch_command, config_command,
-    names_command;
+    names_command, doctor_command;
 
 #endif

@@ -21,10 +21,10 @@ ROOMS = {
         {"libevent", "jansson"},
     ),
     # the store: without a daemon `query` reads the file itself (history.h), and writes it as the
-    # API does (history_line.h); `watch` asks a broker instead
+    # API does (history_line.h); `watch` asks a broker instead, and `doctor` why one does not answer
     "gateway/ctl": (
-        FLOORS | {"gateway", "gateway/store", "gateway/api"},
-        {"curl", "jansson", "mosquitto", "protobuf-c"},
+        FLOORS | {"gateway", "gateway/store", "gateway/uplink", "gateway/api"},
+        {"curl", "jansson", "mosquitto", "protobuf-c", "openssl"},
     ),
     # writes down at build time what the tables of all floors say
     "deploy/man": (FLOORS | {"drivers/sim", "gateway", "gateway/api", "gateway/ctl"}, set()),

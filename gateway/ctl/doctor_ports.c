@@ -1,0 +1,110 @@
+/* Serial ports: whether the one that a line names is there, may be used and is nobody else's.
+ *
+ * One thread. Looks at the file system and at /proc; never opens a port, which would move its
+ * control lines. Owns nothing. */
+#include <errno.h>
+#include <glob.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/ctl/doctor.h"
+
+enum { NAMES_MAX = 400 };
+
+/* The ports that come and go, by the names that stay the same first. */
+static void list_ports(char out[NAMES_MAX])
+{
+    static const char *const patterns[] = {"/dev/lifeline/*", "/dev/serial/by-path/*",
+                                           "/dev/ttyUSB*", "/dev/ttyACM*"};
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !used; i++) {
+        glob_t found;
+        if (glob(patterns[i], 0, NULL, &found) != 0)
+            continue;
+        for (size_t j = 0; j < found.gl_pathc && used < NAMES_MAX / 2; j++)
+            used += (size_t)snprintf(out + used, NAMES_MAX - used, " %.150s", found.gl_pathv[j]);
+        globfree(&found);
+    }
+    if (!used)
+        snprintf(out, NAMES_MAX, " %s", say("（无）", "(none)"));
+}
+
+static void missing(struct doctor *doctor, const struct settings_line *line)
+{
+    char names[NAMES_MAX];
+    list_ports(names);
+    doctor_finds(doctor, "port_missing", DOCTOR_FAULT,
+                 say("线路 %s 的串口 %s 不存在", "line %s: its port %s does not exist"), line->name,
+                 line->device);
+    doctor_advises(doctor,
+                   say("检查 USB 转换器是否插好（dmesg | tail），再核对名称；现有的 USB 串口：%s",
+                       "see whether the adapter is plugged in (dmesg | tail), and its name; USB "
+                       "ports there are:%s"),
+                   names);
+}
+
+static void denied(struct doctor *doctor, const struct settings_line *line, const struct stat *port)
+{
+    const struct group *group = getgrgid(port->st_gid);
+    const char *name = group ? group->gr_name : "dialout";
+    doctor_finds(doctor, "port_denied", DOCTOR_FAULT,
+                 say("线路 %s：用户 %s 无权读写串口 %s（组 %s，权限 %04o）",
+                     "line %s: user %s may not use port %s (group %s, mode %04o)"),
+                 line->name, doctor->user.name, line->device, name, port->st_mode & 07777U);
+    doctor_advises(doctor,
+                   say("chgrp dialout %s; chmod 660 %s；usermod -aG dialout %s，然后重启服务",
+                       "chgrp dialout %s; chmod 660 %s; usermod -aG dialout %s; then restart the "
+                       "service"),
+                   line->device, line->device, doctor->user.name);
+}
+
+/* The simulator has both ends of its pseudo terminal open. */
+static bool is_other_end(const char *name)
+{
+    return strcmp(name, "lifeline-sim") == 0;
+}
+
+static void held(struct doctor *doctor, const struct settings_line *line)
+{
+    char name[DOCTOR_NAME_MAX];
+    pid_t pid = doctor_user_holder(line->device, doctor->daemon, name);
+    if (!pid || is_other_end(name))
+        return;
+    doctor_finds(doctor, "port_held", DOCTOR_FAULT,
+                 say("线路 %s 的串口 %s 被进程 %d（%s）打开着",
+                     "line %s: its port %s is open in process %d (%s)"),
+                 line->name, line->device, (int)pid, name);
+    doctor_advises(doctor,
+                   say("两个主站会互相打断：停掉进程 %d；若是登录终端，systemctl disable --now "
+                       "serial-getty@串口名",
+                       "two masters talk into each other: end process %d; of a login, systemctl "
+                       "disable --now serial-getty@PORT"),
+                   (int)pid);
+}
+
+void doctor_ports(struct doctor *doctor)
+{
+    for (size_t l = 0; l < doctor->settings->line_count; l++) {
+        const struct settings_line *line = &doctor->settings->lines[l];
+        struct stat port;
+        if (line->transport != TRANSPORT_RTU)
+            continue;
+        if (stat(line->device, &port) != 0) {
+            missing(doctor, line);
+        } else if (!S_ISCHR(port.st_mode)) {
+            doctor_finds(doctor, "port_no_port", DOCTOR_FAULT,
+                         say("线路 %s：%s 不是串口", "line %s: %s is no serial port"), line->name,
+                         line->device);
+            doctor_advises(doctor, say("在配置里改正 device", "correct its device in the "
+                                                              "configuration"));
+        } else {
+            if (doctor_user_denied(&doctor->user, line->device, R_OK | W_OK))
+                denied(doctor, line, &port);
+            held(doctor, line);
+        }
+    }
+}

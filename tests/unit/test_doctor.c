@@ -1,0 +1,135 @@
+/* What lifelinectl doctor judges without a gateway: the clock, whose rights count, the daemon's
+ * counters.
+ *
+ * Files of its own under /tmp, no daemon. */
+#include "gateway/ctl/doctor.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/ctl/text.h"
+
+static void clock_is_judged(void **state)
+{
+    static const struct {
+        int64_t wall_ms;
+        bool synced, trusted;
+        enum doctor_time wanted;
+    } cases[] = {
+        {0, false, false, DOCTOR_TIME_NEVER_SET},
+        {1000000, true, true, DOCTOR_TIME_NEVER_SET},
+        {1704067199999, true, false, DOCTOR_TIME_NEVER_SET},
+        {1704067200000, true, false, DOCTOR_TIME_FINE},
+        {1795368000000, false, false, DOCTOR_TIME_UNSYNCED},
+        {1795368000000, false, true, DOCTOR_TIME_RTC},
+        {1795368000000, true, true, DOCTOR_TIME_FINE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(doctor_clock_judge(cases[i].wall_ms, cases[i].synced, cases[i].trusted),
+                         cases[i].wanted);
+}
+
+/* Owner before group before others, as the kernel does; a folder that cannot be passed hides all.
+ */
+static void rights_are_judged(void **state)
+{
+    static const struct {
+        uid_t uid;
+        gid_t gid;
+        mode_t file, folder;
+        int want, denied;
+    } cases[] = {
+        {0, 0, 0000, 0000, R_OK, 0},
+        {7, 7, 0600, 0755, R_OK, EACCES},
+        {7, 7, 0604, 0755, R_OK, 0},
+        {7, 0, 0640, 0755, R_OK, 0},
+        {7, 0, 0640, 0755, R_OK | W_OK, EACCES},
+        {7, 0, 0604, 0755, R_OK, EACCES},
+        {7, 7, 0604, 0700, R_OK, EACCES},
+    };
+    char folder[] = "/tmp/lifeline-doctor-XXXXXX", path[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fclose(file);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct doctor_user user = {
+            .uid = cases[i].uid, .groups = {cases[i].gid}, .group_count = 1};
+        assert_int_equal(chmod(path, cases[i].file), 0);
+        assert_int_equal(chmod(folder, cases[i].folder), 0);
+        if (geteuid() == 0)
+            assert_int_equal(doctor_user_denied(&user, path, cases[i].want), cases[i].denied);
+    }
+    unlink(path);
+    assert_int_equal(doctor_user_denied(&(struct doctor_user){.uid = 0}, path, R_OK), ENOENT);
+    rmdir(folder);
+}
+
+/* The ids of what is found in a /v1/lines of one line, in their order. */
+static void found(const char *units, enum transport_kind transport, const char *wanted)
+{
+    char ids[200] = "", *end = ids;
+    size_t index;
+    json_t *finding;
+    struct settings_line line = {.name = "l", .transport = transport, .host = "h"};
+    struct settings settings = {.lines = &line, .line_count = 1};
+    struct doctor doctor = {.settings = &settings, .findings = json_array()};
+    doctor.lines =
+        json_pack("{s:[{s:s, s:s, s:i, s:i, s:{}, s:o}]}", "lines", "name", "l", "place", "p",
+                  "load_percent", 99, "slipping", 1, "counts", "units", json_loads(units, 0, NULL));
+    assert_non_null(doctor.lines);
+    doctor_lines(&doctor);
+    json_array_foreach(doctor.findings, index, finding) end +=
+        snprintf(end, sizeof ids - (size_t)(end - ids), " %s", text_of(finding, "id"));
+    assert_string_equal(ids, wanted);
+    json_decref(doctor.lines);
+    json_decref(doctor.findings);
+}
+
+#define UNIT(outcome, counts)                                                                      \
+    "{\"name\": \"u\", \"unit\": 1, \"outcome\": " outcome ", \"counts\": {" counts "}}"
+#define WELL    UNIT("\"ok\"", "\"requests\": 1000, \"good\": 1000")
+#define SILENT  UNIT("\"timeout\"", "\"requests\": 1000, \"good\": 900, \"timeout\": 100")
+#define GARBLED UNIT("\"ok\"", "\"requests\": 1000, \"good\": 970, \"garbled\": 30")
+#define NOISY   UNIT("\"ok\"", "\"requests\": 1000, \"good\": 990, \"garbled\": 10")
+#define DEAF    UNIT("\"garbled\"", "\"requests\": 1000, \"garbled\": 500, \"foreign\": 400")
+#define GONE    UNIT("\"link\"", "\"requests\": 0")
+#define NEW     UNIT("null", "\"requests\": 0")
+
+static void lines_are_judged(void **state)
+{
+    (void)state;
+    found("[" NEW "]", TRANSPORT_RTU, " line_overloaded");
+    found("[" WELL "," NOISY "," NEW "]", TRANSPORT_RTU, " line_overloaded");
+    found("[" SILENT "]", TRANSPORT_TCP, " line_silent line_overloaded");
+    found("[" SILENT "," SILENT "," NEW "]", TRANSPORT_TCP, " line_silent line_overloaded");
+    found("[" SILENT "," WELL "]", TRANSPORT_RTU, " unit_silent line_overloaded");
+    found("[" GARBLED "," WELL "]", TRANSPORT_RTU, " unit_garbled line_overloaded");
+    found("[" GARBLED "," GARBLED "]", TRANSPORT_RTU, " line_garbled line_overloaded");
+    found("[" GARBLED "]", TRANSPORT_RTU, " line_garbled line_overloaded");
+    found("[" DEAF "," DEAF "]", TRANSPORT_RTU, " line_unreadable line_overloaded");
+    found("[" GONE "]", TRANSPORT_TCP, " line_no_link");
+    found("[" GONE "]", TRANSPORT_RTU, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clock_is_judged),
+        cmocka_unit_test(rights_are_judged),
+        cmocka_unit_test(lines_are_judged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
