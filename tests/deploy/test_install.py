@@ -1,0 +1,228 @@
+#!/usr/bin/python3
+"""A cabinet's life with the packages, in a fresh Debian of each architecture: install, configure, run
+as the service runs, and an independent subscriber decodes what comes. On the machine's own
+architecture also an upgrade with a filled store and a changed configuration, remove, reinstall and purge."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from invariant import check_delivery          # noqa: E402
+from packages import NAMES, TOP, package, run, version  # noqa: E402
+from rig import Rig, free_port                # noqa: E402
+
+UNIT = "/lib/systemd/system/lifeline-gateway.service"
+# What systemd itself does on a board: make the user, make the folders.
+INSTEAD_OF_SYSTEMD = ("systemd-standalone-sysusers", "systemd-standalone-tmpfiles")
+OLDER = "0.0.1"
+
+
+class Board:
+    """A Debian of its own, a broker and a subscriber in the city."""
+
+    def __init__(self, arch):
+        self.arch = arch
+        self.rig = Rig("install-" + arch)
+        self.root = os.path.join(TOP, "build", "board-" + arch)
+        shutil.rmtree(self.root, ignore_errors=True)
+        made = run(os.path.join(TOP, "deploy", "debian-root"), self.root, arch, *INSTEAD_OF_SYSTEMD)
+        self.rig.check("a fresh Debian", made.returncode == 0, made.stderr[-500:])
+        self.mouth = "@lifeline-%d" % os.getpid()
+        self.ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.ears.bind("\0" + self.mouth[1:])
+        self.ears.settimeout(60)
+
+    def inside(self, *command):
+        return run(os.path.join(TOP, "deploy", "in-root"), self.root, "/", *command)
+
+    def apt(self, *words):
+        return self.inside("apt-get", "install", "-y", "-q", "--no-install-recommends", *words)
+
+    def give(self, deb):
+        shutil.copy(deb, os.path.join(self.root, "root"))
+        return "/root/" + os.path.basename(deb)
+
+    def write(self, path, text, mode=0o644):
+        with open(self.root + path, "w", encoding="utf-8") as f:
+            os.fchmod(f.fileno(), mode)
+            f.write(text)
+
+    def exists(self, path):
+        return os.path.lexists(self.root + path)
+
+    def start(self, **environment):
+        """As systemd starts it; waits for its READY=1."""
+        native = ["native"] if self.arch == "amd64" else []
+        process = self.rig.spawn("daemon", [
+            "unshare", "--mount", "--propagation", "private", os.path.join(
+                TOP, "tests", "deploy", "service.py"), self.root, self.root + UNIT, *native],
+            NOTIFY_SOCKET=self.mouth, **environment)
+        begun = time.monotonic()
+        while "READY=1" not in self.ears.recv(4096).decode():
+            assert process.poll() is None, self.rig.log("daemon")
+        return time.monotonic() - begun
+
+    def stop(self, sig=signal.SIGTERM):
+        return self.rig.end("daemon", sig, 30)
+
+
+def configuration(board, port):
+    return """gateway: { id: gw-140502-0001, region: "140502", trusted_rtc: true }
+store: { segment: 1s }
+lines:
+  - { name: rs485-1, transport: rtu-over-tcp, host: 127.0.0.1, port: %d }
+devices:
+  - { name: well-017, line: rs485-1, unit: 1, profile: rs-dip-n01, every: 200ms }
+  - { name: gallery-a, line: rs485-1, unit: 2, profile: sht20, every: 500ms }
+uplinks:
+  - { name: city, urls: ["mqtt://127.0.0.1:%d"], username: gw, password_file: /etc/lifeline/secret/city, spread: 1s }
+""" % (port, board.rig.broker_port)
+
+
+def install(board):
+    rig = board.rig
+    debs = [board.give(package(name, board.arch)) for name in NAMES]
+    done = board.apt(*debs)
+    rig.check("the packages install, with what they need from Debian", done.returncode == 0,
+              done.stdout[-300:] + done.stderr[-800:])
+    said = [board.inside(p, "--version").stdout.split() for p in
+            ("lifelined", "lifelinectl", "lifeline-sim")]
+    rig.check("its programs run there", [w[1:] for w in said] == [[version()]] * 3, said)
+    rig.check("the service has its user", "dialout" in board.inside("id", "lifeline").stdout)
+    secret = os.stat(board.root + "/etc/lifeline/secret")
+    rig.check("secrets are root's", (secret.st_mode & 0o7777, secret.st_uid) == (0o700, 0))
+    rig.check("no configuration, no daemon: systemd is told so",
+              not board.exists("/etc/lifeline/gateway.yaml") and
+              "ConditionPathExists=/etc/lifeline/gateway.yaml" in open(board.root + UNIT).read())
+
+
+def configure(board):
+    port = free_port()
+    board.write("/etc/lifeline/gateway.yaml", configuration(board, port))
+    board.write("/etc/lifeline/secret/city", "rain\n", 0o600)
+    done = board.inside("lifelinectl", "check")
+    board.rig.check("the configuration passes", done.returncode == 0, done.stdout)
+    board.rig.write("passwords", "")
+    subprocess.run(["mosquitto_passwd", "-b", board.rig.path("passwords"), "gw", "rain"], check=True)
+    subprocess.run(["mosquitto_passwd", "-b", board.rig.path("passwords"), "city", "word"], check=True)
+    board.rig.spawn("sim", [os.path.join(TOP, "deploy", "in-root"), board.root, "/", "lifeline-sim",
+                            "-c", "/etc/lifeline/gateway.yaml"])
+    board.rig.wait_port(port, 30)
+
+
+def broker(board):
+    board.rig.start_broker("password_file " + board.rig.path("passwords"), anonymous=False)
+
+
+def numbers(board):
+    return {(b.epoch, sector, s.seq): s.SerializeToString()
+            for _, sector, b, _, _ in board.rig.batches() for s in b.segments}
+
+
+def runs(board):
+    rig = board.rig
+    broker(board)
+    rig.subscribe(username="city", password="word")
+    took = board.start()
+    rig.check("the service starts under its user, sandbox and system call filter (%.1f s)" % took, True)
+    rig.wait(lambda: len({(r[0], r[1]) for r in rig.readings()}) >= 5, 30,
+             "the subscriber decodes readings of every point")
+    seen = board.inside("lifelinectl", "status")
+    rig.check("lifelinectl status finds it", seen.returncode == 0 and "city" in seen.stdout,
+              seen.stdout + seen.stderr)
+    with open("/proc/%d/status" % rig.processes["daemon"].pid, encoding="ascii") as f:
+        status = f.read()
+    rig.check("no root, no capability", re.search(r"^Uid:\s+999\s+999", status, re.M) and
+              re.search(r"^CapBnd:\s+0+$", status, re.M), status)
+    rig.check("resident memory: %s" % re.search(r"VmRSS:\s+(\d+ kB)", status).group(1), True)
+    rig.check("the watchdog is fed", any("WATCHDOG=1" in board.ears.recv(4096).decode()
+                                         for _ in range(5)))
+
+
+def older_package(board):
+    """The same package under an older number, as one that is already on boards."""
+    folder = tempfile.mkdtemp(prefix="lifeline-older-", dir="/tmp")
+    subprocess.run(["dpkg-deb", "-R", package(NAMES[0], board.arch), folder], check=True)
+    control = os.path.join(folder, "DEBIAN", "control")
+    with open(control, encoding="utf-8") as f:
+        text = f.read()
+    with open(control, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"^Version: .*$", "Version: " + OLDER, text, flags=re.M))
+    deb = "%s/root/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
+    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder, deb], check=True,
+                   capture_output=True)
+    shutil.rmtree(folder)
+    return deb.removeprefix(board.root)
+
+
+def life(board):
+    """The older one runs, its broker goes, its store fills; upgrade; all that was owed arrives."""
+    rig = board.rig
+    board.stop()
+    done = board.inside("sh", "-c", "dpkg -r lifeline-sim lifeline-gateway && dpkg -i "
+                        + older_package(board))
+    rig.check("an older version is there", done.returncode == 0, done.stderr[-500:])
+    config = board.root + "/etc/lifeline/gateway.yaml"
+    with open(config, "a", encoding="utf-8") as f:
+        f.write("# the deployer's own line\n")
+    with open(config, encoding="utf-8") as f:
+        ours = f.read()
+    rig.end("mosquitto")
+    board.start(LIFELINE_TEST_JOURNAL="/var/lib/lifeline/journal")
+    time.sleep(6)
+    board.stop()
+    owed = board.inside("lifelinectl", "query", "*", "--since", "5s", "--csv").stdout.count("\n")
+    rig.check("its store is filled (%d rows of the last 5 s)" % owed, owed > 50)
+    done = board.apt(board.give(package(NAMES[0], board.arch)))
+    rig.check("the upgrade asks nothing", done.returncode == 0, done.stderr[-500:])
+    with open(config, encoding="utf-8") as f:
+        rig.check("the configuration is the deployer's", f.read() == ours)
+    broker(board)
+    before = set(numbers(board))
+    board.start(LIFELINE_TEST_JOURNAL="/var/lib/lifeline/journal")
+    rig.wait_arrived = lambda: len(set(numbers(board)) - before) >= 6
+    rig.wait(rig.wait_arrived, 30, "what was owed is delivered by the new version")
+    rig.store_journal = board.root + "/var/lib/lifeline/journal"
+    time.sleep(3)
+    board.stop()
+    check_delivery(rig)
+    for how in ("remove", "purge"):
+        done = board.inside("apt-get", how, "-y", "-q", NAMES[0])
+        kept = [p for p in ("/etc/lifeline/gateway.yaml", "/etc/lifeline/secret/city",
+                            "/var/lib/lifeline/store.db") if board.exists(p)]
+        rig.check("%s: %s" % (how, "the programs go, what is the deployer's stays" if how == "remove"
+                              else "nothing is left"), done.returncode == 0 and
+                  not board.exists("/usr/sbin/lifelined") and len(kept) == (3 if how == "remove" else 0),
+                  (done.stderr[-300:], kept))
+        if how == "remove":
+            epochs = {key[0] for key in numbers(board)}
+            done = board.inside("dpkg", "-i", "/root/" + os.path.basename(package(NAMES[0], board.arch)))
+            board.start()
+            rig.wait(lambda: len(numbers(board)) > 0, 20, "reinstalled, it runs")
+            time.sleep(3)
+            board.stop()
+            rig.check("and goes on in the same store", {key[0] for key in numbers(board)} == epochs)
+
+
+def main(arch):
+    board = Board(arch)
+    install(board)
+    configure(board)
+    runs(board)
+    if arch == "amd64":
+        life(board)
+    else:
+        board.rig.check("SIGTERM: exit 0", board.stop() == 0)
+    board.rig.end("sim")
+    board.rig.finish()
+
+
+if __name__ == "__main__":
+    for machine in sys.argv[1:] or ["amd64", "arm64", "armhf"]:
+        main(machine)
