@@ -45,8 +45,8 @@ class Board:
         return self.inside("apt-get", "install", "-y", "-q", "--no-install-recommends", *words)
 
     def give(self, deb):
-        shutil.copy(deb, os.path.join(self.root, "root"))
-        return "/root/" + os.path.basename(deb)
+        shutil.copy(deb, os.path.join(self.root, "var", "tmp"))
+        return "/var/tmp/" + os.path.basename(deb)
 
     def write(self, path, text, mode=0o644):
         with open(self.root + path, "w", encoding="utf-8") as f:
@@ -154,7 +154,7 @@ def older_package(board):
         text = f.read()
     with open(control, "w", encoding="utf-8") as f:
         f.write(re.sub(r"^Version: .*$", "Version: " + OLDER, text, flags=re.M))
-    deb = "%s/root/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
+    deb = "%s/var/tmp/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
     subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder, deb], check=True,
                    capture_output=True)
     shutil.rmtree(folder)
@@ -202,7 +202,7 @@ def life(board):
                   (done.stderr[-300:], kept))
         if how == "remove":
             epochs = {key[0] for key in numbers(board)}
-            done = board.inside("dpkg", "-i", "/root/" + os.path.basename(package(NAMES[0], board.arch)))
+            done = board.inside("dpkg", "-i", "/var/tmp/" + os.path.basename(package(NAMES[0], board.arch)))
             board.start()
             rig.wait(lambda: len(numbers(board)) > 0, 20, "reinstalled, it runs")
             time.sleep(3)
