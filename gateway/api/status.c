@@ -114,8 +114,9 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
     const struct settings_url *url = &own->urls[s.url < own->url_count ? s.url : 0];
     const char *version = !s.connected ? NULL : s.mqtt_version == 5 ? "5" : "3.1.1";
     json_t *why = json_string(s.why); /* a broker's words may be no UTF-8 */
+    json_t *last_why = json_string(s.last_why);
     return json_pack("{s:s, s:b, s:s?, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o,"
-                     " s:o}",
+                     " s:o, s:o}",
                      "name", own->name, "connected", s.connected, "mqtt", version, "url",
                      json_sprintf("%s://%s:%u", url->tls ? "mqtts" : "mqtt", url->host, url->port),
                      "since_age_ms", reading_age(s.since, now), "connects", (json_int_t)s.connects,
@@ -123,7 +124,8 @@ static json_t *uplink(const struct api_rooms *rooms, size_t index, mono_time now
                      (json_int_t)s.bytes, "refused", (json_int_t)s.refused, "no_subscriber",
                      (json_int_t)s.no_subscriber, "alarms", (json_int_t)s.alarms, "reports",
                      (json_int_t)s.reports, "alarms_refused", sectors(s.alarms_rest), "why",
-                     why ? why : json_null(), "backlog", backlog(rooms, index));
+                     why ? why : json_null(), "last_why", last_why ? last_why : json_null(),
+                     "backlog", backlog(rooms, index));
 }
 
 /* What is up by level; events are steps since the start, lost ones for want of memory. */

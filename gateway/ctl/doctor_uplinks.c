@@ -8,7 +8,7 @@
 #include "gateway/ctl/doctor.h"
 #include "gateway/ctl/text.h"
 
-enum { OLD_MS = 3600 * 1000 };
+enum { OLD_MS = 3600 * 1000, JUST_NOW_MS = 10 * 60 * 1000, TAKEN_OVER = 1 };
 
 /* Why a broker that can be reached is not connected: words of the daemon, MQTT 5 and 3.1.1. */
 static const struct {
@@ -69,6 +69,16 @@ static bool explain(struct doctor *doctor, const struct settings_uplink *own, co
         return true;
     }
     return false;
+}
+
+/* Two gateways of one id take turns: this one may have the session just now. */
+static void taken_before(struct doctor *doctor, const struct settings_uplink *own,
+                         const json_t *uplink)
+{
+    const char *why = text_of(uplink, "last_why");
+    if (text_integer(uplink, "since_age_ms") < JUST_NOW_MS &&
+        has_said(reasons[TAKEN_OVER].said, why))
+        explain(doctor, own, why);
 }
 
 static void unexplained(struct doctor *doctor, const struct settings_uplink *own, const char *why)
@@ -167,6 +177,8 @@ void doctor_uplinks(struct doctor *doctor)
                 json_array_size(doctor->findings) == before)
                 unexplained(doctor, own, why);
         }
+        if (json_is_true(json_object_get(uplink, "connected")))
+            taken_before(doctor, own, uplink);
         if (uplink) {
             refusals(doctor, own, uplink);
             backlog(doctor, own, uplink);

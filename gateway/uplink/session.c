@@ -153,6 +153,8 @@ static void note(struct session *session, bool connected, const char *why)
     status->since = clock_mono();
     status->connects += connected;
     snprintf(status->why, sizeof status->why, "%s", why);
+    if (*why)
+        snprintf(status->last_why, sizeof status->last_why, "%s", why);
     pthread_mutex_unlock(&session->mutex);
 }
 

@@ -56,7 +56,8 @@ struct session_status {
     size_t url;           /* index of the one in use */
     mono_time since;      /* of the connection, or of its loss */
     uint64_t connects;
-    char why[160]; /* the last failure; "" while connected */
+    char why[160];      /* the last failure; "" while connected */
+    char last_why[160]; /* likewise, and still while connected */
 };
 
 void session_status(struct session *session, struct session_status *out);

@@ -98,6 +98,7 @@ void uplink_status(struct uplink *uplink, struct uplink_status *out)
     };
     memcpy(out->alarms_rest, told.resting, sizeof out->alarms_rest);
     snprintf(out->why, sizeof out->why, "%s", session.why);
+    snprintf(out->last_why, sizeof out->last_why, "%s", session.last_why);
 }
 
 /* ---- another configuration ---- */

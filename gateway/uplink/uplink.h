@@ -52,6 +52,7 @@ struct uplink_status {
     uint64_t alarms, reports;       /* acknowledged */
     bool alarms_rest[SECTOR_COUNT]; /* they were refused */
     char why[160];                  /* the last failure */
+    char last_why[160];             /* likewise, and still while connected */
 };
 
 void uplink_status(struct uplink *uplink, struct uplink_status *out);

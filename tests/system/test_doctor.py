@@ -331,9 +331,26 @@ def taken_over():
     rig.start_daemon(rig.write("twin.yaml", twin), "twin")
     doctor.finds(config, "mqtt_taken_over")
     doctor.examine("taken-over", config)
+    rig.end("twin")
+    rig.wait_connected()                # the trace of it stays for a while
+    doctor.examine("taken-over", config)
+    rig.finish()
+
+
+def refused():
+    """May connect, and publish nothing."""
+    doctor = Doctor("doctor-refused")
+    rig = doctor.rig
+    # with no queue at all it would hang up
+    rig.start_broker("max_queued_messages 100000\nacl_file " + rig.write("acl", "topic read #\n"))
+    config = doctor.configure(store="sync: 1s, segment: 1s")
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    doctor.finds(config, "mqtt_acl")
+    doctor.examine("refused", config)
     rig.finish()
 
 
 if __name__ == "__main__":
     run_scenarios({f.__name__: f for f in (files, disks, ports, certificates, brokers, lines, healthy,
-                                           credentials, taken_over)})
+                                           credentials, taken_over, refused)})

@@ -271,6 +271,15 @@ static bool is_no_text(const char *text)
         "%slifelinectl %s %s\\n",
         "\\033[[]0m",
         "%s: %s does not fit (%s)",
+        /* what brokers and the daemon say, for doctor to look for */
+        "[Bb]ad [Uu]ser [Nn]ame or [Pp]assword",
+        "[Nn]ot authori[sz]ed",
+        "Session taken over",
+        "in use twice",
+        "identifier rejected",
+        "Client Identifier not valid",
+        "TLS: the broker says",
+        "has acknowledged nothing",
     };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         if (fnmatch(patterns[i], text, FNM_NOESCAPE) == 0)

@@ -50,6 +50,8 @@ static void rights_are_judged(void **state)
         int want, denied;
     } cases[] = {
         {0, 0, 0000, 0000, R_OK, 0},
+        {8, 7, 0600, 0755, R_OK | W_OK, 0},
+        {8, 7, 0466, 0755, R_OK | W_OK, EACCES},
         {7, 7, 0600, 0755, R_OK, EACCES},
         {7, 7, 0604, 0755, R_OK, 0},
         {7, 0, 0640, 0755, R_OK, 0},
@@ -64,6 +66,8 @@ static void rights_are_judged(void **state)
     FILE *file = fopen(path, "we");
     assert_non_null(file);
     fclose(file);
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, 8, 0), 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct doctor_user user = {
             .uid = cases[i].uid, .groups = {cases[i].gid}, .group_count = 1};
