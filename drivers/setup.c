@@ -22,8 +22,10 @@ bool setup_path_add(struct setup_path *path, const char *dir)
     return true;
 }
 
-static void complete_path(struct setup_path *path, const char *config)
+void setup_path_complete(struct setup_path *path, const struct setup_path *given,
+                         const char *config)
 {
+    *path = *given;
     const char *slash = strrchr(config, '/');
     int folder = slash ? (int)(slash - config) + 1 : 0;
     snprintf(path->beside, sizeof path->beside, "%.*sprofiles", folder, config);
@@ -69,9 +71,9 @@ bool setup_load(struct setup *setup, const char *config, const struct setup_path
     *setup = (struct setup){.diagnostics = diagnostics_new()};
     if (!setup->diagnostics)
         return false;
-    struct setup_path dirs = *path;
+    struct setup_path dirs;
     struct pack_path packs;
-    complete_path(&dirs, config);
+    setup_path_complete(&dirs, path, config);
     find_packs(&dirs, &packs);
     const struct settings_sources sources = {.profile_dirs = dirs.dirs,
                                              .profile_dir_count = dirs.count,

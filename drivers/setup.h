@@ -28,6 +28,10 @@ struct setup {
 /* Adds a folder of --profiles; false when there are too many. */
 bool setup_path_add(struct setup_path *path, const char *dir) __attribute__((warn_unused_result));
 
+/* The whole of it: what was given, then the others. `out` is not to be copied. */
+void setup_path_complete(struct setup_path *out, const struct setup_path *given,
+                         const char *config);
+
 /* Loads, plans, forecasts the load of the lines and, when `vectors`, replays the test vectors of
  * the profiles in use. False when there is an error; the diagnostics are there in either case. */
 bool setup_load(struct setup *setup, const char *config, const struct setup_path *path,

@@ -13,19 +13,13 @@
 
 enum { FORM_COLUMNS = 24, TEXT_COLUMN = 26 };
 
-const struct command *const commands_table[] = {&status_command,
-                                                &tail_command,
-                                                &read_command,
-                                                &query_command,
-                                                &check_command,
-                                                &probe_command,
-                                                &doctor_command,
-                                                &alarms_command,
-                                                &report_command,
-                                                &watch_command,
-                                                &config_command,
-                                                &names_command,
-                                                NULL};
+const struct command *const commands_table[] = {&status_command, &tail_command,
+                                                &read_command,   &query_command,
+                                                &check_command,  &probe_command,
+                                                &doctor_command, &setup_command,
+                                                &alarms_command, &report_command,
+                                                &watch_command,  &config_command,
+                                                &names_command,  NULL};
 
 static const struct words notes[] = {
     {"POINT 为“设备.测点”或设备名；* 和 ? 为通配符。",

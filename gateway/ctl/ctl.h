@@ -58,7 +58,10 @@ struct ctl {
     bool follow;                       /* alarms, as what follows; NULL = not given */
     const char *level, *sector, *note; /* the first two: watch, too */
     struct ctl_broker broker;          /* watch, as what follows */
-    const char *root, *region, *gateway;
+    const char *root, *region, *gateway; /* region: setup, too */
+    const char *id, *name;               /* setup, as what follows */
+    struct ctl_list line, profile;
+    bool force;
     const struct writer *writer;
     const struct command *command;
     char **arguments;
@@ -68,6 +71,6 @@ struct ctl {
 /* One file each. */
 extern const struct command status_command, tail_command, read_command, check_command,
     probe_command, query_command, alarms_command, report_command, watch_command, config_command,
-    names_command, doctor_command;
+    names_command, doctor_command, setup_command;
 
 #endif

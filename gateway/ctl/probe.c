@@ -253,6 +253,7 @@ static enum ctl_exit run(struct ctl *ctl)
 {
     struct hunt hunt = {.found = 0};
     struct setup setup;
+    struct setup_path profiles;
     bool loaded = setup_load(&setup, ctl->config, &ctl->profiles, false) || setup.settings;
     enum ctl_exit code =
         probe_port_open(&hunt.port, ctl, loaded ? setup.settings : NULL, ctl->arguments[0]);
@@ -261,7 +262,8 @@ static enum ctl_exit run(struct ctl *ctl)
     if (code != CTL_FINE)
         goto out;
     code = CTL_FINDING;
-    if (!probe_catalogue_load(&hunt.catalogue, ctl->profiles.dirs, ctl->profiles.count))
+    setup_path_complete(&profiles, &ctl->profiles, ctl->config);
+    if (!probe_catalogue_load(&hunt.catalogue, profiles.dirs, profiles.count))
         goto out;
     text_diagnostics(stderr, diagnostics_text(hunt.catalogue.diagnostics));
     if (ctl->record && !begin_record(&hunt, ctl->record))

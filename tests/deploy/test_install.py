@@ -72,17 +72,13 @@ class Board:
         return self.rig.end("daemon", sig, 30)
 
 
-def configuration(board, port):
-    return """gateway: { id: gw-140502-0001, region: "140502", trusted_rtc: true }
-store: { segment: 1s }
+SENSORS = """gateway: { id: gw-sensors, region: "140502" }
 lines:
-  - { name: rs485-1, transport: rtu-over-tcp, host: 127.0.0.1, port: %d }
+  - { name: bus, transport: rtu-over-tcp, host: 127.0.0.1, port: %d }
 devices:
-  - { name: well-017, line: rs485-1, unit: 1, profile: rs-dip-n01, every: 200ms }
-  - { name: gallery-a, line: rs485-1, unit: 2, profile: sht20, every: 500ms }
-uplinks:
-  - { name: city, urls: ["mqtt://127.0.0.1:%d"], username: gw, password_file: /etc/lifeline/secret/city, spread: 1s }
-""" % (port, board.rig.broker_port)
+  - { name: gas, line: bus, unit: 1, profile: gas10 }
+  - { name: air, line: bus, unit: 2, profile: sht20 }
+"""
 
 
 def install(board):
@@ -103,17 +99,28 @@ def install(board):
 
 
 def configure(board):
-    port = free_port()
-    board.write("/etc/lifeline/gateway.yaml", configuration(board, port))
+    """The sensors hang on a line, and setup looks for them; what is added is for the test's haste."""
+    rig, port = board.rig, free_port()
+    board.write("/var/tmp/sensors.yaml", SENSORS % port)
     board.write("/etc/lifeline/secret/city", "rain\n", 0o600)
+    rig.spawn("sim", [os.path.join(TOP, "deploy", "in-root"), board.root, "/", "lifeline-sim", "-c",
+                      "/var/tmp/sensors.yaml"])
+    rig.wait_port(port, 30)
+    done = board.inside("lifelinectl", "setup", "--id", "gw-140502-0001", "--region", "140502", "--line",
+                        "rtu-over-tcp://127.0.0.1:%d" % port, "--broker",
+                        "mqtt://127.0.0.1:%d" % rig.broker_port, "--username", "gw",
+                        "--password-file", "/etc/lifeline/secret/city")
+    rig.check("setup finds the sensors and writes the configuration", done.returncode == 0 and
+              "gas10-1" in done.stdout and "sht20-2" in done.stdout, done.stdout + done.stderr)
+    with open(board.root + "/etc/lifeline/gateway.yaml", encoding="utf-8") as f:
+        text = f.read()
+    text = re.sub(r"(profile: \S+)", r"\1, every: 1s", text)
+    board.write("/etc/lifeline/gateway.yaml", text + "    spread: 1s\nstore: { segment: 1s }\n")
     done = board.inside("lifelinectl", "check")
-    board.rig.check("the configuration passes", done.returncode == 0, done.stdout)
-    board.rig.write("passwords", "")
-    subprocess.run(["mosquitto_passwd", "-b", board.rig.path("passwords"), "gw", "rain"], check=True)
-    subprocess.run(["mosquitto_passwd", "-b", board.rig.path("passwords"), "city", "word"], check=True)
-    board.rig.spawn("sim", [os.path.join(TOP, "deploy", "in-root"), board.root, "/", "lifeline-sim",
-                            "-c", "/etc/lifeline/gateway.yaml"])
-    board.rig.wait_port(port, 30)
+    rig.check("the configuration passes", done.returncode == 0, done.stdout)
+    rig.write("passwords", "")
+    for user, word in (("gw", "rain"), ("city", "word")):
+        subprocess.run(["mosquitto_passwd", "-b", rig.path("passwords"), user, word], check=True)
 
 
 def broker(board):
@@ -178,7 +185,7 @@ def life(board):
     time.sleep(6)
     board.stop()
     owed = board.inside("lifelinectl", "query", "*", "--since", "5s", "--csv").stdout.count("\n")
-    rig.check("its store is filled (%d rows of the last 5 s)" % owed, owed > 50)
+    rig.check("its store is filled (%d rows of the last 5 s)" % owed, owed > 10)
     done = board.apt(board.give(package(NAMES[0], board.arch)))
     rig.check("the upgrade asks nothing", done.returncode == 0, done.stderr[-500:])
     with open(config, encoding="utf-8") as f:

@@ -244,8 +244,9 @@ static bool is_prose(const char *text)
     return false;
 }
 
-/* Transcripts and CSV are files of their own format; paths, options and orders to the terminal have
- * no other name; the one sentence has its Chinese beside it, with a reason that is worded twice. */
+/* Transcripts, CSV and configurations are files of their own format; paths, options and orders to
+ * the terminal have no other name; the one sentence has its Chinese beside it, with a reason that
+ * is worded twice. */
 static bool is_no_text(const char *text)
 {
     static const char *const patterns[] = {
@@ -267,6 +268,16 @@ static bool is_no_text(const char *text)
         "-c, --config FILE",
         "lifelinectl: %s",
         "lifelinectl ",
+        "  lifelinectl *",
+        "  systemctl *",
+        /* a configuration that setup writes */
+        "\\\\x%02x",
+        "  - { *",
+        "%s  - { *",
+        ", port: %u",
+        ", serial: %s",
+        "\\n[a-z]*:\\n*",
+        "\\n# *",
         "%slifelinectl [[]--format text|json] [[]--socket PATH] %s ...\\n\\n",
         "%slifelinectl %s %s\\n",
         "\\033[[]0m",
