@@ -5,6 +5,7 @@
  * is missing is told at once. Each answer is tried by the configuration's own parser. Touches no
  * file before all is known; a daemon that runs goes on with what it has. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -38,18 +39,32 @@ static char *ask(const char *question)
     return read_answer();
 }
 
+static void wake(int number)
+{
+    (void)number;
+}
+
+/* Ctrl-C ends the program only when the terminal shows again what is typed. */
 static char *ask_in_silence(const char *question)
 {
+    const struct sigaction waking = {.sa_handler = wake};
+    struct sigaction before;
     struct termios shown, hidden;
     bool is_terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
     hidden = shown;
     hidden.c_lflag &= ~(tcflag_t)ECHO;
+    sigaction(SIGINT, &waking, &before);
     if (is_terminal)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    errno = 0;
     char *answer = ask(question);
+    bool interrupted = !answer && errno == EINTR;
     if (is_terminal)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    sigaction(SIGINT, &before, NULL);
     fputc('\n', stderr);
+    if (interrupted)
+        raise(SIGINT);
     return answer;
 }
 
@@ -187,7 +202,7 @@ static const struct fact {
      {"消息服务器，如 mqtts://broker.example:8883",
       "the broker, like mqtts://broker.example:8883"}},
     {"ca",
-     false,
+     true,
      take_ca,
      {"签发服务器证书的 CA 文件", "file with the certificate of the broker's authority"}},
     {"username", false, take_username, {"用户名（可空）", "user name (may be empty)"}},
@@ -205,8 +220,7 @@ static void given_of(const struct ctl *ctl, const char *given[FACTS])
 
 static bool is_wanted(const struct commission *commission, const struct fact *fact)
 {
-    bool tls = commission->url && strncmp(commission->url, "mqtts:", 6) == 0;
-    return fact->take != take_ca || tls;
+    return fact->take != take_ca || commission_is_tls(commission);
 }
 
 /* True when the parser of the configuration takes what is known so far. */
@@ -274,7 +288,8 @@ static bool is_whole(const struct commission *commission)
     char missing[100] = "";
     for (size_t f = 0; f < FACTS; f++) {
         size_t used = strlen(missing);
-        if (facts[f].required && !is_known(commission, &facts[f]))
+        if (facts[f].required && is_wanted(commission, &facts[f]) &&
+            !is_known(commission, &facts[f]))
             snprintf(missing + used, sizeof missing - used, " --%s", facts[f].option);
     }
     if (missing[0])
@@ -288,7 +303,11 @@ static bool ask_password(struct commission *commission)
     char why[COMMISSION_WHY_MAX];
     if (!commission->username || commission->password_file)
         return true;
-    char *password = ask_in_silence(say("密码", "password"));
+    char *password = ask_in_silence(say("密码（可空）", "password (may be empty)"));
+    if (password && !password[0]) {
+        free(password);
+        return true;
+    }
     bool ok = password && commission_keep_secret(commission, "city", password, path, sizeof path,
                                                  why, sizeof why);
     if (password) {
@@ -309,8 +328,7 @@ static bool gather(struct commission *commission)
         return false;
     if (!commission->asks && !is_whole(commission))
         return false;
-    if (!is_right(commission, why, sizeof why) &&
-        !(commission->asks && !commission->ca && is_wanted(commission, &facts[5]))) {
+    if (!is_right(commission, why, sizeof why)) {
         say_error("%s", why);
         return false;
     }
@@ -433,10 +451,12 @@ static enum ctl_exit run(struct ctl *ctl)
         say_error("%s", why);
         return CTL_USAGE;
     }
-    bool open = scan(&commission, setup.settings);
+    bool whole = scan(&commission, setup.settings) && !probe_port_stopped();
     setup_free(&setup);
-    enum ctl_exit code = write_it(&commission);
-    return code == CTL_FINE && !open ? CTL_FINDING : code;
+    if (whole)
+        return write_it(&commission);
+    say_error("%s", say("未写任何配置", "nothing is written"));
+    return CTL_FINDING;
 }
 
 const struct command setup_command = {

@@ -38,6 +38,9 @@ struct commission {
 
 /* ---- commission_file.c ---- */
 
+/* The broker is one that shows a certificate. */
+bool commission_is_tls(const struct commission *commission);
+
 /* The configuration, to be freed. NULL without memory. What is not known yet stands there as
  * something that is right. */
 char *commission_text(const struct commission *commission);

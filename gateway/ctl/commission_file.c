@@ -89,6 +89,11 @@ static void put_devices(FILE *out, const struct commission *commission)
     }
 }
 
+bool commission_is_tls(const struct commission *commission)
+{
+    return commission->url && strncmp(commission->url, "mqtts:", strlen("mqtts:")) == 0;
+}
+
 static void put_uplink(FILE *out, const struct commission *commission)
 {
     put(out, "\nuplinks:\n  - name: city\n    urls: [",
@@ -97,8 +102,8 @@ static void put_uplink(FILE *out, const struct commission *commission)
         put(out, "    username: ", commission->username, "\n");
     if (commission->password_file)
         put(out, "    password_file: ", commission->password_file, "\n");
-    if (commission->ca)
-        put(out, "    tls: { ca: ", commission->ca, " }\n");
+    if (commission->ca || commission_is_tls(commission))
+        put(out, "    tls: { ca: ", commission->ca ? commission->ca : "/a", " }\n");
 }
 
 char *commission_text(const struct commission *commission)

@@ -62,6 +62,9 @@ def options():
     done = setup(rig, *facts[:2])
     rig.check("all that is missing is told at once", done.returncode == 2 and
               "--region --line --broker" in done.stderr and not os.path.exists(rig.config), done.stderr)
+    done = setup(rig, *facts[:-6], "--line", rig.path("tty"), "--broker", "mqtts://127.0.0.1:1")
+    rig.check("TLS needs to know whom to trust", done.returncode == 2 and "missing: --ca" in done.stderr,
+              done.stderr)
     done = setup(rig, "--id", "GW 1", "--region", "14", *facts[4:])
     rig.check("what is wrong is told by the configuration's own words", done.returncode == 2 and
               "may hold only a-z" in done.stderr and "6" in done.stderr and
@@ -73,6 +76,11 @@ def options():
               "unit 1: one of" in done.stdout and "# Not decided: rs485-1, unit 1" in written(rig) and
               "rs-dip-n01 }" not in written(rig), done.stdout)
     passes(rig, "the rest of it passes")
+    held = Terminal(rig, *facts, "--force", "--scan", "--username", "gw", "--password-file", rig.path("word"))
+    held.until("\\d+ %")
+    os.write(held.fd, b"\x03")
+    rig.check("Ctrl-C while it looks writes nothing", held.end() == 1 and
+              "nothing is written" in held.shown, held.shown)
     before = written(rig)
     done = setup(rig, *facts)
     rig.check("a file that is there stays", done.returncode == 1 and "--force" in done.stderr and
@@ -83,6 +91,9 @@ def options():
     rig.check("the old one is kept", open(rig.config + ".old", encoding="utf-8").read() == before)
     rig.check("all fits 80 columns", narrow(done.stdout + done.stderr), done.stdout)
     passes(rig, "it passes as it is")
+    done = setup(rig, *facts[:-1], "tcp://127.0.0.1:%d" % free_port(), "--force")
+    rig.check("a line that cannot be opened: nothing is written", done.returncode == 1 and
+              "nothing is written" in done.stderr and "rs-dip-n01-1" in written(rig), done.stderr)
     delivers(rig)
     rig.finish()
 
@@ -151,9 +162,11 @@ def terminal():
     person.answer("GB/T 2260.*: $", "140502")
     person.answer("people call it.*: $", "")
     person.answer("a line, like.*: $", rig.path("tty") + ",4800 8N1")
-    person.answer("the broker.*: $", "mqtt://127.0.0.1:1")
+    person.answer("the broker.*: $", "mqtts://127.0.0.1:1")
+    rig.check("and for the certificate of a broker that has one",
+              person.answer("broker's authority.*: $", rig.path("ca.pem")))
     person.answer("user name.*: $", "gw")
-    rig.check("and for a password, unseen", person.answer("password: $", "rain-17"))
+    rig.check("and for a password, unseen", person.answer("password .*: $", "rain-17"))
     rig.check("which model it is, where it cannot tell",
               person.answer("rs-dip-n01(.|\n)*what is unit 1.*: $", "rs-dip-n01"), person.shown)
     code = person.end()
@@ -164,7 +177,8 @@ def terminal():
     rig.check("the password is its owner's alone", os.stat(secret).st_mode & 0o777 == 0o600 and
               os.stat(rig.path("secret")).st_mode & 0o777 == 0o700 and
               open(secret, encoding="utf-8").read() == "rain-17\n" and
-              "password_file: \"%s\"" % secret in written(rig))
+              "password_file: \"%s\"" % secret in written(rig) and
+              "tls: { ca: \"%s\" }" % rig.path("ca.pem") in written(rig))
     os.unlink(rig.config)
     person = Terminal(rig, LC_ALL="zh_CN.UTF-8")
     rig.check("in Chinese", person.until("网关编号"))
