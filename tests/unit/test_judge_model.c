@@ -378,10 +378,12 @@ static void what_lasts_is_told_in_time(void **state)
     }
 }
 
-/* The millions went everywhere. */
+/* The millions went everywhere; a quarter of them, under qemu, need not. */
 static void nothing_was_left_out(void **state)
 {
     (void)state;
+    if (getenv("LIFELINE_SHORT"))
+        skip();
     for (size_t k = 0; k < COUNT(kinds); k++) {
         enum rule_kind kind = kinds[k];
         const struct seen *s = &seen[kind];
