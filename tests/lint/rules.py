@@ -340,6 +340,22 @@ def readme_is_true(tree):
             yield f"README.md:1: does not name {name}/"
 
 
+def version_has_one_place(tree):
+    """CMakeLists.txt tells it, the changelog's newest entry repeats it, nothing else holds it."""
+    cmake, changes = "CMakeLists.txt", "deploy/changelog"
+    if cmake not in tree.files or changes not in tree.files:
+        yield f"{cmake}:1: it or {changes} is missing"
+        return
+    told = re.search(r"^project\(\w+ VERSION ([\d.]+)", tree.text(cmake), re.M)
+    entry = re.match(r"[\w-]+ \(([^)]+)\) ", tree.text(changes))
+    if not told or not entry or told[1] != entry[1]:
+        yield f"{changes}:1: {entry and entry[1]}, {cmake} says {told and told[1]}"
+        return
+    for file in set(tree.files) - {cmake, changes}:
+        for line, _ in matches(tree.text(file), rf"(?<![\d.]){re.escape(told[1])}(?!\.?\d)"):
+            yield f"{file}:{line}: holds the version {told[1]}"
+
+
 RULES = [
     includes_go_down,
     rooms_have_no_circle,
@@ -359,4 +375,5 @@ RULES = [
     scripts_are_executable,
     every_source_is_used,
     readme_is_true,
+    version_has_one_place,
 ]
