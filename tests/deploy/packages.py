@@ -1,5 +1,4 @@
-"""Debian packages as the tests of deploy/ need them: where they are, what is in them, and a Debian
-of its own to install them in. Root only."""
+"""Debian packages as the tests of deploy/ need them: where they are, and how a check is told."""
 import os
 import subprocess
 import sys

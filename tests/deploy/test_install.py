@@ -137,7 +137,7 @@ def runs(board):
     broker(board)
     rig.subscribe(username="city", password="word")
     took = board.start()
-    rig.check("the service starts under its user, sandbox and system call filter (%.1f s)" % took, True)
+    print("# start to READY=1: %.1f s" % took)
     rig.wait(lambda: len({(r[0], r[1]) for r in rig.readings()}) >= 5, 30,
              "the subscriber decodes readings of every point")
     seen = board.inside("lifelinectl", "status")
@@ -147,7 +147,10 @@ def runs(board):
         status = f.read()
     rig.check("no root, no capability", re.search(r"^Uid:\s+999\s+999", status, re.M) and
               re.search(r"^CapBnd:\s+0+$", status, re.M), status)
-    rig.check("resident memory: %s" % re.search(r"VmRSS:\s+(\d+ kB)", status).group(1), True)
+    print("# resident memory: %s" % re.search(r"VmRSS:\s+(\d+ kB)", status).group(1))
+    native = board.arch == "amd64"       # what qemu calls is not filtered
+    rig.check("no new privileges, and the system call filter", "NoNewPrivs:\t1" in status and
+              ("Seccomp:\t2" in status or not native), status)
     rig.check("the watchdog is fed", any("WATCHDOG=1" in board.ears.recv(4096).decode()
                                          for _ in range(5)))
 
@@ -193,8 +196,7 @@ def life(board):
     broker(board)
     before = set(numbers(board))
     board.start(LIFELINE_TEST_JOURNAL="/var/lib/lifeline/journal")
-    rig.wait_arrived = lambda: len(set(numbers(board)) - before) >= 6
-    rig.wait(rig.wait_arrived, 30, "what was owed is delivered by the new version")
+    rig.wait(lambda: len(set(numbers(board)) - before) >= 6, 30, "what was owed is delivered by the new version")
     rig.store_journal = board.root + "/var/lib/lifeline/journal"
     time.sleep(3)
     board.stop()
