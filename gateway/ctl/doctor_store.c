@@ -14,6 +14,7 @@
 
 #include "gateway/ctl/doctor.h"
 #include "gateway/ctl/text.h"
+#include "gateway/store/format.h"
 
 enum { SIZE_TEXT = 32 };
 
@@ -121,6 +122,22 @@ static void damaged(struct doctor *doctor)
     globfree(&found);
 }
 
+static void later(struct doctor *doctor, const char *path)
+{
+    if (!format_is_later(path))
+        return;
+    doctor_finds(doctor, "store_later", DOCTOR_FAULT,
+                 say("存储 %s 是更新版本的程序写的，本版本不动它，读数只在内存里",
+                     "a later version wrote the store %s: this one leaves it alone, readings "
+                     "are in memory only"),
+                 path);
+    doctor_advises(
+        doctor,
+        say("装回新版本；或把文件移到别处，守护进程会新建一个，其中未送达的数据留在旧文件里",
+            "install that version again; or move the file away: a new one is made at once, what "
+            "the old one still owes stays in it"));
+}
+
 static const struct {
     const char *mode, *id;
     struct words what, advice;
@@ -185,6 +202,7 @@ void doctor_store(struct doctor *doctor)
     own_file(doctor, doctor->settings->store.path);
     disk(doctor, path);
     damaged(doctor);
+    later(doctor, doctor->settings->store.path);
     mode(doctor);
     holder(doctor, doctor->settings->store.path);
 }

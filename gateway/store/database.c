@@ -19,6 +19,7 @@
 #include "gateway/log.h"
 #include "gateway/watchdog.h"
 #include "gateway/store/database.h"
+#include "gateway/store/format.h"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
@@ -296,35 +297,48 @@ static void disarm(sqlite3 *db)
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 }
 
-/* Nothing but plain tables and the indexes that they bring themselves. */
-static int check_schema(sqlite3 *db)
+static int prepare_statements(struct store *store)
 {
-    sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(db,
-                                "SELECT 1 FROM sqlite_schema WHERE rootpage<2 OR type<>'table' AND"
-                                " name NOT GLOB 'sqlite_autoindex_*'",
-                                -1, &s, NULL);
+    int rc = SQLITE_OK;
+    for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
+        rc = sqlite3_prepare_v3(store->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                &store->statements[i], NULL);
+    return rc;
+}
+
+/* The tables of an empty or an earlier store become this version's in one transaction. */
+static int bring_up(struct store *store, const char *path, int version)
+{
+    int rc = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_step(s);
-    sqlite3_finalize(s);
-    return rc == SQLITE_ROW ? SQLITE_CORRUPT : rc == SQLITE_DONE ? SQLITE_OK : rc;
+        rc = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = prepare_statements(store);
+    if (rc == SQLITE_OK && !format_migrate(store, version))
+        rc = database_error(store);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
+    if (rc == SQLITE_OK && version != FORMAT_EMPTY)
+        log_notice("store: %s was an earlier version's; its tables have format %d now", path,
+                   FORMAT);
+    return rc;
 }
 
 static int prepare(struct store *store, const char *path, const char *pragmas)
 {
+    int version = FORMAT_EMPTY;
     int rc = sqlite3_open_v2(
         path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         disarm(store->db);
-        rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
+        rc = sqlite3_exec(store->db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
+        rc = format_read(store->db, &version);
     if (rc == SQLITE_OK)
-        rc = check_schema(store->db);
-    for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
-        rc = sqlite3_prepare_v3(store->db, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                &store->statements[i], NULL);
+        rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = version == FORMAT ? prepare_statements(store) : bring_up(store, path, version);
     if (rc != SQLITE_OK)
         database_abandon(store);
     return rc & 0xff;
@@ -413,7 +427,6 @@ int database_open(struct store *store)
     if (log > store->log) /* an attempt that failed may have written over what was wrong */
         store->log = log;
     return prepare(store, store->settings->store.path,
-                   "PRAGMA locking_mode=EXCLUSIVE;"
                    "PRAGMA journal_mode=WAL;"
                    "PRAGMA synchronous=FULL;"
                    "PRAGMA secure_delete=OFF;"
@@ -558,6 +571,7 @@ static int has_log(const char *path)
 
 bool database_read_only(struct store *store, char *why, size_t why_size)
 {
+    int version;
     const char *path = store->settings->store.path;
     int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) /* an empty log of our own goes when we go, a crash's stays */
@@ -567,6 +581,10 @@ bool database_read_only(struct store *store, char *why, size_t why_size)
                           "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256;"
                           "PRAGMA query_only=ON; SELECT count(*) FROM epoch",
                           NULL, NULL, NULL);
+    if (rc == SQLITE_OK && format_read(store->db, &version) == SQLITE_FORMAT) {
+        snprintf(why, why_size, "cannot read %s: %s", path, DATABASE_LATER);
+        return false;
+    }
     for (int i = 0; rc == SQLITE_OK && i < STATEMENT_COUNT; i++)
         (void)sqlite3_prepare_v2(store->db, statement_text[i], -1, &store->statements[i], NULL);
     if (rc != SQLITE_OK)

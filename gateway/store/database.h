@@ -104,7 +104,12 @@ struct connection {
 enum { OPEN_CHUNK = 4000, OPEN_CHUNKS = 1024 };
 #define OPEN_ID(part, chunk) ((int64_t)(part)*OPEN_CHUNKS + (chunk))
 
-/* The result of SQLite; the connection is closed again when it is not SQLITE_OK. */
+/* What is told of SQLITE_FORMAT, for which SQLite has no words. */
+#define DATABASE_LATER                                                                             \
+    "a later version of lifelined wrote it; install that again, or move the file away"
+
+/* The result of SQLite; the connection is closed again when it is not SQLITE_OK. An earlier
+ * version's store is brought to this one's; SQLITE_FORMAT: a later one's, and nothing is done. */
 int database_open(struct store *store);
 int database_open_memory(struct store *store, int pages);
 /* What is in the log is not written back: the disk has just failed. */

@@ -148,3 +148,47 @@ bool debts_write(struct store *store, const struct debtor *debtor, uint32_t ordi
     }
     return ok && add_range(store, debtor, ordinal, sector, (struct range){0, check});
 }
+
+static sqlite3_stmt *look(struct store *store, const char *sql)
+{
+    sqlite3_stmt *s = NULL;
+    return sqlite3_prepare_v2(store->db, sql, -1, &s, NULL) == SQLITE_OK ? s : NULL;
+}
+
+/* Any at all: from then on each list had one, and one without is damage. */
+static bool has_checks(struct store *store, bool *found)
+{
+    sqlite3_stmt *s = look(store, "SELECT 1 FROM unacked WHERE first_seq=0");
+    int rc = s ? sqlite3_step(s) : SQLITE_ERROR;
+    *found = rc == SQLITE_ROW;
+    return sqlite3_finalize(s) == SQLITE_OK && s;
+}
+
+static bool vouch(struct store *store, const struct debtor *debtor, uint32_t ordinal, int sector)
+{
+    uint64_t check = check_begin(debtor, ordinal, sector);
+    sqlite3_stmt *s = look(store, "SELECT first_seq,last_seq FROM unacked WHERE uplink=?1 AND"
+                                  " ordinal=?2 AND sector=?3 ORDER BY first_seq");
+    sqlite3_bind_int64(s, 1, debtor->row);
+    sqlite3_bind_int64(s, 2, ordinal);
+    sqlite3_bind_int64(s, 3, sector);
+    while (s && sqlite3_step(s) == SQLITE_ROW)
+        check = check_range(check, sector, (uint64_t)sqlite3_column_int64(s, 0),
+                            (uint64_t)sqlite3_column_int64(s, 1));
+    return sqlite3_finalize(s) == SQLITE_OK && s &&
+           add_range(store, debtor, ordinal, sector, (struct range){0, check});
+}
+
+bool debts_vouch(struct store *store)
+{
+    bool found;
+    if (!has_checks(store, &found) || found)
+        return found;
+    sqlite3_stmt *s = look(store, "SELECT uplink.id,ordinal,sector FROM uplink,stream");
+    bool ok = s;
+    while (ok && sqlite3_step(s) == SQLITE_ROW) {
+        const struct debtor debtor = {.row = sqlite3_column_int64(s, 0)};
+        ok = vouch(store, &debtor, (uint32_t)sqlite3_column_int64(s, 1), sqlite3_column_int(s, 2));
+    }
+    return sqlite3_finalize(s) == SQLITE_OK && ok;
+}

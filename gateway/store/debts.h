@@ -11,7 +11,7 @@ struct store;
 
 /* Of all streams of an uplink that was kept, for the sectors whose bits are in `known`: of another
  * there is no list. *doubt becomes true where one was damaged, and the whole of its stream is owed.
- * Every list has a check: no version without was ever out. */
+ */
 bool debts_read(struct store *store, struct debtor *debtor, int64_t known, bool *doubt)
     __attribute__((warn_unused_result));
 /* Of one stream, in place of what stands there. */
@@ -19,5 +19,8 @@ bool debts_write(struct store *store, const struct debtor *debtor, uint32_t ordi
                  const struct ranges *unacked) __attribute__((warn_unused_result));
 /* All that is there of a sector is owed: the uplink was not kept for it so far. In memory. */
 bool debts_owe(struct store *store, struct debtor *debtor, int sector);
+
+/* The lists of a store that was written before they had a check get one, as they stand. */
+bool debts_vouch(struct store *store);
 
 #endif

@@ -505,7 +505,8 @@ static int open_disk(struct store *store, char *why, size_t why_size)
             salvage_resume(store);
             return rc;
         }
-        snprintf(why, why_size, "%s: %s", store->settings->store.path, sqlite3_errstr(rc));
+        snprintf(why, why_size, "%s: %s", store->settings->store.path,
+                 rc == SQLITE_FORMAT ? DATABASE_LATER : sqlite3_errstr(rc));
         database_abandon(store);
         if (rc != SQLITE_FULL || !reserve_release(store))
             return rc;

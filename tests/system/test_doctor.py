@@ -6,6 +6,7 @@ LIFELINE_GOLDEN=write writes them anew: look at the difference before it is comm
 The clock is this machine's and nobody's case: findings of it are left out here and tried in
 tests/unit/test_doctor.c.
 """
+import contextlib
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import pty
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 import unicodedata
@@ -125,6 +127,10 @@ def files():
     open(rig.path("store.db.corrupt-1764000000"), "w", encoding="ascii").close()
     doctor.examine("store-damaged", doctor.configure())
     os.unlink(rig.path("store.db.corrupt-1764000000"))
+    with contextlib.closing(sqlite3.connect(rig.path("store.db"))) as db:
+        db.execute("PRAGMA user_version=131074")
+    doctor.examine("store-later", doctor.configure())
+    os.unlink(rig.path("store.db"))
     with open(rig.path("store.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         doctor.examine("store-held", doctor.configure())

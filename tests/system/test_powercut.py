@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 FAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault")
-PROGRAMS = ["powercut_run", "powercut_daemon", "powercut_alarms", "disk_run"]
+PROGRAMS = ["powercut_run", "powercut_upgrade", "powercut_daemon", "powercut_alarms", "disk_run"]
 if os.environ.get("LIFELINE_LONG"):
     PROGRAMS.append("start_after_cut")
 

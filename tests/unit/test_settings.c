@@ -2,6 +2,7 @@
  *
  * Also the notation of single values, the suggestions, and the example that is shipped: it must
  * pass without a warning. What is refused, and how, is test_settings_wrong.c. */
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -339,9 +340,9 @@ static void gateway_section(void **state)
 }
 
 /* The example that is shipped says nothing that a deployer would have to excuse. */
-static void shipped_example(void **state)
+/* Every version brought an example with all of its keys. */
+static void take_example(const char *path, bool sectors[SECTOR_COUNT])
 {
-    (void)state;
     struct settings_sources sources = {.profile_dirs = SHIPPED,
                                        .profile_dir_count = 1,
                                        .quantity = class_quantity,
@@ -349,17 +350,36 @@ static void shipped_example(void **state)
                                        .pack_dir_count = 1,
                                        .diagnosis = diagnosis_form_of};
     struct diagnostics *diagnostics = diagnostics_new();
-    struct settings *settings =
-        settings_load(SOURCE_DIR "/config/gateway.yaml", &sources, diagnostics);
+    struct settings *settings = settings_load(path, &sources, diagnostics);
     assert_string_equal(diagnostics_text(diagnostics), "");
     assert_non_null(settings);
-    bool sectors[SECTOR_COUNT] = {false};
     for (size_t i = 0; i < settings->device_count; i++)
         sectors[settings->devices[i].sector] = true;
-    assert_true(sectors[SECTOR_GAS] && sectors[SECTOR_WATER] && sectors[SECTOR_DRAINAGE]);
-    assert_true(sectors[SECTOR_HEAT] && sectors[SECTOR_MANHOLE] && sectors[SECTOR_SPONGE]);
     settings_free(settings);
     diagnostics_free(diagnostics);
+}
+
+static void shipped_example(void **state)
+{
+    (void)state;
+    bool sectors[SECTOR_COUNT] = {false};
+    take_example(SOURCE_DIR "/config/gateway.yaml", sectors);
+    assert_true(sectors[SECTOR_GAS] && sectors[SECTOR_WATER] && sectors[SECTOR_DRAINAGE]);
+    assert_true(sectors[SECTOR_HEAT] && sectors[SECTOR_MANHOLE] && sectors[SECTOR_SPONGE]);
+}
+
+/* A configuration of an earlier version stays good, without a word. */
+static void earlier_examples(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob(TESTS_DIR "/replay/earlier/*/gateway.yaml", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        bool sectors[SECTOR_COUNT] = {false};
+        take_example(found.gl_pathv[i], sectors);
+        assert_true(sectors[SECTOR_GAS] && sectors[SECTOR_WATER]);
+    }
+    globfree(&found);
 }
 
 static void scalars(void **state)
@@ -428,6 +448,7 @@ int main(void)
         cmocka_unit_test(clients_never_share_an_id),
         cmocka_unit_test(gateway_section),
         cmocka_unit_test(shipped_example),
+        cmocka_unit_test(earlier_examples),
         cmocka_unit_test(scalars),
         cmocka_unit_test(suggestions),
     };
