@@ -127,13 +127,13 @@ def match(rig, tolerance_ms, until_ms):
     return missing, worst
 
 
-def overtaken(rig, stops):
+def overtaken(rig):
     """(device, time) of the answers that a clean stop of the daemon may have left unread: one a line
     can be under way, so of each stop the last before the next start, and only if it is no older than
-    a machine is slow. For daemons of one line. stops: (told to end, started again), milliseconds."""
+    a machine is slow. For daemons of one line."""
     answers = sorted({(t, device) for device, _, t, _, _ in rig.emitted()})
     last = [max((a for a in answers if told - max(60, BUSY_MS) <= a[0] <= again), default=None)
-            for told, again in stops]
+            for told, again in rig.stops]
     return {(device, t) for t, device in filter(None, last)}
 
 

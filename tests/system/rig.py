@@ -216,6 +216,7 @@ class Rig:
         self.wire = load_wire(self.folder)
         self.broker_port = free_port()
         self.processes = {}
+        self.stops = []                # of the daemon: told to end, started again; ms
         self.failures = 0
         self.subscriber = None
         self.row, self.trials = os.environ.get("LIFELINE_ROW"), 1
@@ -248,6 +249,8 @@ class Rig:
         process = self.processes.pop(name, None)
         if not process:
             return None
+        if name == "daemon" and sig == signal.SIGTERM:
+            self.stops.append((now_ms(), float("inf")))
         process.send_signal(sig)
         return process.wait(timeout)
 
@@ -329,6 +332,8 @@ lines:
         return json.loads(answer.stdout) if answer.returncode == 0 else None
 
     def start_daemon(self, config, name="daemon", **environment):
+        if name == "daemon" and self.stops:
+            self.stops[-1] = self.stops[-1][0], min(self.stops[-1][1], now_ms())
         return self.spawn(name, [os.path.join(BUILD, "lifelined"), "-c", config, "--profiles",
                                  os.path.join(SOURCE, "config", "profiles")],
                           LIFELINE_TEST_JOURNAL=self.store_journal, **environment)

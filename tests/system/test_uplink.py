@@ -34,7 +34,7 @@ def simple_rig(name, **options):
     return rig, config
 
 
-def check_all(rig, tolerance_ms=60, stops=()):
+def check_all(rig, tolerance_ms=60):
     """Everything that was stored arrived, and everything that the simulator said was stored; but for
     what a stop of the daemon overtook."""
     until = rig.drain()
@@ -42,9 +42,9 @@ def check_all(rig, tolerance_ms=60, stops=()):
     first, gaps = check_delivery(rig)
     rig.check("no Gap", not any(gaps.values()), dict(gaps))
     missing, _ = match(rig, tolerance_ms, until)
-    unread = overtaken(rig, stops)
+    unread = overtaken(rig)
     lost = [(key, t) for of in missing.values() for key, t in of if (key[0], t) not in unread]
-    rig.check("every answer is a reading", not lost, (len(lost), lost[:3], stops[-3:]))
+    rig.check("every answer is a reading", not lost, (len(lost), lost[:3], rig.stops[-3:]))
     return first
 
 
