@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""A cabinet's life with the packages, in a fresh Debian of each architecture: install, configure, run
-as the service runs, and an independent subscriber decodes what comes. On the machine's own
-architecture also an upgrade with a filled store and a changed configuration, remove, reinstall and purge."""
+"""A cabinet's life with the packages, in a fresh Debian of each architecture: install, configure and run
+by the transcript in the README, as the service runs, and an independent subscriber decodes what comes. On
+the machine's own architecture also an upgrade with a filled store and a changed configuration, remove, reinstall and purge."""
+import contextlib
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 from invariant import check_delivery          # noqa: E402
 from packages import NAMES, TOP, package, run, version  # noqa: E402
-from rig import Rig, free_port                # noqa: E402
+from rig import SECTORS, Rig, free_port                # noqa: E402
+import transcript                             # noqa: E402
 
 UNIT = "/lib/systemd/system/lifeline-gateway.service"
 # What systemd itself does on a board: make the user, make the folders.
@@ -38,15 +41,15 @@ class Board:
         self.ears.bind("\0" + self.mouth[1:])
         self.ears.settimeout(60)
 
-    def inside(self, *command):
-        return run(os.path.join(TOP, "deploy", "in-root"), self.root, "/", *command)
+    def inside(self, *command, folder="/"):
+        return run(os.path.join(TOP, "deploy", "in-root"), self.root, folder, *command)
 
     def apt(self, *words):
         return self.inside("apt-get", "install", "-y", "-q", "--no-install-recommends", *words)
 
     def give(self, deb):
-        shutil.copy(deb, os.path.join(self.root, "var", "tmp"))
-        return "/var/tmp/" + os.path.basename(deb)
+        shutil.copy(deb, os.path.join(self.root, "root"))
+        return "/root/" + os.path.basename(deb)
 
     def write(self, path, text, mode=0o644):
         with open(self.root + path, "w", encoding="utf-8") as f:
@@ -72,55 +75,62 @@ class Board:
         return self.rig.end("daemon", sig, 30)
 
 
-SENSORS = """gateway: { id: gw-sensors, region: "140502" }
-lines:
-  - { name: bus, transport: rtu-over-tcp, host: 127.0.0.1, port: %d }
-devices:
-  - { name: gas, line: bus, unit: 1, profile: gas10 }
-  - { name: air, line: bus, unit: 2, profile: sht20 }
-"""
-
-
-def install(board):
+def street(board):
+    """What the deployer finds: the packages on the stick, a password, a broker."""
     rig = board.rig
-    debs = [board.give(package(name, board.arch)) for name in NAMES]
-    done = board.apt(*debs)
-    rig.check("the packages install, with what they need from Debian", done.returncode == 0,
-              done.stdout[-300:] + done.stderr[-800:])
+    for name in NAMES:
+        board.give(package(name, board.arch))
+    os.makedirs(board.root + "/etc/lifeline/secret", mode=0o700)
+    board.write("/etc/lifeline/secret/city", "rain\n", 0o600)
+    rig.write("passwords", "")
+    for user, word in (("gw", "rain"), ("city", "word")):
+        subprocess.run(["mosquitto_passwd", "-b", rig.path("passwords"), user, word], check=True)
+    broker(board)
+    rig.subscribe(username="city", password="word")
+
+
+def sensors(board, command, port):
+    path = "/usr/share/doc/lifeline-sim/examples/sensors.yaml"
+    with open(board.root + path, encoding="utf-8") as f:
+        board.write(path, f.read().replace("4196", str(port)))
+    board.rig.spawn("sim", [os.path.join(TOP, "deploy", "in-root"), board.root, "/"]
+                    + command.removesuffix(" &").split())
+    board.rig.wait_port(port, 30)
+
+
+def by_the_readme(board):
+    """Word for word, but for the architecture and the two ports."""
+    rig, port = board.rig, free_port()
+    here = {"_arm64": "_" + board.arch, ":4196": ":%d" % port, ":1883": ":%d" % rig.broker_port}
+    street(board)
+    for command, answer in transcript.steps():
+        for there, ours in here.items():
+            command = command.replace(there, ours)
+        if command.endswith(" &"):
+            sensors(board, command, port)
+            continue
+        if command.startswith("systemctl "):     # there is none: as it would
+            print("# start to READY=1: %.1f s" % board.start())
+            rig.wait(lambda: len({(r[0], r[1]) for r in rig.readings()}) >= 5, 30,
+                     "the subscriber decodes readings of every point")
+            continue
+        done = board.inside("sh", "-c", command, folder="/root")
+        rig.check("# " + command.split(" --")[0], done.returncode == 0 and
+                  transcript.is_what_it_says(answer, done.stdout), (done.stdout, done.stderr))
+
+
+def installed(board):
+    rig = board.rig
     said = [board.inside(p, "--version").stdout.split() for p in
             ("lifelined", "lifelinectl", "lifeline-sim")]
     rig.check("its programs run there", [w[1:] for w in said] == [[version()]] * 3, said)
     rig.check("the service has its user", "dialout" in board.inside("id", "lifeline").stdout)
     secret = os.stat(board.root + "/etc/lifeline/secret")
     rig.check("secrets are root's", (secret.st_mode & 0o7777, secret.st_uid) == (0o700, 0))
-    rig.check("no configuration, no daemon: systemd is told so",
-              not board.exists("/etc/lifeline/gateway.yaml") and
+    rig.check("no daemon without a configuration: systemd is told so",
               "ConditionPathExists=/etc/lifeline/gateway.yaml" in open(board.root + UNIT).read())
-
-
-def configure(board):
-    """The sensors hang on a line, and setup looks for them; what is added is for the test's haste."""
-    rig, port = board.rig, free_port()
-    board.write("/var/tmp/sensors.yaml", SENSORS % port)
-    board.write("/etc/lifeline/secret/city", "rain\n", 0o600)
-    rig.spawn("sim", [os.path.join(TOP, "deploy", "in-root"), board.root, "/", "lifeline-sim", "-c",
-                      "/var/tmp/sensors.yaml"])
-    rig.wait_port(port, 30)
-    done = board.inside("lifelinectl", "setup", "--id", "gw-140502-0001", "--region", "140502", "--line",
-                        "rtu-over-tcp://127.0.0.1:%d" % port, "--broker",
-                        "mqtt://127.0.0.1:%d" % rig.broker_port, "--username", "gw",
-                        "--password-file", "/etc/lifeline/secret/city")
-    rig.check("setup finds the sensors and writes the configuration", done.returncode == 0 and
-              "gas10-1" in done.stdout and "sht20-2" in done.stdout, done.stdout + done.stderr)
-    with open(board.root + "/etc/lifeline/gateway.yaml", encoding="utf-8") as f:
-        text = f.read()
-    text = re.sub(r"(profile: \S+)", r"\1, every: 1s", text)
-    board.write("/etc/lifeline/gateway.yaml", text + "    spread: 1s\nstore: { segment: 1s }\n")
-    done = board.inside("lifelinectl", "check")
-    rig.check("the configuration passes", done.returncode == 0, done.stdout)
-    rig.write("passwords", "")
-    for user, word in (("gw", "rain"), ("city", "word")):
-        subprocess.run(["mosquitto_passwd", "-b", rig.path("passwords"), user, word], check=True)
+    rig.check("the manual is there", board.exists(
+        "/usr/share/doc/lifeline-gateway/manual.zh-CN.md.gz"))
 
 
 def broker(board):
@@ -134,15 +144,6 @@ def numbers(board):
 
 def runs(board):
     rig = board.rig
-    broker(board)
-    rig.subscribe(username="city", password="word")
-    took = board.start()
-    print("# start to READY=1: %.1f s" % took)
-    rig.wait(lambda: len({(r[0], r[1]) for r in rig.readings()}) >= 5, 30,
-             "the subscriber decodes readings of every point")
-    seen = board.inside("lifelinectl", "status")
-    rig.check("lifelinectl status finds it", seen.returncode == 0 and "city" in seen.stdout,
-              seen.stdout + seen.stderr)
     with open("/proc/%d/status" % rig.processes["daemon"].pid, encoding="ascii") as f:
         status = f.read()
     rig.check("no root, no capability", re.search(r"^Uid:\s+999\s+999", status, re.M) and
@@ -164,7 +165,7 @@ def older_package(board):
         text = f.read()
     with open(control, "w", encoding="utf-8") as f:
         f.write(re.sub(r"^Version: .*$", "Version: " + OLDER, text, flags=re.M))
-    deb = "%s/var/tmp/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
+    deb = "%s/root/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
     subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder, deb], check=True,
                    capture_output=True)
     shutil.rmtree(folder)
@@ -178,11 +179,11 @@ def life(board):
     done = board.inside("sh", "-c", "dpkg -r lifeline-sim lifeline-gateway && dpkg -i "
                         + older_package(board))
     rig.check("an older version is there", done.returncode == 0, done.stderr[-500:])
-    config = board.root + "/etc/lifeline/gateway.yaml"
-    with open(config, "a", encoding="utf-8") as f:
-        f.write("# the deployer's own line\n")
-    with open(config, encoding="utf-8") as f:
-        ours = f.read()
+    config = "/etc/lifeline/gateway.yaml"
+    with open(board.root + config, encoding="utf-8") as f:
+        ours = re.sub(r"(profile: \S+)", r"\1, every: 1s", f.read())
+    ours += "    spread: 1s\nstore: { segment: 1s }\n"
+    board.write(config, ours)
     rig.end("mosquitto")
     board.start(LIFELINE_TEST_JOURNAL="/var/lib/lifeline/journal")
     time.sleep(6)
@@ -191,16 +192,18 @@ def life(board):
     rig.check("its store is filled (%d rows of the last 5 s)" % owed, owed > 10)
     done = board.apt(board.give(package(NAMES[0], board.arch)))
     rig.check("the upgrade asks nothing", done.returncode == 0, done.stderr[-500:])
-    with open(config, encoding="utf-8") as f:
+    with open(board.root + config, encoding="utf-8") as f:
         rig.check("the configuration is the deployer's", f.read() == ours)
     broker(board)
     before = set(numbers(board))
     board.start(LIFELINE_TEST_JOURNAL="/var/lib/lifeline/journal")
     rig.wait(lambda: len(set(numbers(board)) - before) >= 6, 30, "what was owed is delivered by the new version")
-    rig.store_journal = board.root + "/var/lib/lifeline/journal"
+    # what is stored by now; the segments that the stop closes may wait for the next start
+    rig.store_journal = shutil.copy(board.root + "/var/lib/lifeline/journal", rig.path("stored.log"))
     time.sleep(3)
     board.stop()
     check_delivery(rig)
+    of_long_ago(board)
     for how in ("remove", "purge"):
         done = board.inside("apt-get", how, "-y", "-q", NAMES[0])
         kept = [p for p in ("/etc/lifeline/gateway.yaml", "/etc/lifeline/secret/city",
@@ -211,7 +214,7 @@ def life(board):
                   (done.stderr[-300:], kept))
         if how == "remove":
             epochs = {key[0] for key in numbers(board)}
-            done = board.inside("dpkg", "-i", "/var/tmp/" + os.path.basename(package(NAMES[0], board.arch)))
+            board.inside("dpkg", "-i", board.give(package(NAMES[0], board.arch)))
             board.start()
             rig.wait(lambda: len(numbers(board)) > 0, 20, "reinstalled, it runs")
             time.sleep(3)
@@ -219,10 +222,36 @@ def life(board):
             rig.check("and goes on in the same store", {key[0] for key in numbers(board)} == epochs)
 
 
+def of_long_ago(board):
+    """A store that 0.3 left: what it owed arrives, and nothing else of it."""
+    rig, path = board.rig, board.root + "/var/lib/lifeline/store.db"
+    owner = os.stat(path)
+    for old in (path, path + "-wal"):
+        if os.path.exists(old):
+            os.unlink(old)
+    with contextlib.closing(sqlite3.connect(path)) as db, \
+            open(os.path.join(TOP, "tests", "replay", "earlier", "0.3", "store.sql"), encoding="utf-8") as f:
+        db.executescript(f.read())
+        epoch = db.execute("SELECT number FROM epoch").fetchone()[0]
+        owed = {(epoch, sector, seq) for sector, first, last in db.execute(
+            "SELECT sector,first_seq,last_seq FROM unacked") for seq in range(first, last + 1)}
+        last = dict(db.execute("SELECT sector,last_seq FROM stream"))
+    os.chown(path, owner.st_uid, owner.st_gid)
+    board.start()
+    names = {name: number for number, name in enumerate(SECTORS)}
+    rig.wait(lambda: owed <= {(e, names[sector], seq) for e, sector, seq in numbers(board)}, 30,
+             "what a store of 0.3 owed arrives")
+    time.sleep(3)
+    board.stop()
+    arrived = {(e, names[sector], seq) for e, sector, seq in numbers(board)}
+    rig.check("and nothing else of it", owed == {
+        key for key in arrived if key[0] == epoch and key[2] <= last[key[1]]}, (len(owed), len(arrived)))
+
+
 def main(arch):
     board = Board(arch)
-    install(board)
-    configure(board)
+    by_the_readme(board)
+    installed(board)
     runs(board)
     if arch == "amd64":
         life(board)
