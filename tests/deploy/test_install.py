@@ -48,8 +48,8 @@ class Board:
         return self.inside("apt-get", "install", "-y", "-q", "--no-install-recommends", *words)
 
     def give(self, deb):
-        shutil.copy(deb, os.path.join(self.root, "root"))
-        return "/root/" + os.path.basename(deb)
+        shutil.copy(deb, os.path.join(self.root, "srv"))
+        return "/srv/" + os.path.basename(deb)
 
     def write(self, path, text, mode=0o644):
         with open(self.root + path, "w", encoding="utf-8") as f:
@@ -114,7 +114,7 @@ def by_the_readme(board):
             rig.wait(lambda: len({(r[0], r[1]) for r in rig.readings()}) >= 5, 30,
                      "the subscriber decodes readings of every point")
             continue
-        done = board.inside("sh", "-c", command, folder="/root")
+        done = board.inside("sh", "-c", command, folder="/srv")
         rig.check("# " + command.split(" --")[0], done.returncode == 0 and
                   transcript.is_what_it_says(answer, done.stdout), (done.stdout, done.stderr))
 
@@ -165,7 +165,7 @@ def older_package(board):
         text = f.read()
     with open(control, "w", encoding="utf-8") as f:
         f.write(re.sub(r"^Version: .*$", "Version: " + OLDER, text, flags=re.M))
-    deb = "%s/root/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
+    deb = "%s/srv/%s_%s_%s.deb" % (board.root, NAMES[0], OLDER, board.arch)
     subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder, deb], check=True,
                    capture_output=True)
     shutil.rmtree(folder)

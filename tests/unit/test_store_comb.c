@@ -23,7 +23,7 @@ static void nothing_is_lost(struct world *world)
 {
     start(world);
     put_many(world, 20000, 20100);
-    receive_all(world, 1000);
+    receive_all(world, 3000);
     arrived(0, 20100);
     assert_int_equal(got.corrupt_numbers, 0);
     assert_int_equal(status_of(world).mode, STORE_MODE_OK);
@@ -72,7 +72,7 @@ static void a_file_that_was_cut_keeps_what_is_left(void **state)
     make_store(world, 20000);
     assert_int_equal(truncate(world->path, page_of(world, 25)), 0);
     start(world);
-    receive_all(world, 1000);
+    receive_all(world, 3000);
     int missing = 0;
     for (int64_t value = 0; value < 20000; value++)
         missing += !got.times[value];
@@ -88,7 +88,7 @@ static void damage_met_while_running_costs_only_its_own_rows(void **state)
     start(world); /* which reads all rows backwards, and caches the last of them */
     overwrite(world->path, page_of(world, 70), PAGE);
     put_many(world, 40000, 40100);
-    receive_all(world, 1000);
+    receive_all(world, 3000);
     arrived(40000, 40100);
     int missing = 0;
     for (int64_t value = 0; value < 40000; value++)
@@ -113,14 +113,14 @@ static void what_is_open_outlives_the_replacement_and_a_death(void **state)
             add(segment, 20000 + i);
         assert_true(store_put(world->store, 7, SECTOR_GAS, segment, false));
         store_commit(world->store);
-        receive_all(world, 1000);
+        receive_all(world, 3000);
         _exit(status_of(world).previous_epoch ? 0 : 1);
     }
     int code;
     assert_int_equal(waitpid(child, &code, 0), child);
     assert_int_equal(code, 0);
     start(world);
-    receive_all(world, 1000);
+    receive_all(world, 3000);
     arrived(20000, 20010);
     close_store(world);
 }
