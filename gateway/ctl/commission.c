@@ -6,6 +6,7 @@
  * file before all is known; a daemon that runs goes on with what it has. */
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -88,17 +89,20 @@ const char *commission_choose(const struct commission *commission, const char *q
 
 /* ---- lines ---- */
 
-/* "host:port" or "host"; false when it is neither. */
+/* "host:port" or "host", an IPv6 address in brackets; false when it is neither. */
 static bool take_host(struct commission_line *line, const char *text, size_t length)
 {
-    const char *colon = memchr(text, ':', length);
-    size_t host = colon ? (size_t)(colon - text) : length;
+    const char *bracket = text[0] == '[' ? memchr(text, ']', length) : NULL;
+    const char *begin = bracket ? text + 1 : text, *rest = bracket ? bracket + 1 : text;
+    const char *colon = memchr(rest, ':', length - (size_t)(rest - text));
+    size_t host = (size_t)((bracket ? bracket : colon ? colon : text + length) - begin);
     char *end = NULL;
     unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
     if (host == 0 || host >= sizeof line->place || port > UINT16_MAX ||
-        (colon && (port == 0 || end != text + length)))
+        (colon && (port == 0 || end != text + length)) ||
+        (bracket && colon != rest && rest != text + length))
         return false;
-    snprintf(line->place, sizeof line->place, "%.*s", (int)host, text);
+    snprintf(line->place, sizeof line->place, "%.*s", (int)host, begin);
     line->port = (uint16_t)port;
     return true;
 }
@@ -139,88 +143,71 @@ static bool add_line(struct commission *commission, const char *text)
 
 /* ---- what there is to know ---- */
 
-static bool take_id(struct commission *commission, const char *text)
-{
-    commission->id = text;
-    return true;
-}
-
-static bool take_region(struct commission *commission, const char *text)
-{
-    commission->region = text;
-    return true;
-}
-
-static bool take_name(struct commission *commission, const char *text)
-{
-    commission->name = text;
-    return true;
-}
-
-static bool take_url(struct commission *commission, const char *text)
-{
-    commission->url = text;
-    return true;
-}
-
-static bool take_username(struct commission *commission, const char *text)
-{
-    commission->username = text[0] ? text : NULL;
-    return true;
-}
-
-static bool take_ca(struct commission *commission, const char *text)
-{
-    commission->ca = text;
-    return true;
-}
-
+/* Where the option puts it in struct ctl, and where it is kept here; a line is neither: it has a
+ * name and a place of its own. */
 static const struct fact {
     const char *option;
     bool required;
-    bool (*take)(struct commission *commission, const char *text);
+    size_t given, kept;
     struct words question;
 } facts[] = {
+#define FACT(given, kept) offsetof(struct ctl, given), offsetof(struct commission, kept)
     {"id",
      true,
-     take_id,
+     FACT(id, id),
      {"网关编号，全市唯一，如 gw-140502-0001",
       "id of the gateway, unique in the city, like gw-140502-0001"}},
     {"region",
      true,
-     take_region,
+     FACT(region, region),
      {"区县代码（GB/T 2260），如 140502", "GB/T 2260 code of the district, like 140502"}},
-    {"name", false, take_name, {"名称（可空）", "what people call it (may be empty)"}},
+    {"name", false, FACT(name, name), {"名称（可空）", "what people call it (may be empty)"}},
     {"line",
      true,
-     add_line,
+     0,
+     0,
      {"线路，如 /dev/ttyS1 或 tcp://192.168.1.10",
       "a line, like /dev/ttyS1 or tcp://192.168.1.10"}},
     {"broker",
      true,
-     take_url,
+     FACT(broker.url, url),
      {"消息服务器，如 mqtts://broker.example:8883",
       "the broker, like mqtts://broker.example:8883"}},
     {"ca",
      true,
-     take_ca,
+     FACT(broker.ca, ca),
      {"签发服务器证书的 CA 文件", "file with the certificate of the broker's authority"}},
-    {"username", false, take_username, {"用户名（可空）", "user name (may be empty)"}},
+    {"username",
+     false,
+     FACT(broker.username, username),
+     {"用户名（可空）", "user name (may be empty)"}},
+#undef FACT
 };
 
 enum { FACTS = sizeof facts / sizeof *facts };
 
-/* The options of the facts, in their order; NULL: not given. */
-static void given_of(const struct ctl *ctl, const char *given[FACTS])
+static bool is_line(const struct fact *fact)
 {
-    const char *const words[FACTS] = {ctl->id,         ctl->region,    ctl->name,           NULL,
-                                      ctl->broker.url, ctl->broker.ca, ctl->broker.username};
-    memcpy(given, words, sizeof words);
+    return fact->kept == 0;
+}
+
+static const char *given(const struct commission *commission, const struct fact *fact)
+{
+    return is_line(fact) ? NULL
+                         : *(const char *const *)((const char *)commission->ctl + fact->given);
+}
+
+static bool take(struct commission *commission, const struct fact *fact, const char *text)
+{
+    if (is_line(fact))
+        return add_line(commission, text);
+    *(const char **)((char *)commission + fact->kept) = text[0] || fact->required ? text : NULL;
+    return true;
 }
 
 static bool is_wanted(const struct commission *commission, const struct fact *fact)
 {
-    return fact->take != take_ca || commission_is_tls(commission);
+    return strcmp(fact->option, "ca") != 0 || commission_is_tls(commission);
 }
 
 /* True when the parser of the configuration takes what is known so far. */
@@ -248,7 +235,7 @@ static bool ask_fact(struct commission *commission, const struct fact *fact)
             return true;
         }
         snprintf(why, sizeof why, "%s", say("不是线路", "that is no line"));
-        if (fact->take(commission, answer) && is_right(commission, why, sizeof why))
+        if (take(commission, fact, answer) && is_right(commission, why, sizeof why))
             return true;
         say_error("%s", why);
         *commission = before;
@@ -258,11 +245,9 @@ static bool ask_fact(struct commission *commission, const struct fact *fact)
 
 static bool take_given(struct commission *commission)
 {
-    const char *given[FACTS];
-    given_of(commission->ctl, given);
     for (size_t f = 0; f < FACTS; f++) {
-        if (given[f])
-            (void)facts[f].take(commission, given[f]);
+        if (given(commission, &facts[f]))
+            (void)take(commission, &facts[f], given(commission, &facts[f]));
     }
     for (size_t l = 0; l < commission->ctl->line.count; l++) {
         if (!add_line(commission, commission->ctl->line.words[l])) {
@@ -277,9 +262,7 @@ static bool take_given(struct commission *commission)
 
 static bool is_known(const struct commission *commission, const struct fact *fact)
 {
-    const char *given[FACTS];
-    given_of(commission->ctl, given);
-    return fact->take == add_line ? commission->line_count > 0 : given[fact - facts] != NULL;
+    return is_line(fact) ? commission->line_count > 0 : given(commission, fact) != NULL;
 }
 
 /* Without a terminal: all that is missing, at once. */
@@ -328,7 +311,7 @@ static bool gather(struct commission *commission)
         return false;
     if (!commission->asks && !is_whole(commission))
         return false;
-    if (!is_right(commission, why, sizeof why)) {
+    if (commission->asks && !is_right(commission, why, sizeof why)) {
         say_error("%s", why);
         return false;
     }

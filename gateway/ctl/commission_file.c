@@ -47,7 +47,7 @@ static void put_line(FILE *out, const struct commission_line *line)
     if (line->port)
         fprintf(out, ", port: %u", line->port);
     if (line->serial[0])
-        fprintf(out, ", serial: %s", line->serial);
+        put(out, ", serial: ", line->serial, "");
     fputs(" }\n", out);
 }
 

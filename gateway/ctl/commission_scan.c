@@ -10,7 +10,11 @@
 
 #include "gateway/ctl/commission.h"
 
-enum { ALIKE = 10, CHOICES = 8 };
+enum {
+    ALIKE = 10,
+    NOBODY = 251, /* of the units that Modbus reserves */
+    CHOICES = 8
+};
 
 struct look {
     struct commission *commission;
@@ -24,8 +28,11 @@ struct look {
 static struct commission_device *add(struct look *look, uint8_t unit)
 {
     struct commission *commission = look->commission;
-    if (commission->device_count == COMMISSION_DEVICES_MAX)
+    if (commission->device_count == COMMISSION_DEVICES_MAX) {
+        say_error(say("只写前 %d 台设备", "only the first %d devices are written"),
+                  COMMISSION_DEVICES_MAX);
         return NULL;
+    }
     struct commission_device *device = &commission->devices[commission->device_count++];
     *device = (struct commission_device){.line = look->line, .unit = unit};
     return device;
@@ -118,11 +125,15 @@ static bool is_worth_asking(const struct look *look, const struct probe_step *st
     return same && (step->early || look->commission->ctl->scan);
 }
 
-/* A server that answers whatever the unit is: one device, its first unit. */
-static bool is_one_device(const struct look *look, size_t found)
+/* A server that answers whatever the unit is, also one that no sensor can have: one device, its
+ * first unit. */
+static bool is_one_device(struct look *look, size_t found)
 {
     struct commission *commission = look->commission;
-    if (commission->lines[look->line].transport != TRANSPORT_TCP || found != ALIKE)
+    const struct probe_step nobody = {.unit = NOBODY};
+    struct probe_unit unit;
+    if (commission->lines[look->line].transport != TRANSPORT_TCP || found != ALIKE ||
+        !probe_presence(&look->probe, &nobody, &unit) || unit.presence != PROBE_THERE)
         return false;
     commission->device_count -= ALIKE - 1;
     return true;

@@ -6,7 +6,9 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
@@ -189,5 +191,39 @@ def terminal():
     rig.finish()
 
 
+def gateways():
+    """Twelve sensors behind one TCP gateway are twelve; a server that answers to any unit is one."""
+    rig = Rig("setup-gateways")
+    rig.config = rig.path("written.yaml")
+    many, port = free_port(), free_port()
+    rig.start_sim(rig.configure(
+        ["name: plc, transport: tcp, host: 127.0.0.1, port: %d" % many],
+        ["name: gas-%d, line: plc, unit: %d, profile: gas10" % (unit, unit) for unit in range(1, 13)]))
+    facts = ["--id", "gw-1", "--region", "140502", "--broker", "mqtt://127.0.0.1:%d" % rig.broker_port]
+    done = setup(rig, *facts, "--line", "tcp://127.0.0.1:%d" % many)
+    rig.check("twelve sensors behind a gateway", done.returncode == 0 and
+              written(rig).count("profile: gas10") == 12, done.stdout + done.stderr)
+    passes(rig, "and it passes")
+
+    def serve(connection):
+        """Any register of any unit is 1."""
+        while len(request := connection.recv(300)) >= 12:
+            count = request[11]
+            connection.sendall(request[:4] + bytes([0, 3 + 2 * count, request[6], request[7], 2 * count])
+                               + b"\0\1" * count)
+
+    server = socket.create_server(("127.0.0.1", port))
+
+    def accept():
+        while True:
+            serve(server.accept()[0])
+    threading.Thread(target=accept, daemon=True).start()
+    done = setup(rig, *facts, "--force", "--line", "tcp://127.0.0.1:%d" % port, "--profile", "1=sht20")
+    rig.check("one that does not look at the unit", done.returncode == 0 and
+              written(rig).count("profile: ") == 1 and "unit: 1," in written(rig),
+              done.stdout + done.stderr + written(rig))
+    rig.finish()
+
+
 if __name__ == "__main__":
-    run_scenarios({"options": options, "terminal": terminal})
+    run_scenarios({"options": options, "terminal": terminal, "gateways": gateways})
