@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <glob.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,19 +49,36 @@ static void missing(struct doctor *doctor, const struct settings_line *line)
                    names);
 }
 
+/* A right that lasts: what is set on a port by hand is gone with the next boot or plug. */
+static void advise_rule(struct doctor *doctor, const struct settings_line *line)
+{
+    char real[PATH_MAX];
+    const char *name = realpath(line->device, real) ? strrchr(real, '/') + 1 : line->device;
+    doctor_advises(doctor,
+                   say("在 /etc/udev/rules.d/71-ports.rules 写一行 KERNEL==\"%s\", "
+                       "GROUP=\"dialout\", MODE=\"0660\"，然后 udevadm control --reload; udevadm "
+                       "trigger",
+                       "write KERNEL==\"%s\", GROUP=\"dialout\", MODE=\"0660\" into "
+                       "/etc/udev/rules.d/71-ports.rules, then udevadm control --reload; udevadm "
+                       "trigger"),
+                   name);
+}
+
 static void denied(struct doctor *doctor, const struct settings_line *line, const struct stat *port)
 {
     const struct group *group = getgrgid(port->st_gid);
-    const char *name = group ? group->gr_name : "dialout";
+    const char *name = group ? group->gr_name : "?";
     doctor_finds(doctor, "port_denied", DOCTOR_FAULT,
                  say("线路 %s：用户 %s 无权读写串口 %s（组 %s，权限 %04o）",
                      "line %s: user %s may not use port %s (group %s, mode %04o)"),
                  line->name, doctor->user.name, line->device, name, port->st_mode & 07777U);
-    doctor_advises(doctor,
-                   say("chgrp dialout %s; chmod 660 %s；usermod -aG dialout %s，然后重启服务",
-                       "chgrp dialout %s; chmod 660 %s; usermod -aG dialout %s; then restart the "
-                       "service"),
-                   line->device, line->device, doctor->user.name);
+    if (strcmp(name, "dialout") != 0 || (port->st_mode & 060) != 060)
+        advise_rule(doctor, line);
+    else
+        doctor_advises(doctor,
+                       say("usermod -aG dialout %s，然后重启服务",
+                           "usermod -aG dialout %s; then restart the service"),
+                       doctor->user.name);
 }
 
 /* The simulator has both ends of its pseudo terminal open. */

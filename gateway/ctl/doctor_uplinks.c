@@ -8,7 +8,7 @@
 #include "gateway/ctl/doctor.h"
 #include "gateway/ctl/text.h"
 
-enum { OLD_MS = 3600 * 1000, JUST_NOW_MS = 10 * 60 * 1000, TAKEN_OVER = 1 };
+enum { OLD_MS = 3600 * 1000, JUST_NOW_MS = 10 * 60 * 1000, TAKEN_OVER = 1, HANGS_UP = 2 };
 
 /* Why a broker that can be reached is not connected: words of the daemon, MQTT 5 and 3.1.1. */
 static const struct {
@@ -23,13 +23,21 @@ static const struct {
      {"核对 username 和 password_file 的第一行（不能有多余空格），并请平台确认该账号已开通",
       "compare username and the first line of password_file with what the platform gave out (no "
       "blanks), and ask it whether the account is open"}},
-    {{"Session taken over", "in use twice", NULL, NULL},
+    {{"Session taken over", NULL, NULL, NULL},
      "mqtt_taken_over",
      {"会话被占用：另一个客户端用了同一个标识",
       "another client uses the same id and takes the session over"},
      {"多半有两台网关的 gateway.id 相同（拷贝的存储卡？）：每台必须不同，改正后重启",
       "most likely two gateways have the same gateway.id (a copied card?): each has its own; "
       "change one and restart it"}},
+    {{"in use twice", NULL, NULL, NULL}, /* by its short lives: MQTT 3.1.1 has no word for it */
+     "mqtt_hangs_up",
+     {"连上不久就被服务器断开，多半是另一个客户端用了同一个标识",
+      "the broker hangs up soon after each connect: most likely another client uses the same id"},
+     {"看有没有另一台网关 gateway.id 相同（拷贝的存储卡？）；没有，则请平台查服务器日志：它不让本网"
+      "关发的主题，或者装不下",
+      "is there another gateway with the same gateway.id (a copied card?); if not, have the "
+      "platform see in its log what the broker does not let this one send"}},
     {{"identifier rejected", "Client Identifier not valid", NULL, NULL},
      "mqtt_id_refused",
      {"服务器不接受客户端标识", "the broker refuses the client id"},
@@ -78,7 +86,7 @@ static void taken_before(struct doctor *doctor, const struct settings_uplink *ow
 {
     const char *why = text_of(uplink, "last_why");
     if (text_integer(uplink, "since_age_ms") < JUST_NOW_MS &&
-        has_said(reasons[TAKEN_OVER].said, why))
+        (has_said(reasons[TAKEN_OVER].said, why) || has_said(reasons[HANGS_UP].said, why)))
         explain(doctor, own, why);
 }
 

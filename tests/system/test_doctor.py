@@ -162,6 +162,7 @@ def ports():
     master, slave = pty.openpty()
     os.symlink(os.ttyname(slave), rig.path("tty"))
     doctor.hidden[rig.path("tty")] = "FOLDER/tty"
+    doctor.hidden['KERNEL=="%s"' % os.path.basename(os.ttyname(slave))] = 'KERNEL=="PORT"'
     held = doctor.configure(line=serial % rig.path("tty"))
     doctor.examine("port-held", held)
     os.close(slave)
@@ -335,7 +336,7 @@ def taken_over():
     rig.start_daemon(config)
     rig.wait_connected()
     rig.start_daemon(rig.write("twin.yaml", twin), "twin")
-    doctor.finds(config, "mqtt_taken_over")
+    doctor.finds(config, "mqtt_hangs_up")    # this mosquitto has no word for it
     doctor.examine("taken-over", config)
     rig.end("twin")
     rig.wait_connected()                # the trace of it stays for a while
