@@ -221,7 +221,7 @@ static bool is_right(const struct commission *commission, char *why, size_t why_
 }
 
 /* Asks until the answer is right; false at the end of the input. Answers are kept for as long as
- * the program runs. */
+ * the program runs, but for a line's, which is copied. */
 static bool ask_fact(struct commission *commission, const struct fact *fact)
 {
     char why[COMMISSION_WHY_MAX];
@@ -235,8 +235,11 @@ static bool ask_fact(struct commission *commission, const struct fact *fact)
             return true;
         }
         snprintf(why, sizeof why, "%s", say("不是线路", "that is no line"));
-        if (take(commission, fact, answer) && is_right(commission, why, sizeof why))
+        if (take(commission, fact, answer) && is_right(commission, why, sizeof why)) {
+            if (is_line(fact))
+                free(answer);
             return true;
+        }
         say_error("%s", why);
         *commission = before;
         free(answer);
