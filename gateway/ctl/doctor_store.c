@@ -133,9 +133,11 @@ static void later(struct doctor *doctor, const char *path)
                  path);
     doctor_advises(
         doctor,
-        say("装回新版本；或把文件移到别处，守护进程会新建一个，其中未送达的数据留在旧文件里",
-            "install that version again; or move the file away: a new one is made at once, what "
-            "the old one still owes stays in it"));
+        say("装回新版本；或在服务运行时先后移走 store.db 和 store.db-wal，它会新建一个并写入内存里"
+            "的读数，旧文件里未送达的数据留在其中",
+            "install that version again; or, while the service runs, move store.db away and then "
+            "store.db-wal: it makes a new one and writes what it has in memory, what the old one "
+            "owes stays in it"));
 }
 
 static const struct {

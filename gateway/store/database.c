@@ -306,7 +306,8 @@ static int prepare_statements(struct store *store)
     return rc;
 }
 
-/* The tables of an empty or an earlier store become this version's in one transaction. */
+/* The tables of an empty or an earlier store become this version's in one transaction; in one of
+ * this version that lacks a table there is one again. */
 static int bring_up(struct store *store, const char *path, int version)
 {
     int rc = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -314,11 +315,11 @@ static int bring_up(struct store *store, const char *path, int version)
         rc = sqlite3_exec(store->db, schema, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = prepare_statements(store);
-    if (rc == SQLITE_OK && !format_migrate(store, version))
+    if (rc == SQLITE_OK && version != FORMAT && !format_migrate(store, version))
         rc = database_error(store);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
-    if (rc == SQLITE_OK && version != FORMAT_EMPTY)
+    if (rc == SQLITE_OK && version != FORMAT && version != FORMAT_EMPTY)
         log_notice("store: %s was an earlier version's; its tables have format %d now", path,
                    FORMAT);
     return rc;
@@ -338,7 +339,7 @@ static int prepare(struct store *store, const char *path, const char *pragmas)
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(store->db, pragmas, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = version == FORMAT ? prepare_statements(store) : bring_up(store, path, version);
+        rc = bring_up(store, path, version);
     if (rc != SQLITE_OK)
         database_abandon(store);
     return rc & 0xff;
@@ -410,13 +411,16 @@ int64_t database_set_aside(const struct store *store)
     return stamp;
 }
 
-/* A death in the middle of that: the log follows its file, or a new file would throw it away. */
+/* A log without its file, which a new one would throw away: after a death in the middle of that it
+ * follows its file; or somebody has moved the file alone. */
 static void finish_aside(const struct store *store)
 {
     const char *path = store->settings->store.path;
-    int64_t stamp = access(path, F_OK) != 0 && errno == ENOENT ? database_newest_aside(store) : 0;
-    for (size_t i = 1; stamp && i < sizeof suffixes / sizeof *suffixes; i++)
-        move_aside(path, stamp, suffixes[i]);
+    if (access(path, F_OK) == 0 || errno != ENOENT)
+        return;
+    int64_t stamp = database_newest_aside(store);
+    for (size_t i = 1; i < sizeof suffixes / sizeof *suffixes; i++)
+        move_aside(path, stamp ? stamp : clock_wall().ms, suffixes[i]);
 }
 
 int database_open(struct store *store)

@@ -106,7 +106,7 @@ enum { OPEN_CHUNK = 4000, OPEN_CHUNKS = 1024 };
 
 /* What is told of SQLITE_FORMAT, for which SQLite has no words. */
 #define DATABASE_LATER                                                                             \
-    "a later version of lifelined wrote it; install that again, or move the file away"
+    "a later version of lifelined wrote it; install that again, or move it away, then its -wal"
 
 /* The result of SQLite; the connection is closed again when it is not SQLITE_OK. An earlier
  * version's store is brought to this one's; SQLITE_FORMAT: a later one's, and nothing is done. */

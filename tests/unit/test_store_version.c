@@ -6,6 +6,9 @@
 #include "tests/unit/faulty_disk.h"
 #include "tests/unit/store_world.h"
 
+#include <glob.h>
+#include <sys/wait.h>
+
 #include "gateway/store/epochs.h"
 #include "gateway/store/format.h"
 #include "gateway/store/history.h"
@@ -287,6 +290,43 @@ static void a_later_version_s_is_left_alone(void **state)
     close_store(world);
 }
 
+/* A later program that died: its version stands in the log only. */
+static void die_as_a_later_one(const struct world *world)
+{
+    int code;
+    pid_t child = fork();
+    if (child == 0) {
+        execute(open_file(world), "PRAGMA journal_mode=WAL; PRAGMA user_version=131074");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+}
+
+static void its_log_outlives_that_only_the_file_is_moved(void **state)
+{
+    static uint8_t before[1 << 20], after[1 << 20];
+    struct world *world = *state;
+    char log[PATH_SIZE + 10], away[PATH_SIZE + 20];
+    snprintf(log, sizeof log, "%s-wal", world->path);
+    snprintf(away, sizeof away, "%s.later", world->path);
+    make_earlier(world, "0.5");
+    die_as_a_later_one(world);
+    size_t length = read_file(log, before, sizeof before);
+    assert_true(length > 0);
+    open_store(world);
+    assert_int_equal(status_of(world).mode, STORE_MODE_MEMORY);
+    assert_int_equal(rename(world->path, away), 0);
+    wait_mode(world, STORE_MODE_OK);
+    glob_t found;
+    snprintf(away, sizeof away, "%s.corrupt-*-wal", world->path);
+    assert_int_equal(glob(away, 0, NULL, &found), 0);
+    assert_int_equal(read_file(found.gl_pathv[0], after, sizeof after), length);
+    assert_memory_equal(before, after, length);
+    globfree(&found);
+    close_store(world);
+}
+
 static void a_reader_is_told_so(void **state)
 {
     struct world *world = *state;
@@ -326,6 +366,7 @@ int main(void)
         TEST(a_check_that_is_missing_is_no_earlier_version),
         TEST(without_room_it_stays_as_it_was),
         TEST(a_later_version_s_is_left_alone),
+        TEST(its_log_outlives_that_only_the_file_is_moved),
         TEST(a_reader_is_told_so),
         TEST(a_bit_of_the_version_is_damage),
     };
