@@ -7,6 +7,7 @@
 #include "gateway/store/internal.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "gateway/store/database.h"
@@ -71,6 +72,34 @@ bool format_migrate(struct store *store, int version)
     return ok && database_execute(store, "PRAGMA user_version=%d", (int)WRITTEN(FORMAT));
 }
 
+static uint32_t big_endian(const uint8_t bytes[4])
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* In the file, or in the newest copy of its first page that stands in the log, which counts. */
+static void look_into_log(const char *path, uint32_t *written)
+{
+    enum { HEADER = 32, PAGE_SIZE_AT = 8, SALT_AT = 16, FRAME = 24, FRAME_SALT_AT = 8, SALT = 8 };
+    char log[4200];
+    uint8_t header[HEADER], frame[FRAME], bytes[USER_VERSION_BYTES];
+    snprintf(log, sizeof log, "%s-wal", path);
+    int fd = open(log, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (pread(fd, header, HEADER, 0) == HEADER) {
+        off_t step = FRAME + (off_t)big_endian(header + PAGE_SIZE_AT);
+        for (off_t at = HEADER; pread(fd, frame, FRAME, at) == FRAME &&
+                                memcmp(frame + FRAME_SALT_AT, header + SALT_AT, SALT) == 0;
+             at += step) {
+            if (big_endian(frame) == 1 &&
+                pread(fd, bytes, sizeof bytes, at + FRAME + USER_VERSION_AT) == sizeof bytes)
+                *written = big_endian(bytes);
+        }
+    }
+    close(fd);
+}
+
 bool format_is_later(const char *path)
 {
     uint8_t bytes[USER_VERSION_BYTES];
@@ -78,9 +107,9 @@ bool format_is_later(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    bool read = pread(fd, bytes, sizeof bytes, USER_VERSION_AT) == sizeof bytes;
+    if (pread(fd, bytes, sizeof bytes, USER_VERSION_AT) == sizeof bytes)
+        written = big_endian(bytes);
     close(fd);
-    for (size_t i = 0; read && i < sizeof bytes; i++)
-        written = written << 8 | bytes[i];
+    look_into_log(path, &written);
     return is_later(written);
 }

@@ -21,7 +21,8 @@ int format_read(sqlite3 *db, int *version);
 /* The way from that version, inside the caller's transaction, with all tables there and all
  * statements prepared. False: the database refused or memory ran out. */
 bool format_migrate(struct store *store, int version);
-/* From the head of the file, whoever has it open: true when a later program wrote it. */
+/* From the head of the file or of its copy in the log, whoever has them open: true when a later
+ * program wrote it. */
 bool format_is_later(const char *path);
 
 #endif

@@ -314,6 +314,7 @@ static void its_log_outlives_that_only_the_file_is_moved(void **state)
     die_as_a_later_one(world);
     size_t length = read_file(log, before, sizeof before);
     assert_true(length > 0);
+    assert_true(format_is_later(world->path));
     open_store(world);
     assert_int_equal(status_of(world).mode, STORE_MODE_MEMORY);
     assert_int_equal(rename(world->path, away), 0);
