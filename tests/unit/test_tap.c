@@ -65,7 +65,7 @@ static void the_oldest_are_missed(void **state)
     for (int turn = 0; turn < 300; turn++) {
         for (long i = random() % 200; i > 0; i--)
             tap_put(&tap, event(++put));
-        for (long i = random() % 190; i > 0; i--) {
+        for (long i = random() % 150; i > 0; i--) {
             if (put - (next - 1) > TAP_EVENTS) {
                 lost += put - (next - 1) - TAP_EVENTS;
                 next = put - TAP_EVENTS + 1;
