@@ -15,8 +15,6 @@
 #include "gateway/ctl/commission.h"
 #include "gateway/ctl/text.h"
 
-enum { ANSWER_MAX = 256 };
-
 /* ---- the terminal ---- */
 
 /* One line without its end, to be freed; NULL at the end of the input. */
@@ -24,10 +22,9 @@ static char *read_answer(void)
 {
     char *line = NULL;
     size_t size = 0;
-    ssize_t length = getline(&line, &size, stdin);
-    if (length < 0 || length > ANSWER_MAX) {
+    if (getline(&line, &size, stdin) < 0) {
         free(line);
-        return length < 0 ? NULL : strdup("");
+        return NULL;
     }
     line[strcspn(line, "\r\n")] = '\0';
     return line;
@@ -73,17 +70,23 @@ const char *commission_choose(const struct commission *commission, const char *q
                               const char *const *words, size_t count)
 {
     const char *chosen = NULL;
-    if (!commission->asks)
-        return NULL;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; commission->asks && i < count; i++)
         fprintf(stderr, "  %zu  %s\n", i + 1, words[i]);
-    char *answer = ask(question);
-    unsigned long number = answer ? strtoul(answer, NULL, 10) : 0;
-    for (size_t i = 0; answer && i < count; i++) {
-        if (number == i + 1 || strcmp(answer, words[i]) == 0)
-            chosen = words[i];
+    while (commission->asks && !chosen) {
+        char *end, *answer = ask(question);
+        if (!answer || !answer[0]) {
+            free(answer);
+            break;
+        }
+        unsigned long number = strtoul(answer, &end, 10);
+        for (size_t i = 0; i < count; i++) {
+            if ((number == i + 1 && !*end) || strcmp(answer, words[i]) == 0)
+                chosen = words[i];
+        }
+        if (!chosen)
+            say_error(say("%s：不在其中", "%s: none of these"), answer);
+        free(answer);
     }
-    free(answer);
     return chosen;
 }
 
@@ -128,6 +131,8 @@ static bool add_line(struct commission *commission, const char *text)
     const char *place = text + (rtu ? 0 : strlen(kinds[kind].prefix)), *comma = strchr(place, ',');
     size_t length = comma ? (size_t)(comma - place) : strlen(place);
     if (comma && (line.transport == TRANSPORT_TCP || strlen(comma + 1) >= sizeof line.serial))
+        return false;
+    if (rtu && length >= sizeof line.place)
         return false;
     snprintf(line.serial, sizeof line.serial, "%s", comma ? comma + 1 : "");
     if (!rtu && !take_host(&line, place, length))
@@ -246,6 +251,20 @@ static bool ask_fact(struct commission *commission, const struct fact *fact)
     }
 }
 
+/* A cabinet has one line or several. */
+static bool ask_more_lines(struct commission *commission)
+{
+    static const struct fact another = {
+        .option = "line", .question = {"还有一条线路（可空）", "another line (may be empty)"}};
+    size_t had;
+    do {
+        had = commission->line_count;
+        if (!ask_fact(commission, &another))
+            return false;
+    } while (commission->line_count > had && commission->line_count < COMMISSION_LINES_MAX);
+    return true;
+}
+
 static bool take_given(struct commission *commission)
 {
     for (size_t f = 0; f < FACTS; f++) {
@@ -319,8 +338,9 @@ static bool gather(struct commission *commission)
         return false;
     }
     for (size_t f = 0; commission->asks && f < FACTS; f++) {
-        if (!is_known(commission, &facts[f]) && is_wanted(commission, &facts[f]) &&
-            !ask_fact(commission, &facts[f]))
+        if (is_known(commission, &facts[f]) || !is_wanted(commission, &facts[f]))
+            continue;
+        if (!ask_fact(commission, &facts[f]) || (is_line(&facts[f]) && !ask_more_lines(commission)))
             return false;
     }
     return !commission->asks || ask_password(commission);
@@ -396,6 +416,19 @@ static void show(const json_t *result)
     text_line("  lifelinectl doctor");
 }
 
+/* False when a profile was given for a unit that nobody has. */
+static bool all_are_there(const struct commission *commission)
+{
+    bool all = true;
+    for (size_t i = 0; i < commission->ctl->profile.count; i++) {
+        if (!commission->took[i])
+            say_error(say("--profile %s：该地址没有设备应答", "--profile %s: nobody answers there"),
+                      commission->ctl->profile.words[i]);
+        all = all && commission->took[i];
+    }
+    return all;
+}
+
 static enum ctl_exit write_it(struct commission *commission)
 {
     char why[COMMISSION_WHY_MAX];
@@ -416,6 +449,7 @@ static enum ctl_exit write_it(struct commission *commission)
     json_decref(result);
     for (size_t d = 0; d < commission->device_count; d++)
         decided = decided && commission->devices[d].profile[0];
+    decided = all_are_there(commission) && decided;
     return decided && commission->device_count > 0 ? CTL_FINE : CTL_FINDING;
 }
 

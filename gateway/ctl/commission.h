@@ -34,6 +34,7 @@ struct commission {
     size_t line_count;
     struct commission_device devices[COMMISSION_DEVICES_MAX];
     size_t device_count;
+    bool took[CTL_LIST_MAX]; /* which --profile had its unit */
 };
 
 /* ---- commission_file.c ---- */
@@ -72,7 +73,7 @@ bool commission_scan(struct commission *commission, const struct settings *setti
 
 /* ---- commission.c ---- */
 
-/* Asks for one of several; NULL when nobody sits there or nothing fits. */
+/* Asks for one of several; NULL when nobody sits there or wants to say. */
 const char *commission_choose(const struct commission *commission, const char *question,
                               const char *const *words, size_t count);
 

@@ -13,7 +13,7 @@
 #include "config/settings.h"
 #include "gateway/ctl/commission.h"
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, PASSWORD_MAX = 4096 };
 
 /* A double-quoted scalar of YAML, whatever the text is. */
 static void quote(FILE *out, const char *text)
@@ -249,7 +249,11 @@ bool commission_keep_secret(const struct commission *commission, const char *nam
                             const char *password, char *out, size_t out_size, char *why,
                             size_t why_size)
 {
-    char path[PATH_SIZE], text[1024];
+    char path[PATH_SIZE], text[PASSWORD_MAX + 2];
+    if (strlen(password) > PASSWORD_MAX) {
+        snprintf(why, why_size, "%s", say("密码太长", "the password is too long"));
+        return false;
+    }
     beside(commission, "secret", path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return failed(path, why, why_size);

@@ -52,21 +52,21 @@ open_question(struct commission_device *device, const char *zh, const char *en, 
 }
 
 /* --profile 3=gas10, or rs485-1:3=gas10 where several lines have a unit 3. */
-static const char *given_profile(const struct look *look, uint8_t unit)
+static const char *given_profile(struct look *look, uint8_t unit)
 {
     const struct ctl_list *given = &look->commission->ctl->profile;
-    const char *line = look->commission->lines[look->line].name;
+    const char *line = look->commission->lines[look->line].name, *profile = NULL;
     char bare[16], full[64];
     snprintf(bare, sizeof bare, "%u=", unit);
     snprintf(full, sizeof full, "%s:%u=", line, unit);
     for (size_t i = 0; i < given->count; i++) {
-        const char *word = given->words[i];
-        if (strncmp(word, full, strlen(full)) == 0)
-            return word + strlen(full);
-        if (strncmp(word, bare, strlen(bare)) == 0)
-            return word + strlen(bare);
+        const char *word = given->words[i], *mark = strchr(word, '=');
+        if (strncmp(word, full, strlen(full)) != 0 && strncmp(word, bare, strlen(bare)) != 0)
+            continue;
+        look->commission->took[i] = true;
+        profile = profile ? profile : mark + 1;
     }
-    return NULL;
+    return profile;
 }
 
 static void take_model(const struct look *look, struct commission_device *device,
@@ -80,7 +80,8 @@ static void take_model(const struct look *look, struct commission_device *device
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
     }
-    snprintf(question, sizeof question, say("%s 地址 %u 的型号", "what is unit %2$u on %1$s"),
+    snprintf(question, sizeof question,
+             say("%s 地址 %u 的型号（可空）", "what is unit %2$u on %1$s (may be empty)"),
              look->commission->lines[look->line].name, device->unit);
     if (count > 1)
         chosen = commission_choose(look->commission, question, names, count);

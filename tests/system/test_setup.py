@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """lifelinectl setup: by options and at a terminal, against a real bus; what it writes passes `check`
 as it stands, and a daemon delivers with it. A pty answers at any baud: the line says which."""
+# Beside others: it measures no time
 import os
 import pty
 import re
@@ -164,13 +165,18 @@ def terminal():
     person.answer("GB/T 2260.*: $", "140502")
     person.answer("people call it.*: $", "")
     person.answer("a line, like.*: $", rig.path("tty") + ",4800 8N1")
+    rig.check("and for another line until there is none",
+              person.answer("another line.*: $", "tcp://127.0.0.1:%d" % rig.port) and
+              person.answer("another line.*: $", "ttyS1") and
+              person.answer("that is no line(.|\n)*another line.*: $", ""), person.shown)
     person.answer("the broker.*: $", "mqtts://127.0.0.1:1")
     rig.check("and for the certificate of a broker that has one",
               person.answer("broker's authority.*: $", rig.path("ca.pem")))
     person.answer("user name.*: $", "gw")
     rig.check("and for a password, unseen", person.answer("password .*: $", "rain-17"))
-    rig.check("which model it is, where it cannot tell",
-              person.answer("rs-dip-n01(.|\n)*what is unit 1.*: $", "rs-dip-n01"), person.shown)
+    rig.check("which model it is, where it cannot tell, until it is one of them",
+              person.answer("rs-dip-n01(.|\n)*what is unit 1.*: $", "１") and
+              person.answer("none of these(.|\n)*what is unit 1.*: $", "rs-dip-n01"), person.shown)
     code = person.end()
     rig.check("and is done", code == 0, (code, person.shown))
     rig.check("the password was not shown", "rain-17" not in person.seen + person.shown)
@@ -181,6 +187,8 @@ def terminal():
               open(secret, encoding="utf-8").read() == "rain-17\n" and
               "password_file: \"%s\"" % secret in written(rig) and
               "tls: { ca: \"%s\" }" % rig.path("ca.pem") in written(rig))
+    rig.check("both lines", re.findall("profile: [a-z0-9-]+", written(rig)) ==
+              ["profile: rs-dip-n01", "profile: sht20"], written(rig))
     os.unlink(rig.config)
     person = Terminal(rig, LC_ALL="zh_CN.UTF-8")
     rig.check("in Chinese", person.until("网关编号"))
@@ -222,6 +230,10 @@ def gateways():
     rig.check("one that does not look at the unit", done.returncode == 0 and
               written(rig).count("profile: ") == 1 and "unit: 1," in written(rig),
               done.stdout + done.stderr + written(rig))
+    done = setup(rig, *facts, "--force", "--line", "tcp://127.0.0.1:%d" % port, "--profile", "1=sht20",
+                 "--profile", "tcp-1:12=gas10")
+    rig.check("a profile for nobody is told", done.returncode == 1 and
+              "12=gas10: nobody answers there" in done.stderr and "1=sht20" not in done.stderr, done.stderr)
     rig.finish()
 
 
