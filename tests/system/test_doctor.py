@@ -6,6 +6,7 @@ LIFELINE_GOLDEN=write writes them anew: look at the difference before it is comm
 The clock is this machine's and nobody's case: findings of it are left out here and tried in
 tests/unit/test_doctor.c.
 """
+# Beside others: it measures no time
 import contextlib
 import fcntl
 import json
@@ -28,6 +29,7 @@ NOT_OURS = ("clock_", "disk_small")     # this machine's own
 # What differs from run to run: how long, which day, who, how many.
 VAGUE = [(r"(process|进程) \d+", r"\1 PID"), (r"\d{4}-\d\d-\d\d", "DATE"), (r"\b\d+ %", "N %"),
          (r"\d+(\.\d)? (s|min|秒|分钟)", "AGE"), (r"\d+(\.\d)? (B|KiB|MiB)", "SIZE"),
+         (r"\d+ (台设备跟不上|devices are polled late)", r"N \1"),
          (r"(does not resolve|解析不了)(: |：).*", r"\1\2WHY")]
 
 
@@ -298,6 +300,26 @@ def lines():
     rig.finish()
 
 
+def beyond():
+    """More than its disk can take, and than its line: who does not answer is waited for."""
+    doctor = Doctor("doctor-beyond")
+    rig = doctor.rig
+    rig.start_broker()
+    config = rig.configure(["name: rs485-1, transport: rtu, device: %s, serial: 4800 8N1, timeout: 400ms"
+                            % rig.path("tty1")],
+                           ["name: well-%d, line: rs485-1, unit: %d, profile: rs-dip-n01, every: 500ms"
+                            % (i, i) for i in range(1, 5)])
+    with open(config, encoding="utf-8") as f:
+        config = rig.write("beyond.yaml", f.read().replace(rig.path("store.db"),
+                                                           rig.path("data/store.db")))
+    rig.start_sim(config, "--script", rig.write("faults.yaml", "".join(
+        "- { at: 0s, device: well-%d, fault: mute }\n" % i for i in (3, 4))))
+    rig.start_daemon(config)
+    doctor.finds(config, "line_overloaded", 60)
+    doctor.examine("beyond", config)
+    rig.finish()
+
+
 def healthy():
     doctor = Doctor("doctor-healthy")
     rig = doctor.rig
@@ -359,5 +381,5 @@ def refused():
 
 
 if __name__ == "__main__":
-    run_scenarios({f.__name__: f for f in (files, disks, ports, certificates, brokers, lines, healthy,
+    run_scenarios({f.__name__: f for f in (files, disks, ports, certificates, brokers, lines, beyond, healthy,
                                            credentials, taken_over, refused)})

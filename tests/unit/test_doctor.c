@@ -1,5 +1,5 @@
 /* What lifelinectl doctor judges without a gateway: the clock, whose rights count, the daemon's
- * counters.
+ * counters, its threads and its store's mode.
  *
  * Files of its own under /tmp, no daemon. */
 #include "gateway/ctl/doctor.h"
@@ -81,12 +81,21 @@ static void rights_are_judged(void **state)
     rmdir(folder);
 }
 
-/* The ids of what is found in a /v1/lines of one line, in their order. */
-static void found(const char *units, enum transport_kind transport, const char *wanted)
+/* The ids of what was found, in their order; then it is forgotten. */
+static void expect(struct doctor *doctor, const char *wanted)
 {
     char ids[200] = "", *end = ids;
     size_t index;
     json_t *finding;
+    json_array_foreach(doctor->findings, index, finding) end +=
+        snprintf(end, sizeof ids - (size_t)(end - ids), " %s", text_of(finding, "id"));
+    assert_string_equal(ids, wanted);
+    json_decref(doctor->findings);
+}
+
+/* In a /v1/lines of one line. */
+static void found(const char *units, enum transport_kind transport, const char *wanted)
+{
     struct settings_line line = {.name = "l", .transport = transport, .host = "h"};
     struct settings settings = {.lines = &line, .line_count = 1};
     struct doctor doctor = {.settings = &settings, .findings = json_array()};
@@ -95,11 +104,8 @@ static void found(const char *units, enum transport_kind transport, const char *
                   "load_percent", 99, "slipping", 1, "counts", "units", json_loads(units, 0, NULL));
     assert_non_null(doctor.lines);
     doctor_lines(&doctor);
-    json_array_foreach(doctor.findings, index, finding) end +=
-        snprintf(end, sizeof ids - (size_t)(end - ids), " %s", text_of(finding, "id"));
-    assert_string_equal(ids, wanted);
+    expect(&doctor, wanted);
     json_decref(doctor.lines);
-    json_decref(doctor.findings);
 }
 
 #define UNIT(outcome, counts)                                                                      \
@@ -128,12 +134,51 @@ static void lines_are_judged(void **state)
     found("[" GONE "]", TRANSPORT_RTU, "");
 }
 
+static void threads_are_judged(void **state)
+{
+    struct ctl ctl = {.socket = "s"};
+    struct doctor doctor = {.ctl = &ctl};
+    (void)state;
+    doctor.status = json_loads("{\"watchdog\": {\"hanging\": [\"store\", \"city\"]}}", 0, NULL);
+    assert_non_null(doctor.status);
+    doctor.findings = json_array();
+    doctor_daemon(&doctor);
+    expect(&doctor, " thread_hangs thread_hangs");
+    json_decref(doctor.status);
+    doctor.status = NULL;
+    doctor.findings = json_array();
+    doctor.socket_error = EACCES;
+    doctor_daemon(&doctor);
+    expect(&doctor, " api_denied");
+}
+
+/* The disk is what it is here: only what is said of the mode counts. */
+static void modes_are_judged(void **state)
+{
+    static const struct {
+        const char *mode, *wanted;
+    } cases[] = {{"disk", ""},
+                 {"memory", " store_in_memory"},
+                 {"read_only", " store_read_only"},
+                 {"full", " store_full"}};
+    struct settings settings = {.store = {.path = "/tmp/no-store-of-lifeline.db"}};
+    struct doctor doctor = {.settings = &settings};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        doctor.status = json_pack("{s:{s:s}}", "store", "mode", cases[i].mode);
+        doctor.findings = json_array();
+        doctor_store(&doctor);
+        expect(&doctor, cases[i].wanted);
+        json_decref(doctor.status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clock_is_judged),
-        cmocka_unit_test(rights_are_judged),
-        cmocka_unit_test(lines_are_judged),
+        cmocka_unit_test(clock_is_judged),  cmocka_unit_test(rights_are_judged),
+        cmocka_unit_test(lines_are_judged), cmocka_unit_test(threads_are_judged),
+        cmocka_unit_test(modes_are_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
