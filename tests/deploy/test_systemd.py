@@ -317,6 +317,15 @@ def stops(rig, machine):
     check_open_rows(rig)
 
 
+def lacks_its_secrets(rig, machine):
+    """Somebody tidied up: it measures and keeps what it cannot send."""
+    shutil.rmtree(machine.root + os.path.dirname(SECRET))
+    machine.systemctl("start", SERVICE)
+    said = machine.properties("ActiveState", "NRestarts")
+    rig.check("it starts without a folder of secrets", said == ["active", "0"], said)
+    machine.systemctl("stop", SERVICE)
+
+
 def goes(rig, machine):
     """What the packages' scripts tell a systemd that is there."""
     deb = "/srv/" + os.path.basename(package(NAMES[0], "amd64"))
@@ -407,6 +416,7 @@ def main():
             takes_a_new_secret(rig, machine, names)
             names_adapters(rig, machine)
             stops(rig, machine)
+            lacks_its_secrets(rig, machine)
             goes(rig, machine)
     finally:
         machine.off()
