@@ -3,6 +3,7 @@
 commands and options exist, its alarm table is the packs', its fault table names each finding of the
 doctor in the words that are printed, and its worked examples follow from their formulas, those from
 the wire and from SQLite."""
+# Beside others: it measures no time
 import glob
 import json
 import math

@@ -2,6 +2,7 @@
 """Rows S1 to S8 of the scorecard in their short form, and the daemon under the same cuts;
 LIFELINE_LONG=1 runs the long form and times the start after a cut with a large store. What they do
 stands in tests/fault."""
+# Beside others: it measures no time
 import os
 import subprocess
 import sys

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """lifelinectl query: what the store holds, with the daemon and without, over a restart, a crash and
 a new epoch; against what the simulator answered and what an independent subscriber decoded."""
+# Beside others: it measures no time
 import csv
 import datetime
 import hashlib

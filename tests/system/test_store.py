@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The store over restarts and mishaps: identities go on, a damaged file is set aside, nobody opens
 it twice, a full quota costs what it must and says so."""
+# Beside others: it measures no time
 import glob
 import os
 import shutil
