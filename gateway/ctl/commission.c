@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gateway/ctl/commission.h"
+#include "gateway/ctl/port_name.h"
 #include "gateway/ctl/text.h"
 
 /* ---- the terminal ---- */
@@ -110,6 +111,18 @@ static bool take_host(struct commission_line *line, const char *text, size_t len
     return true;
 }
 
+/* What it is called after the next boot, too. */
+static void name_port(struct commission_line *line, const char *typed, size_t length)
+{
+    char lasting[sizeof line->place];
+    snprintf(line->place, sizeof line->place, "%.*s", (int)length, typed);
+    if (!port_name_lasting(PORT_NAME_FOLDERS, line->place, lasting, sizeof lasting))
+        return;
+    say_error(say("%s 重启后可能变，写作 %s", "%s may change with a boot, and is written as %s"),
+              line->place, lasting);
+    snprintf(line->place, sizeof line->place, "%s", lasting);
+}
+
 /* "/dev/ttyS1", "/dev/ttyS1,4800 8N1", "tcp://HOST[:PORT]", "rtu-over-tcp://HOST:PORT[,9600 8N1]"
  */
 static bool add_line(struct commission *commission, const char *text)
@@ -138,7 +151,7 @@ static bool add_line(struct commission *commission, const char *text)
     if (!rtu && !take_host(&line, place, length))
         return false;
     if (rtu)
-        snprintf(line.place, sizeof line.place, "%.*s", (int)length, place);
+        name_port(&line, place, length);
     for (size_t l = 0; l < commission->line_count; l++)
         same += commission->lines[l].transport == line.transport;
     snprintf(line.name, sizeof line.name, "%s-%zu", kinds[kind].name, same);

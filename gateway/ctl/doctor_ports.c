@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gateway/ctl/doctor.h"
+#include "gateway/ctl/port_name.h"
 
 enum { NAMES_MAX = 400 };
 
@@ -105,6 +106,23 @@ static void held(struct doctor *doctor, const struct settings_line *line)
                    (int)pid);
 }
 
+static void moves(struct doctor *doctor, const struct settings_line *line)
+{
+    char lasting[PATH_MAX];
+    if (!port_name_lasting(PORT_NAME_FOLDERS, line->device, lasting, sizeof lasting))
+        return;
+    doctor_finds(doctor, "port_moves", DOCTOR_WARNING,
+                 say("线路 %s 的串口名 %s 重启后可能是另一只转换器，读数会记到别的设备名下",
+                     "line %s: after a boot %s may be another adapter, whose sensors would come "
+                     "under these names"),
+                 line->name, line->device);
+    doctor_advises(doctor,
+                   say("配置里改为 device: %s，然后 systemctl reload lifeline-gateway",
+                       "write device: %s in the configuration, then systemctl reload "
+                       "lifeline-gateway"),
+                   lasting);
+}
+
 void doctor_ports(struct doctor *doctor)
 {
     for (size_t l = 0; l < doctor->settings->line_count; l++) {
@@ -124,6 +142,7 @@ void doctor_ports(struct doctor *doctor)
             if (doctor_user_denied(&doctor->user, line->device, R_OK | W_OK))
                 denied(doctor, line, &port);
             held(doctor, line);
+            moves(doctor, line);
         }
     }
 }

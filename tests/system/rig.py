@@ -488,6 +488,14 @@ def grid_deviations(times, period_ms):
     return [abs(phase - middle) for phase in phases], last - first
 
 
+def with_port_link(rig, port):
+    """What a command begins with that is to see a /dev with a link to this port, as udev makes them."""
+    return ["unshare", "-m", "sh", "-ec",
+            "cd %s; mkdir -p dev; mount -t tmpfs none dev; mkdir dev/pts dev/lifeline; mount --bind /dev/pts dev/pts; "
+            "cp -a /dev/null /dev/tty dev; ln -s %s dev/lifeline/rs485-1-1.3; mount --rbind dev /dev; "
+            "cd /; exec \"$@\"" % (rig.folder, port), "sh"]
+
+
 def run_scenarios(scenarios, rows=None):
     """Runs functions that each make a Rig of their own, side by side in a process each: they mostly
     wait. With names on the command line, only those, one after the other. rows: which row of the

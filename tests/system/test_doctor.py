@@ -20,7 +20,7 @@ import subprocess
 import time
 import unicodedata
 
-from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
+from rig import BUILD, SOURCE, Rig, free_port, run_scenarios, with_port_link
 from test_uplink import make_certificate, run_openssl
 
 GOLDEN = os.path.join(SOURCE, "tests", "system", "doctor")
@@ -167,6 +167,7 @@ def ports():
     doctor.hidden['KERNEL=="%s"' % os.path.basename(os.ttyname(slave))] = 'KERNEL=="PORT"'
     held = doctor.configure(line=serial % rig.path("tty"))
     doctor.examine("port-held", held)
+    tty = os.ttyname(slave)
     os.close(slave)
     nobody = as_nobody(doctor, held)
     doctor.examine("denied", held, before=nobody)
@@ -175,6 +176,8 @@ def ports():
     doctor.examine("config-denied", held, before=nobody)
     os.chmod(held, 0o644)
     doctor.examine("store-denied", held, before=nobody)
+    doctor.hidden[tty] = "/dev/pts/N"
+    doctor.examine("port-moves", doctor.configure(line=serial % tty), before=with_port_link(rig, tty))
     os.close(master)
     rig.finish()
 

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
+from rig import BUILD, SOURCE, Rig, free_port, run_scenarios, with_port_link
 
 PROFILES = os.path.join(SOURCE, "config", "profiles")
 
@@ -116,12 +116,13 @@ def delivers(rig):
 
 
 class Terminal:
-    def __init__(self, rig, *words, **environment):
+    def __init__(self, rig, *words, before=(), **environment):
         self.shown = ""
         self.process, self.fd = None, None
         pid, self.fd = pty.fork()
         if pid == 0:
-            os.execvpe(command(rig, *words)[0], command(rig, *words),
+            run = [*before, *command(rig, *words)]
+            os.execvpe(run[0], run,
                        dict(os.environ, TERM="dumb", **environment))
         self.pid = pid
 
@@ -158,17 +159,19 @@ class Terminal:
 
 def terminal():
     rig = make("terminal")
-    person = Terminal(rig)
+    port = os.path.realpath(rig.path("tty"))
+    person = Terminal(rig, before=with_port_link(rig, port))
     rig.check("it asks for the id", person.answer("id of the gateway.*: $", "GW 1"))
     rig.check("says why an answer is wrong, and asks again",
               person.answer("may hold only a-z.*(.|\n)*id of the gateway.*: $", "gw-140502-0001"))
     person.answer("GB/T 2260.*: $", "140502")
     person.answer("people call it.*: $", "")
-    person.answer("a line, like.*: $", rig.path("tty") + ",4800 8N1")
-    rig.check("and for another line until there is none",
-              person.answer("another line.*: $", "tcp://127.0.0.1:%d" % rig.port) and
+    person.answer("a line, like.*: $", port + ",4800 8N1")
+    rig.check("a port gets the name that lasts, and it asks for lines until there is none more",
+              person.answer("is written as\\s+/dev/lifeline/rs485-1-1.3(.|\n)*another line.*: $",
+                            "tcp://127.0.0.1:%d" % rig.port) and
               person.answer("another line.*: $", "ttyS1") and
-              person.answer("that is no line(.|\n)*another line.*: $", ""), person.shown)
+              person.answer("that is no line(.|\n)*another line.*: $", ""), (person.seen, person.shown))
     person.answer("the broker.*: $", "mqtts://127.0.0.1:1")
     rig.check("and for the certificate of a broker that has one",
               person.answer("broker's authority.*: $", rig.path("ca.pem")))
@@ -187,7 +190,7 @@ def terminal():
               open(secret, encoding="utf-8").read() == "rain-17\n" and
               "password_file: \"%s\"" % secret in written(rig) and
               "tls: { ca: \"%s\" }" % rig.path("ca.pem") in written(rig))
-    rig.check("both lines", re.findall("profile: [a-z0-9-]+", written(rig)) ==
+    rig.check("both lines", "device: \"/dev/lifeline/rs485-1-1.3\"" in written(rig) and re.findall("profile: [a-z0-9-]+", written(rig)) ==
               ["profile: rs-dip-n01", "profile: sht20"], written(rig))
     os.unlink(rig.config)
     person = Terminal(rig, LC_ALL="zh_CN.UTF-8")
