@@ -4,7 +4,7 @@ import re
 
 from packages import TOP
 
-BEGIN = "    # apt install "
+BEGIN = "    # dpkg -i"
 
 
 def steps():
