@@ -489,6 +489,10 @@ static enum ctl_exit run(struct ctl *ctl)
     if (whole)
         return write_it(&commission);
     say_error("%s", say("未写任何配置", "nothing is written"));
+    if (access(ctl->socket, F_OK) == 0)
+        say_error("%s", say("网关在运行时占用线路：先 systemctl stop lifeline-gateway",
+                            "a gateway that runs holds its lines: systemctl stop "
+                            "lifeline-gateway first"));
     return CTL_FINDING;
 }
 

@@ -98,6 +98,9 @@ def options():
     rig.check("a line that cannot be opened: nothing is written", done.returncode == 1 and
               "nothing is written" in done.stderr and "rs-dip-n01-1" in written(rig), done.stderr)
     delivers(rig)
+    done = setup(rig, *facts, "--force", "--socket", rig.path("api.sock"))
+    rig.check("a gateway that runs is not disturbed, and named", done.returncode == 1 and
+              "systemctl stop lifeline-gateway first" in " ".join(done.stderr.split()), done.stderr)
     rig.finish()
 
 
