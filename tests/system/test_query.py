@@ -134,6 +134,7 @@ def lives():
     check_order(rig, "with the daemon", rows)
     age = now_ms() - max((r[1] for r in rows), default=0)
     rig.check("open segments are there (newest %d ms old)" % age, age < SYNC_MS + 1500)
+    time.sleep(1)                       # some more readings
     ends_ms = [now_ms()]
     rig.check("SIGTERM", rig.end("daemon") == 0)
     before = digests(rig)
