@@ -12,8 +12,9 @@
 
 #include "config/settings.h"
 #include "gateway/ctl/commission.h"
+#include "gateway/uplink/secret.h"
 
-enum { PATH_SIZE = 4096, PASSWORD_MAX = 4096 };
+enum { PATH_SIZE = 4096 };
 
 /* A double-quoted scalar of YAML, whatever the text is. */
 static void quote(FILE *out, const char *text)
@@ -249,8 +250,8 @@ bool commission_keep_secret(const struct commission *commission, const char *nam
                             const char *password, char *out, size_t out_size, char *why,
                             size_t why_size)
 {
-    char path[PATH_SIZE], text[PASSWORD_MAX + 2];
-    if (strlen(password) > PASSWORD_MAX) {
+    char path[PATH_SIZE], text[SECRET_MAX + 2];
+    if (strlen(password) > SECRET_MAX) {
         snprintf(why, why_size, "%s", say("密码太长", "the password is too long"));
         return false;
     }

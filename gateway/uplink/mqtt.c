@@ -31,7 +31,6 @@ enum {
     REASON_BUSY = 0x80,          /* MQTT 5: from here on a refusal */
     QUIET_KEEPALIVE_MS = 300000, /* a broker that wants none: the state goes out so often */
     PING_ANSWER_MS = 2000,       /* the least that a ping has for its answer */
-    SECRET_MAX = 4096,           /* tokens serve as passwords, too */
 };
 
 struct mqtt {

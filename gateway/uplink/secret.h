@@ -9,7 +9,10 @@
 
 #define SECRET_FOLDER "/etc/lifeline/secret"
 
-enum { SECRET_PATH_MAX = 512 };
+enum {
+    SECRET_PATH_MAX = 512,
+    SECRET_MAX = 4096 /* bytes of a password: tokens serve as such, too */
+};
 
 /* The file to open for one that the configuration names. systemd hands the files of SECRET_FOLDER,
  * which are root's, over as $CREDENTIALS_DIRECTORY/secret_NAME (LoadCredential= of the service,
