@@ -102,6 +102,8 @@ static void set_aside(struct store *store, size_t epoch, enum sector sector, str
                             .loss = {.readings = readings},
                             .reason = GAP_REASON_CORRUPT};
     if (!gap_of_all(store, &gap) || !gap_settle(store, epoch, sector, gone.first, gone.last)) {
+        if (database_error(store) == SQLITE_CORRUPT) /* it is the list of Gaps that is damaged */
+            (void)salvage_ask(store);
         gap_undo(store);
         return;
     }
