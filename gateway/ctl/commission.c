@@ -463,7 +463,7 @@ static enum ctl_exit write_it(struct commission *commission)
     for (size_t d = 0; d < commission->device_count; d++)
         decided = decided && commission->devices[d].profile[0];
     decided = all_are_there(commission) && decided;
-    return decided && commission->device_count > 0 ? CTL_FINE : CTL_FINDING;
+    return decided && !commission->partial ? CTL_FINE : CTL_FINDING;
 }
 
 static enum ctl_exit run(struct ctl *ctl)

@@ -35,6 +35,7 @@ struct commission {
     struct commission_device devices[COMMISSION_DEVICES_MAX];
     size_t device_count;
     bool took[CTL_LIST_MAX]; /* which --profile had its unit */
+    bool partial;            /* a line broke off, or nobody answers on it; that has been said */
 };
 
 /* ---- commission_file.c ---- */

@@ -173,7 +173,7 @@ bool commission_scan(struct commission *commission, const struct settings *setti
         probe_port_close(&look.port);
         return false;
     }
-    size_t count;
+    size_t count, before = commission->device_count;
     look.probe = (struct probe){probe_port_ask, &look.port, &look.port.line, catalogue};
     struct probe_step *steps = probe_steps(&look.port.line, catalogue, &count);
     if (steps)
@@ -185,6 +185,9 @@ bool commission_scan(struct commission *commission, const struct settings *setti
     if (look.port.why[0] && !probe_port_stopped())
         say_error(say("线路 %s：%s", "line %s: %s"), own->name,
                   say(look.port.why_zh[0] ? look.port.why_zh : look.port.why, look.port.why));
+    else if (commission->device_count == before)
+        say_error(say("线路 %s：没有设备应答", "line %s: nobody answers"), own->name);
+    commission->partial |= look.port.why[0] || commission->device_count == before;
     probe_port_close(&look.port);
     return true;
 }

@@ -236,6 +236,12 @@ def gateways():
     rig.check("one that does not look at the unit", done.returncode == 0 and
               written(rig).count("profile: ") == 1 and "unit: 1," in written(rig),
               done.stdout + done.stderr + written(rig))
+    deaf = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=lambda: [deaf.accept()[0].close() for _ in range(100)], daemon=True).start()
+    done = setup(rig, *facts, "--force", "--line", "tcp://127.0.0.1:%d" % port, "--profile", "1=sht20",
+                 "--line", "tcp://127.0.0.1:%d" % deaf.getsockname()[1])
+    rig.check("a line on which nobody answers is told", done.returncode == 1 and
+              "line tcp-2: " in done.stderr and written(rig).count("profile: ") == 1, done.stderr)
     done = setup(rig, *facts, "--force", "--line", "tcp://127.0.0.1:%d" % port, "--profile", "1=sht20",
                  "--profile", "tcp-1:12=gas10")
     rig.check("a profile for nobody is told", done.returncode == 1 and
