@@ -107,3 +107,9 @@ bool scalar_serial(const char *text, struct serial *out)
     };
     return true;
 }
+
+bool scalar_serial_is_same(const struct serial *a, const struct serial *b)
+{
+    return a->baud == b->baud && a->data_bits == b->data_bits && a->parity == b->parity &&
+           a->stop_bits == b->stop_bits;
+}

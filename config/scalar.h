@@ -13,5 +13,6 @@ bool scalar_number(const char *text, double *out);        /* 0.01, 1e-3, 12; fin
 bool scalar_duration(const char *text, int64_t *out);     /* 250ms 10s 5m 2h 30d -> ms; 0 too */
 bool scalar_size(const char *text, int64_t *out);         /* 512B 64KiB 256MiB 1GiB -> bytes */
 bool scalar_serial(const char *text, struct serial *out); /* 9600 8N1 */
+bool scalar_serial_is_same(const struct serial *a, const struct serial *b);
 
 #endif

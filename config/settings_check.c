@@ -167,8 +167,7 @@ static void check_serial(const struct loader *loader, const struct node *node,
     if (line->transport == TRANSPORT_TCP || profile == NULL || !profile->has_serial)
         return;
     const struct serial *a = &profile->serial, *b = &line->serial;
-    if (b->baud == 0 || (a->baud == b->baud && a->data_bits == b->data_bits &&
-                         a->parity == b->parity && a->stop_bits == b->stop_bits))
+    if (b->baud == 0 || scalar_serial_is_same(a, b))
         return;
     if (line->transport == TRANSPORT_RTU_OVER_TCP &&
         tree_member(loader->line_nodes[device->line], "serial") == NULL)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/scalar.h"
 #include "config/settings_parts.h"
 
 static bool same_text(const void *a, const void *b)
@@ -50,9 +51,7 @@ static bool same_number(const void *a, const void *b)
 
 static bool same_serial(const void *a, const void *b)
 {
-    const struct serial *left = a, *right = b;
-    return left->baud == right->baud && left->data_bits == right->data_bits &&
-           left->parity == right->parity && left->stop_bits == right->stop_bits;
+    return scalar_serial_is_same(a, b);
 }
 
 static bool same_position(const void *a, const void *b)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/scalar.h"
 #include "drivers/line_time.h"
 #include "drivers/transport_frame.h"
 
@@ -44,16 +45,10 @@ struct serial_list {
     size_t count;
 };
 
-static bool is_same(const struct serial *a, const struct serial *b)
-{
-    return a->baud == b->baud && a->data_bits == b->data_bits && a->parity == b->parity &&
-           a->stop_bits == b->stop_bits;
-}
-
 static void add_serial(struct serial_list *to, const struct serial *serial)
 {
     for (size_t i = 0; i < to->count; i++) {
-        if (is_same(&to->list[i], serial))
+        if (scalar_serial_is_same(&to->list[i], serial))
             return;
     }
     if (to->count < SETTINGS_MAX)

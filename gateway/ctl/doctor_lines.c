@@ -5,6 +5,7 @@
  * of a twin. Owns nothing. */
 #include <string.h>
 
+#include "config/scalar.h"
 #include "gateway/ctl/doctor.h"
 #include "gateway/ctl/text.h"
 
@@ -73,12 +74,6 @@ static const struct settings_line *line_of(const struct doctor *doctor, const ch
     return NULL;
 }
 
-static bool differs(const struct serial *a, const struct serial *b)
-{
-    return a->baud != b->baud || a->parity != b->parity || a->data_bits != b->data_bits ||
-           a->stop_bits != b->stop_bits;
-}
-
 /* A device of the line whose profile has other settings than the line, or NULL. */
 static const struct settings_device *other_serial(const struct doctor *doctor,
                                                   const struct settings_line *line)
@@ -86,7 +81,7 @@ static const struct settings_device *other_serial(const struct doctor *doctor,
     for (size_t d = 0; d < doctor->settings->device_count; d++) {
         const struct settings_device *device = &doctor->settings->devices[d];
         if (&doctor->settings->lines[device->line] == line && device->profile->has_serial &&
-            differs(&device->profile->serial, &line->serial))
+            !scalar_serial_is_same(&device->profile->serial, &line->serial))
             return device;
     }
     return NULL;

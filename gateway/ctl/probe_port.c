@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "config/scalar.h"
 #include "drivers/clock.h"
 #include "drivers/transcript.h"
 
@@ -121,17 +122,12 @@ void probe_port_close(struct probe_port *port)
     probe_daemon_close(port->daemon);
 }
 
-static bool is_same(const struct serial *a, const struct serial *b)
-{
-    return a->baud == b->baud && a->data_bits == b->data_bits && a->parity == b->parity &&
-           a->stop_bits == b->stop_bits;
-}
-
 /* A fresh transport for other settings: no unit owes it an answer from before. */
 static bool switch_serial(struct probe_port *port, const struct serial *wanted)
 {
     const struct serial *serial = wanted->baud ? wanted : &port->line.serial;
-    if (port->line.transport != TRANSPORT_RTU || is_same(serial, &port->current.serial))
+    if (port->line.transport != TRANSPORT_RTU ||
+        scalar_serial_is_same(serial, &port->current.serial))
         return true;
     transport_free(port->transport);
     port->current.serial = *serial;
@@ -210,7 +206,7 @@ static bool has_own_settings(struct probe_port *port, const struct probe_questio
     struct probe_answer answer;
     again.serial = (struct serial){.baud = 0};
     again.listen_ms = 0;
-    return question->serial.baud && !is_same(&question->serial, &port->line.serial) &&
+    return question->serial.baud && !scalar_serial_is_same(&question->serial, &port->line.serial) &&
            ask_once(port, &again, &answer) && answer.outcome != OUTCOME_LINK;
 }
 
@@ -236,7 +232,7 @@ static void record(struct probe_port *port, const struct probe_question *questio
     const struct serial *serial = &question->serial;
     if (!port->record)
         return;
-    if (serial->baud && !is_same(serial, &port->recorded))
+    if (serial->baud && !scalar_serial_is_same(serial, &port->recorded))
         fprintf(port->record, "# serial %u %u%c%u\n", serial->baud, serial->data_bits,
                 serial->parity, serial->stop_bits);
     port->recorded = *serial;
@@ -247,7 +243,7 @@ bool probe_port_ask(void *context, const struct probe_question *question,
                     struct probe_answer *answer)
 {
     struct probe_port *port = context;
-    if (question->serial.baud && is_same(&question->serial, &port->refused)) {
+    if (question->serial.baud && scalar_serial_is_same(&question->serial, &port->refused)) {
         *answer = (struct probe_answer){.outcome = OUTCOME_TIMEOUT};
         return !stopped;
     }
