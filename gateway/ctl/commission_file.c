@@ -1,8 +1,9 @@
-/* The configuration that `lifelinectl setup` writes: its text, its trial, and how it gets in place.
+/* The configuration that `lifelinectl setup` writes: its text, its trial, and how it gets in place,
+ * with the password of its uplink.
  *
  * One thread. Owns nothing. A file is tried under a name of its own beside the real one, because
  * profiles are looked for there, and only one that loads takes the real one's place: written,
- * synced and renamed. Never asks anybody anything. */
+ * synced and renamed, with the owner of what was there. Never asks anybody anything. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "gateway/ctl/commission.h"
 #include "gateway/uplink/secret.h"
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = COMMISSION_PATH_MAX, OLD_MAX = 99 };
 
 /* A double-quoted scalar of YAML, whatever the text is. */
 static void quote(FILE *out, const char *text)
@@ -85,8 +86,9 @@ static void put_devices(FILE *out, const struct commission *commission)
     for (size_t d = 0; d < commission->device_count; d++) {
         const struct commission_device *device = &commission->devices[d];
         if (!device->profile[0])
-            fprintf(out, "\n# Not decided: %s, unit %u: %s\n", commission->lines[device->line].name,
-                    device->unit, device->why);
+            fprintf(out, say("\n# 未定：%s 地址 %u：%s\n", "\n# Not decided: %s, unit %u: %s\n"),
+                    commission->lines[device->line].name, device->unit,
+                    say(device->why_zh, device->why));
     }
 }
 
@@ -114,9 +116,12 @@ char *commission_text(const struct commission *commission)
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return NULL;
-    fputs("# Written by `lifelinectl setup`. What every key means: lifelinectl config --explain,\n"
-          "# lifeline.yaml(5). After a change: lifelinectl check, systemctl reload "
-          "lifeline-gateway.\n\n",
+    fputs(say("# 由 lifelinectl setup 写出。各个键的含义：lifelinectl config --explain，\n"
+              "# lifeline.yaml(5)。修改之后：lifelinectl check，\n"
+              "# systemctl reload lifeline-gateway。\n\n",
+              "# Written by `lifelinectl setup`. What every key means:\n"
+              "# lifelinectl config --explain, lifeline.yaml(5). After a change:\n"
+              "# lifelinectl check, systemctl reload lifeline-gateway.\n\n"),
           out);
     put(out, "gateway:\n  id: ", commission->id ? commission->id : "a", "\n");
     put(out, "  region: ", commission->region ? commission->region : "140502", "\n");
@@ -155,30 +160,31 @@ static bool write_all(int fd, const char *text)
     return fsync(fd) == 0;
 }
 
-static bool write_file(const char *path, const char *text, mode_t mode, char *why, size_t why_size)
+/* A draft for a path: synced, at most as open as mode, and whose what stands there is. */
+static bool write_file(const char *draft, const char *path, const char *text, mode_t mode,
+                       char *why, size_t why_size)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    bool ok = fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, text);
+    struct stat before;
+    bool replaces = stat(path, &before) == 0;
+    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool ok = fd >= 0 &&
+              (!replaces || geteuid() != 0 || fchown(fd, before.st_uid, before.st_gid) == 0) &&
+              fchmod(fd, replaces ? mode & before.st_mode : mode) == 0 && write_all(fd, text);
     if (!ok)
-        failed(path, why, why_size);
+        failed(draft, why, why_size);
     if (fd >= 0)
         close(fd);
+    if (!ok && fd >= 0)
+        unlink(draft);
     return ok;
 }
 
-/* Beside the configuration: `FILE.setup`, or `FOLDER/name`. */
-static void beside(const struct commission *commission, const char *name, char out[PATH_SIZE])
+static bool write_draft(const struct commission *commission, const char *path,
+                        char draft[PATH_SIZE], char *why, size_t why_size)
 {
-    const char *config = commission->ctl->config, *slash = strrchr(config, '/');
-    snprintf(out, PATH_SIZE, "%.*s%s", slash ? (int)(slash - config) + 1 : 0, config, name);
-}
-
-static bool write_draft(const struct commission *commission, char path[PATH_SIZE], char *why,
-                        size_t why_size)
-{
-    snprintf(path, PATH_SIZE, "%s.setup", commission->ctl->config);
+    snprintf(draft, PATH_SIZE, "%s.setup", path);
     char *text = commission_text(commission);
-    bool ok = text && write_file(path, text, 0644, why, why_size);
+    bool ok = text && write_file(draft, path, text, 0644, why, why_size);
     if (!text)
         snprintf(why, why_size, "%s", say("内存不足", "out of memory"));
     free(text);
@@ -205,66 +211,97 @@ bool commission_try(const struct commission *commission, struct setup *setup, ch
                     size_t why_size)
 {
     char path[PATH_SIZE];
-    if (!write_draft(commission, path, why, why_size))
+    if (!write_draft(commission, commission->ctl->config, path, why, why_size))
         return false;
     bool fine = setup_load(setup, path, &commission->ctl->profiles, true);
     unlink(path);
     if (fine)
         return true;
+    snprintf(why, why_size, "%s", say("内存不足", "out of memory"));
     if (setup->diagnostics)
         errors_of(setup->diagnostics, why, why_size);
     setup_free(setup);
     return false;
 }
 
-static bool sync_folder(const struct commission *commission, char *why, size_t why_size)
+static void folder_of(const char *path, char out[PATH_SIZE])
 {
-    char path[PATH_SIZE];
-    beside(commission, ".", path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *slash = strrchr(path, '/');
+    snprintf(out, PATH_SIZE, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
+}
+
+static bool sync_folder(const char *path, char *why, size_t why_size)
+{
+    char folder[PATH_SIZE];
+    folder_of(path, folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok = fd >= 0 && fsync(fd) == 0;
     if (!ok)
-        failed(path, why, why_size);
+        failed(folder, why, why_size);
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
-bool commission_place(const struct commission *commission, char *why, size_t why_size)
+/* What stands there gets a second name, one that is free. */
+static bool keep_old(const char *path)
 {
-    const char *config = commission->ctl->config;
-    char draft[PATH_SIZE], old[PATH_SIZE];
-    snprintf(old, sizeof old, "%s.old", config);
-    if (!write_draft(commission, draft, why, why_size))
-        return false;
-    unlink(old);
-    if ((link(config, old) != 0 && errno != ENOENT) || rename(draft, config) != 0) {
-        failed(config, why, why_size);
-        unlink(draft);
-        return false;
+    char old[PATH_SIZE];
+    snprintf(old, sizeof old, "%s.old", path);
+    bool kept = link(path, old) == 0 || errno == ENOENT;
+    for (int n = 2; !kept && errno == EEXIST && n <= OLD_MAX; n++) {
+        snprintf(old, sizeof old, "%s.old-%d", path, n);
+        kept = link(path, old) == 0;
     }
-    return sync_folder(commission, why, why_size);
+    return kept;
 }
 
-bool commission_keep_secret(const struct commission *commission, const char *name,
-                            const char *password, char *out, size_t out_size, char *why,
-                            size_t why_size)
+static bool put_in_place(const char *draft, const char *path, char *why, size_t why_size)
 {
-    char path[PATH_SIZE], text[SECRET_MAX + 2];
-    if (strlen(password) > SECRET_MAX) {
-        snprintf(why, why_size, "%s", say("密码太长", "the password is too long"));
-        return false;
-    }
-    beside(commission, "secret", path);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return failed(path, why, why_size);
-    size_t length = strlen(path);
-    snprintf(path + length, sizeof path - length, "/%s", name);
-    snprintf(text, sizeof text, "%s\n", password);
-    bool ok = write_file(path, text, 0600, why, why_size);
-    explicit_bzero(text, sizeof text);
-    char *whole = ok ? realpath(path, NULL) : NULL; /* the daemon has another working folder */
-    snprintf(out, out_size, "%s", whole ? whole : path);
+    if (keep_old(path) && rename(draft, path) == 0)
+        return sync_folder(path, why, why_size);
+    failed(path, why, why_size);
+    unlink(draft);
+    return false;
+}
+
+bool commission_secret_path(const struct commission *commission, const char *name,
+                            char out[COMMISSION_PATH_MAX], char *why, size_t why_size)
+{
+    char folder[PATH_SIZE];
+    folder_of(commission->ctl->config, folder);
+    char *whole = realpath(folder, NULL); /* the daemon has another working folder */
+    if (whole)
+        snprintf(out, COMMISSION_PATH_MAX, "%s/secret/%s", whole, name);
+    else
+        failed(folder, why, why_size);
     free(whole);
+    return whole != NULL;
+}
+
+static bool place_secret(const struct commission *commission, char *why, size_t why_size)
+{
+    const char *path = commission->password_file;
+    char folder[PATH_SIZE], draft[PATH_SIZE], text[SECRET_MAX + 2];
+    folder_of(path, folder);
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return failed(folder, why, why_size);
+    snprintf(draft, sizeof draft, "%s.setup", path);
+    snprintf(text, sizeof text, "%s\n", commission->password);
+    bool ok = write_file(draft, path, text, 0600, why, why_size) &&
+              put_in_place(draft, path, why, why_size);
+    explicit_bzero(text, sizeof text);
+    return ok && sync_folder(commission->ctl->config, why, why_size);
+}
+
+bool commission_place(const struct commission *commission, char *why, size_t why_size)
+{
+    char draft[PATH_SIZE];
+    char *target = realpath(commission->ctl->config, NULL); /* of a link what it leads to */
+    const char *path = target ? target : commission->ctl->config;
+    bool ok = (!commission->password || place_secret(commission, why, why_size)) &&
+              write_draft(commission, path, draft, why, why_size) &&
+              put_in_place(draft, path, why, why_size);
+    free(target);
     return ok;
 }

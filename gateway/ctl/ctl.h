@@ -34,7 +34,7 @@ struct ctl_broker {
     const char *url, *username, *password_file, *ca, *cert, *key;
 };
 
-enum { CTL_LIST_MAX = 16 };
+enum { CTL_LIST_MAX = 64 };
 
 /* An option that may be given several times. */
 struct ctl_list {

@@ -71,6 +71,10 @@ void probe_report_advice(json_t *unit, const struct settings_line *line, bool sc
 
 /* probe_text.c: for people */
 void probe_text_show(const json_t *result);
+
+/* "t 23.4 °C, rh 45 %": the values of a report that say something. */
+json_t *probe_text_values(const json_t *values);
+
 void probe_text_progress(const struct probe_step *step, size_t done, size_t count, size_t found);
 void probe_text_looking(const struct probe_unit *unit);
 void probe_text_progress_end(void);

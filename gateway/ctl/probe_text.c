@@ -41,8 +41,7 @@ void probe_text_progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
-/* "1.25 °, -0.35 °": the values that say something. */
-static json_t *values_text(const json_t *values)
+json_t *probe_text_values(const json_t *values)
 {
     char *text = NULL, number[64];
     size_t length, index;
@@ -138,7 +137,7 @@ static void show_models(const json_t *models)
     json_array_foreach(models, index, model)
     {
         json_array_append_new(rows, json_pack("[s, o]", text_of(model, "profile"),
-                                              values_text(json_object_get(model, "values"))));
+                                              probe_text_values(json_object_get(model, "values"))));
     }
     text_table(columns, sizeof columns / sizeof *columns, rows);
     json_decref(rows);
@@ -146,7 +145,7 @@ static void show_models(const json_t *models)
 
 static void show_values(const json_t *unit, const char *name, const json_t *values)
 {
-    json_t *shown = values_text(values);
+    json_t *shown = probe_text_values(values);
     json_t *line =
         json_sprintf(say("地址 %lld，%s：%s", "unit %lld, %s: %s"),
                      (long long)text_integer(unit, "unit"), name, json_string_value(shown));

@@ -196,7 +196,7 @@ def sets_up(rig, machine, port):
     done = machine.inside(
         "lifelinectl", "setup", "--id", "gw-140502-0001", "--region", "140502", "--line",
         "rtu-over-tcp://127.0.0.1:%d" % port, "--broker", "mqtt://127.0.0.1:%d" % rig.broker_port,
-        "--username", "gw", "--password-file", SECRET)
+        "--username", "gw", "--password-file", SECRET, "--profile", "2=sht20")
     rig.check("lifelinectl setup finds the sensors", done.returncode == 0 and
               {"gas10", "sht20"} <= set(done.stdout.split()), done.stdout + done.stderr)
     config = re.sub(r"(profile: \S+)", r"\1, every: 1s", machine.read(CONFIG))

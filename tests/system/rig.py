@@ -522,6 +522,15 @@ def run_scenarios(scenarios, rows=None):
     sys.exit(bool(failed))
 
 
+def modbus_crc(data):
+    crc = 0xffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xa001 if crc & 1 else crc >> 1
+    return bytes([crc & 0xff, crc >> 8])
+
+
 def row_crc(epoch, sector, seq, row):
     """The CRC that the store keeps beside a row: over its key and its bytes."""
     return zlib.crc32(row, zlib.crc32(struct.pack("<QQQ", epoch, sector, seq)))

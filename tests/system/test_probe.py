@@ -14,7 +14,7 @@ import threading
 import time
 import tty
 
-from rig import BUILD, SOURCE, Rig, free_port, run_scenarios
+from rig import BUILD, SOURCE, Rig, free_port, modbus_crc, run_scenarios
 
 PROFILES = os.path.join(SOURCE, "config", "profiles")
 COVER = "name: cover, line: bus, unit: 3, profile: rs-dip-n01, every: 200ms"
@@ -164,17 +164,8 @@ class Tilt(threading.Thread):
         tty.setraw(self.slave)
         self.path = os.ttyname(self.slave)
 
-    @staticmethod
-    def crc(data):
-        crc = 0xffff
-        for byte in data:
-            crc ^= byte
-            for _ in range(8):
-                crc = crc >> 1 ^ 0xa001 if crc & 1 else crc >> 1
-        return bytes([crc & 0xff, crc >> 8])
-
     def answer(self, request):
-        if request[0] != self.unit or self.crc(request[:6]) != request[6:]:
+        if request[0] != self.unit or modbus_crc(request[:6]) != request[6:]:
             return b""
         address, count = request[2] << 8 | request[3], request[4] << 8 | request[5]
         if request[1] != 3 or address + count > 3:
@@ -183,7 +174,7 @@ class Tilt(threading.Thread):
             registers = (125, -35, 5)[address:address + count]
             answer = bytes([self.unit, 3, 2 * count]) + b"".join(
                 (r & 0xffff).to_bytes(2, "big") for r in registers)
-        return answer + self.crc(answer)
+        return answer + modbus_crc(answer)
 
     def run(self):
         while not self.stop:
@@ -222,7 +213,7 @@ def alone():
               [line for line in lines if not shape.fullmatch(line)][:3])
     asked = b"\x02\x03\x00\x00\x00\x03"
     said = [mark + " ".join("%02X" % byte for byte in frame) for mark, frame in
-            (("> ", asked + tilt.crc(asked)), ("< ", tilt.answer(asked + tilt.crc(asked))))]
+            (("> ", asked + modbus_crc(asked)), ("< ", tilt.answer(asked + modbus_crc(asked))))]
     rig.check("it holds what was said", "\n".join(said) in "\n".join(lines), lines[-5:])
     rig.check("and at which settings", lines.index("# serial 9600 8N1") <
               lines.index("# serial 4800 8N1") < lines.index(said[0]), lines[:5])
