@@ -7,6 +7,7 @@
 #include "gateway/ctl/doctor.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "gateway/ctl/client.h"
 #include "gateway/ctl/commands.h"
 #include "gateway/ctl/text.h"
+#include "proto/message.h"
 
 enum { INDENT = 4 };
 
@@ -32,18 +34,34 @@ static const struct {
     {doctor_uplinks, true, false},        {doctor_daemon, false, false},
 };
 
+/* Names of certificates and programs may be no UTF-8, of which JSON takes nothing else. */
+__attribute__((format(printf, 1, 0))) static json_t *text(const char *format, va_list arguments)
+{
+    char *out = NULL;
+    if (vasprintf(&out, format, arguments) < 0)
+        return json_null();
+    for (char *at = out; *at;) {
+        size_t length = message_character(at);
+        if (!length)
+            *at = '?';
+        at += length ? length : 1;
+    }
+    json_t *string = json_string(out);
+    free(out);
+    return string;
+}
+
 void doctor_finds(struct doctor *doctor, const char *id, enum doctor_severity severity,
                   const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    json_t *what = json_vsprintf(format, arguments);
+    json_t *what = text(format, arguments);
     va_end(arguments);
     json_array_append_new(doctor->findings,
                           json_pack("{s:s, s:s, s:b, s:o, s:s}", "id", id, "severity",
                                     severity == DOCTOR_WARNING ? "warning" : "fault", "stops",
-                                    severity == DOCTOR_STOPS, "what", what ? what : json_null(),
-                                    "advice", ""));
+                                    severity == DOCTOR_STOPS, "what", what, "advice", ""));
 }
 
 void doctor_advises(struct doctor *doctor, const char *format, ...)
@@ -51,7 +69,7 @@ void doctor_advises(struct doctor *doctor, const char *format, ...)
     va_list arguments;
     json_t *last = json_array_get(doctor->findings, json_array_size(doctor->findings) - 1);
     va_start(arguments, format);
-    json_object_set_new(last, "advice", json_vsprintf(format, arguments));
+    json_object_set_new(last, "advice", text(format, arguments));
     va_end(arguments);
 }
 
@@ -104,9 +122,9 @@ static int meet(struct doctor *doctor, uid_t *uid)
     if (strlen(doctor->ctl->socket) >= sizeof address.sun_path)
         return ENAMETOOLONG;
     memcpy(address.sun_path, doctor->ctl->socket, strlen(doctor->ctl->socket) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        error = errno;
+        error = errno == EAGAIN ? ETIMEDOUT : errno; /* nobody takes who wait there already */
     } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
         doctor->daemon = peer.pid;
         *uid = peer.uid;
@@ -120,7 +138,7 @@ static void ask_daemon(struct doctor *doctor)
 {
     uid_t uid = 0;
     doctor->socket_error = meet(doctor, &uid);
-    doctor_user_find(&doctor->user, doctor->daemon > 0, uid);
+    doctor_user_find(&doctor->user, doctor->daemon, uid);
     if (doctor->socket_error)
         return;
     if (client_ask(doctor->ctl, "GET", "/v1/status", &doctor->status) != CTL_FINE ||
@@ -138,6 +156,7 @@ static const char *socket_of(const struct ctl *ctl, const struct settings *setti
 static enum ctl_exit run(struct ctl *ctl)
 {
     struct doctor doctor = {.ctl = ctl, .findings = json_array()};
+    signal(SIGPIPE, SIG_IGN); /* a broker may hang up in the middle of a handshake */
     bool loaded = setup_load(&doctor.setup, ctl->config, &ctl->profiles, false);
     doctor.settings = loaded ? doctor.setup.settings : NULL;
     ctl->socket = socket_of(ctl, doctor.settings);
@@ -147,6 +166,7 @@ static enum ctl_exit run(struct ctl *ctl)
             (doctor.lines || !examinations[i].wants_daemon))
             examinations[i].look(&doctor);
     }
+    doctor_user_passed_over(&doctor);
     enum ctl_exit code = json_array_size(doctor.findings) ? CTL_FINDING : CTL_FINE;
     json_t *result = json_pack("{s:s, s:b, s:O}", "configuration", ctl->config, "daemon",
                                doctor.lines != NULL, "findings", doctor.findings);

@@ -12,7 +12,7 @@ enum doctor_severity {
     DOCTOR_STOPS, /* a fault with which the daemon does not start */
 };
 
-enum { DOCTOR_GROUPS_MAX = 64, DOCTOR_NAME_MAX = 33 };
+enum { DOCTOR_GROUPS_MAX = 64, DOCTOR_NAME_MAX = 33, DOCTOR_NOT_KNOWN = -1 };
 
 /* Whom files are judged for: who runs the daemon, or would. */
 struct doctor_user {
@@ -30,6 +30,9 @@ struct doctor {
     int socket_error;                /* why not; 0: it does */
     pid_t daemon;                    /* 0: not known */
     struct doctor_user user;
+    bool dns_is_silent;   /* a name was asked for in vain: each takes half a minute */
+    char passed_over[80]; /* the first file that who asks may not look at */
+    size_t passed_over_count;
     json_t *findings; /* {id, severity, stops, what, advice}, in the language of people */
 };
 
@@ -43,12 +46,17 @@ void doctor_advises(struct doctor *doctor, const char *format, ...)
 
 /* doctor_user.c */
 
-/* Who answers behind the socket, else the service's user, else who asks. */
-void doctor_user_find(struct doctor_user *user, bool is_known, uid_t uid);
+/* Who answers behind the socket (pid > 0) with the groups that process has, else the service's
+ * user, else who asks. */
+void doctor_user_find(struct doctor_user *user, pid_t pid, uid_t uid);
 
 /* 0, or why this user may not have the file so (R_OK, W_OK), by the modes of it and of the folders
- * above it. Root may. */
+ * above it; DOCTOR_NOT_KNOWN where who asks may not see them. Root may. */
 int doctor_user_denied(const struct doctor_user *user, const char *path, int want);
+
+/* Who asks may not look at this file, of which nothing is said then; told once, at the end. */
+void doctor_user_passes_over(struct doctor *doctor, const char *path);
+void doctor_user_passed_over(struct doctor *doctor);
 
 /* The first program but `except` and ourselves that has the file open, as far as /proc shows; 0. */
 pid_t doctor_user_holder(const char *path, pid_t except, char name[DOCTOR_NAME_MAX]);

@@ -85,12 +85,17 @@ static int connect_any(const struct addrinfo *addresses, int *fd)
 bool doctor_broker(struct doctor *doctor, const struct settings_uplink *uplink,
                    const struct settings_url *url)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV |
+                                               (doctor->dns_is_silent ? AI_NUMERICHOST : 0)};
     struct addrinfo *addresses = NULL;
     char port[8];
     int fd = -1;
     snprintf(port, sizeof port, "%u", (unsigned)url->port);
     int error = getaddrinfo(url->host, port, &hints, &addresses);
+    if (doctor->dns_is_silent && error == EAI_NONAME)
+        error = EAI_AGAIN;
+    doctor->dns_is_silent |= error == EAI_AGAIN;
     if (error) {
         no_name(doctor, uplink, url, error);
         return false;

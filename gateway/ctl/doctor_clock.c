@@ -49,11 +49,12 @@ void doctor_clock(struct doctor *doctor)
     struct tm utc;
     wall_time wall = clock_wall();
     time_t now = (time_t)(wall.ms / 1000);
-    bool trusted = doctor->settings && doctor->settings->gateway.trusted_rtc;
+    bool known = doctor->settings != NULL; /* else only that it was never set is sure */
+    bool trusted = known && doctor->settings->gateway.trusted_rtc;
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
     enum doctor_time judged =
         doctor_clock_judge(wall.ms, clock_state_now(false) == CLOCK_STATE_SYNCED, trusted);
-    if (judged != DOCTOR_TIME_FINE)
+    if (judged == DOCTOR_TIME_NEVER_SET || (known && judged != DOCTOR_TIME_FINE))
         tell(doctor, judged, date);
 }

@@ -53,6 +53,19 @@ static void is_denied(struct doctor *doctor)
                                "sudo usermod -aG lifeline $USER and log in anew, or use sudo"));
 }
 
+static void is_stuck(struct doctor *doctor)
+{
+    doctor_finds(
+        doctor, "daemon_hangs", DOCTOR_FAULT,
+        say("守护进程在，但 %s 上没有应答", "the daemon is there, and does not answer on %s"),
+        doctor->ctl->socket);
+    doctor_advises(doctor,
+                   say("systemctl restart lifeline-gateway；反复出现则看 dmesg（磁盘、USB）并报告 "
+                       "journalctl -u lifeline-gateway",
+                       "systemctl restart lifeline-gateway; if it comes again see dmesg (disk, "
+                       "USB) and report journalctl -u lifeline-gateway"));
+}
+
 static void hangs(struct doctor *doctor)
 {
     const json_t *watchdog = json_object_get(doctor->status, "watchdog");
@@ -76,6 +89,8 @@ void doctor_daemon(struct doctor *doctor)
 {
     if (doctor->socket_error == EACCES)
         is_denied(doctor);
+    else if (doctor->socket_error == ETIMEDOUT)
+        is_stuck(doctor);
     else if (doctor->socket_error)
         is_down(doctor);
     hangs(doctor);

@@ -27,7 +27,7 @@ static void first_error(struct diagnostics *diagnostics, char out[MESSAGE_MAX])
 static bool readable(struct doctor *doctor, const char *path)
 {
     int error = doctor_user_denied(&doctor->user, path, R_OK);
-    if (!error || error == ENOENT)
+    if (!error || error == ENOENT || error == DOCTOR_NOT_KNOWN)
         return true;
     doctor_finds(doctor, "config_denied", DOCTOR_STOPS,
                  say("用户 %s 不能读取 %s：%s", "user %s cannot read %s: %s"), doctor->user.name,
@@ -49,6 +49,10 @@ void doctor_configuration(struct doctor *doctor)
         can_read = readable(doctor, doctor->ctl->profiles.dirs[i]) && can_read;
     if (doctor->settings || !can_read)
         return;
+    if (access(file, R_OK) != 0 && errno == EACCES) {
+        doctor_user_passes_over(doctor, file);
+        return;
+    }
     first_error(doctor->setup.diagnostics, message);
     doctor_finds(doctor, "config_wrong", DOCTOR_STOPS,
                  say("配置文件 %s 无法加载：%s", "the configuration %s does not load: %s"), file,
@@ -64,7 +68,8 @@ void doctor_configuration(struct doctor *doctor)
 /* What systemd hands over is root's own and read for the daemon. */
 static bool is_handed_over(const char *path)
 {
-    return strncmp(path, SECRET_FOLDER "/", sizeof SECRET_FOLDER) == 0;
+    return strncmp(path, SECRET_FOLDER "/", sizeof SECRET_FOLDER) == 0 &&
+           !strchr(path + sizeof SECRET_FOLDER, '/');
 }
 
 static void unreadable(struct doctor *doctor, const struct settings_uplink *uplink,
@@ -95,10 +100,11 @@ static void secret(struct doctor *doctor, const struct settings_uplink *uplink, 
     if (!path)
         return;
     int error = stat(path, &file) == 0 ? 0 : errno;
-    if (error == EACCES && is_handed_over(path))
+    bool handed = is_handed_over(path);
+    if (error == EACCES && handed)
         return;
     if (!error && (file.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        doctor_finds(doctor, "secret_open", DOCTOR_STOPS,
+        doctor_finds(doctor, "secret_open", handed ? DOCTOR_FAULT : DOCTOR_STOPS,
                      say("上行 %s 的 %s 其他人也能读取（权限 %04o）",
                          "uplink %s: its %s can be read by others than its owner (mode %04o)"),
                      uplink->name, path, file.st_mode & 07777U);
@@ -108,9 +114,11 @@ static void secret(struct doctor *doctor, const struct settings_uplink *uplink, 
                        path);
         return;
     }
-    if (!error && !is_handed_over(path))
+    if (!handed && error != ENOENT)
         error = doctor_user_denied(&doctor->user, path, R_OK);
-    if (error)
+    if (error == DOCTOR_NOT_KNOWN)
+        doctor_user_passes_over(doctor, path);
+    else if (error)
         unreadable(doctor, uplink, path, error);
 }
 

@@ -9,11 +9,19 @@
 #include "gateway/ctl/doctor.h"
 #include "gateway/ctl/text.h"
 
-enum { REQUESTS_MIN = 10, GARBLED_PERCENT = 2, BUSY_PERCENT = 95, ILLEGAL_VALUE = 3 };
+enum {
+    REQUESTS_MIN = 10,
+    GARBLED_PERCENT = 2,
+    BUSY_PERCENT = 95,
+    ILLEGAL_VALUE = 3,
+    POLLS_LOST = 3,
+    SHORT_MS = 1000
+};
 
 /* The units of a line by how they are. */
 struct census {
     size_t asked, silent, no_link, garbled, never_good;
+    size_t well; /* answered last time, and is not garbled */
 };
 
 struct examined {
@@ -60,6 +68,7 @@ static struct census count(const json_t *line)
         c.silent += ended(unit, "timeout");
         c.no_link += ended(unit, "link");
         c.garbled += is_garbled(unit);
+        c.well += !is_garbled(unit) && (ended(unit, "ok") || ended(unit, "exception"));
         c.never_good += counted(unit, "good") + counted(unit, "exception") == 0;
     }
     return c;
@@ -129,10 +138,35 @@ static void silent_line(struct doctor *doctor, const struct examined *line)
                            "others have taken all its connections"));
 }
 
+/* What was found of the port itself says more. */
+static void lost_port(struct doctor *doctor, const struct examined *line)
+{
+    size_t index;
+    json_t *finding;
+    json_array_foreach(doctor->findings, index, finding)
+    {
+        const char *id = text_of(finding, "id");
+        if (strncmp(id, "port_", strlen("port_")) == 0 && strcmp(id, "port_moves") != 0 &&
+            strstr(text_of(finding, "what"), line->settings->device))
+            return;
+    }
+    doctor_finds(
+        doctor, "line_no_link", DOCTOR_FAULT,
+        say("线路 %s：守护进程打不开串口 %s", "line %s: the daemon cannot open its port %s"),
+        line->name, line->settings->device);
+    doctor_advises(
+        doctor, say("原因见 journalctl -u lifeline-gateway；拔插一次转换器，再 systemctl restart "
+                    "lifeline-gateway",
+                    "journalctl -u lifeline-gateway says why; plug the adapter out and in, then "
+                    "systemctl restart lifeline-gateway"));
+}
+
 static void lost_link(struct doctor *doctor, const struct examined *line)
 {
-    if (line->settings->transport == TRANSPORT_RTU)
-        return; /* the port's own finding says more */
+    if (line->settings->transport == TRANSPORT_RTU) {
+        lost_port(doctor, line);
+        return;
+    }
     doctor_finds(doctor, "line_no_link", DOCTOR_FAULT,
                  say("线路 %s：连不上 %s", "line %s: no connection to %s"), line->name,
                  text_of(line->object, "place"));
@@ -147,8 +181,9 @@ static void garbled_line(struct doctor *doctor, const struct examined *line)
 {
     bool is_all = line->census.never_good == line->census.asked;
     doctor_finds(doctor, is_all ? "line_unreadable" : "line_garbled", DOCTOR_FAULT,
-                 say("线路 %s：%zu 台设备的应答有损坏，占请求的 %.0f %%",
-                     "line %s: answers of %zu devices are damaged, %.0f %% of the requests"),
+                 say("线路 %s：%zu 台设备的应答有损坏，占启动以来请求的 %.0f %%",
+                     "line %s: answers of %zu devices are damaged, since the start %.0f %% of the "
+                     "requests"),
                  line->name, line->census.garbled, share(line->object));
     if (is_all)
         doctor_advises(
@@ -170,9 +205,9 @@ static void garbled_line(struct doctor *doctor, const struct examined *line)
 static void garbled_unit(struct doctor *doctor, const char *line, const json_t *unit)
 {
     doctor_finds(doctor, "unit_garbled", DOCTOR_FAULT,
-                 say("%s（线路 %s，地址 %lld）：应答有损坏，占请求的 %.0f %%，同线其他设备正常",
-                     "%s (line %s, unit %lld): %.0f %% of its answers are damaged, those of the "
-                     "others are not"),
+                 say("%s（线路 %s，地址 %lld）：应答有损坏，占启动以来的 %.0f %%，同线其他设备正常",
+                     "%s (line %s, unit %lld): since the start %.0f %% of its answers are damaged, "
+                     "those of the others are not"),
                  text_of(unit, "name"), line, (long long)text_integer(unit, "unit"), share(unit));
     doctor_advises(doctor,
                    say("多半有两台传感器用了地址 %lld：拆下这一台，用 lifelinectl probe %s "
@@ -182,12 +217,26 @@ static void garbled_unit(struct doctor *doctor, const char *line, const json_t *
                    (long long)text_integer(unit, "unit"), line);
 }
 
+/* One poll may be lost on any line. */
+static bool is_late(const struct doctor *doctor, const json_t *unit, json_int_t good_age_ms)
+{
+    json_int_t every_ms = 0;
+    for (size_t d = 0; d < doctor->settings->device_count; d++) {
+        const struct settings_device *device = &doctor->settings->devices[d];
+        if (strcmp(device->name, text_of(unit, "name")) == 0)
+            every_ms = device->every_ms;
+    }
+    return good_age_ms > POLLS_LOST * (every_ms < SHORT_MS ? SHORT_MS : every_ms);
+}
+
 static void silent_unit(struct doctor *doctor, const char *line, const json_t *unit)
 {
     char age[32];
     const json_t *good = json_object_get(unit, "good_age_ms");
     if (json_is_integer(good))
-        doctor_finds(doctor, "unit_silent", DOCTOR_FAULT,
+        doctor_finds(doctor, "unit_silent",
+                     is_late(doctor, unit, json_integer_value(good)) ? DOCTOR_FAULT
+                                                                     : DOCTOR_WARNING,
                      say("%s（线路 %s，地址 %lld）没有应答，上次正常在 %s前",
                          "%s (line %s, unit %lld) does not answer; it did %s ago"),
                      text_of(unit, "name"), line, (long long)text_integer(unit, "unit"),
@@ -233,9 +282,9 @@ static void examine_units(struct doctor *doctor, const struct examined *line)
     json_t *unit;
     json_array_foreach(json_object_get(line->object, "units"), index, unit)
     {
-        if (line->census.garbled == 1 && is_garbled(unit))
+        if (line->census.garbled == 1 && line->census.well && is_garbled(unit))
             garbled_unit(doctor, line->name, unit);
-        else if (line->census.silent < line->census.asked && ended(unit, "timeout"))
+        else if (line->census.well && ended(unit, "timeout"))
             silent_unit(doctor, line->name, unit);
         else if (ended(unit, "exception"))
             refusing_unit(doctor, line->name, unit);
@@ -264,12 +313,11 @@ static void examine(struct doctor *doctor, const struct examined *line)
         lost_link(doctor, line);
         return;
     }
-    if (c->garbled > 1 || (c->garbled && c->asked == 1))
+    if (c->garbled > 1 || (c->garbled && !c->well))
         garbled_line(doctor, line);
     else if (c->asked && c->silent == c->asked)
         silent_line(doctor, line);
-    if (c->asked > 1)
-        examine_units(doctor, line);
+    examine_units(doctor, line);
     overloaded(doctor, line);
 }
 

@@ -17,22 +17,30 @@
 
 enum { NAMES_MAX = 400 };
 
-/* The ports that come and go, by the names that stay the same first. */
+static void add_ports(char out[NAMES_MAX], const char *folder, const char *names)
+{
+    char pattern[64];
+    glob_t found;
+    size_t used = strlen(out);
+    snprintf(pattern, sizeof pattern, "%s/%s", folder, names);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t j = 0; j < found.gl_pathc && used < NAMES_MAX / 2; j++)
+        used += (size_t)snprintf(out + used, NAMES_MAX - used, " %.150s", found.gl_pathv[j]);
+    globfree(&found);
+}
+
+/* The ports that come and go, by the names that stay the same where there are such. */
 static void list_ports(char out[NAMES_MAX])
 {
-    static const char *const patterns[] = {"/dev/lifeline/*", "/dev/serial/by-path/*",
-                                           "/dev/ttyUSB*", "/dev/ttyACM*"};
-    size_t used = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !used; i++) {
-        glob_t found;
-        if (glob(patterns[i], 0, NULL, &found) != 0)
-            continue;
-        for (size_t j = 0; j < found.gl_pathc && used < NAMES_MAX / 2; j++)
-            used += (size_t)snprintf(out + used, NAMES_MAX - used, " %.150s", found.gl_pathv[j]);
-        globfree(&found);
-    }
-    if (!used)
+    for (size_t i = 0; PORT_NAME_FOLDERS[i] && !out[0]; i++)
+        add_ports(out, PORT_NAME_FOLDERS[i], "*");
+    if (!out[0])
+        add_ports(out, "/dev", "ttyUSB*");
+    if (!out[0])
+        add_ports(out, "/dev", "ttyACM*");
+    if (!out[0])
         snprintf(out, NAMES_MAX, " %s", say("（无）", "(none)"));
 }
 
@@ -139,7 +147,7 @@ void doctor_ports(struct doctor *doctor)
             doctor_advises(doctor, say("在配置里改正 device", "correct its device in the "
                                                               "configuration"));
         } else {
-            if (doctor_user_denied(&doctor->user, line->device, R_OK | W_OK))
+            if (doctor_user_denied(&doctor->user, line->device, R_OK | W_OK) > 0)
                 denied(doctor, line, &port);
             held(doctor, line);
             moves(doctor, line);

@@ -25,7 +25,9 @@ static void folder(struct doctor *doctor, const char *path)
 {
     struct stat found;
     int error = doctor_user_denied(&doctor->user, path, R_OK | W_OK);
-    if (!error)
+    if (error == DOCTOR_NOT_KNOWN)
+        doctor_user_passes_over(doctor, path);
+    if (!error || error == DOCTOR_NOT_KNOWN)
         return;
     bool there = stat(path, &found) == 0;
     doctor_finds(
@@ -39,18 +41,39 @@ static void folder(struct doctor *doctor, const char *path)
         doctor_advises(doctor, "install -d -o %s -m 750 %s", doctor->user.name, path);
 }
 
-/* As when somebody once ran the daemon as root. */
-static void own_file(struct doctor *doctor, const char *path)
+static void own_file(struct doctor *doctor, const char *path, const char *all)
 {
     struct stat found;
-    if (stat(path, &found) != 0 || !doctor_user_denied(&doctor->user, path, R_OK | W_OK))
+    int error = stat(path, &found) == 0 ? doctor_user_denied(&doctor->user, path, R_OK | W_OK) : 0;
+    if (!error || error == DOCTOR_NOT_KNOWN)
         return;
     doctor_finds(
         doctor, "store_denied", DOCTOR_FAULT,
         say("用户 %s 无权读写存储文件 %s（属主 %u，权限 %04o），读数只在内存里",
             "user %s may not use the store %s (owner %u, mode %04o): readings stay in memory"),
         doctor->user.name, path, (unsigned)found.st_uid, found.st_mode & 07777U);
-    doctor_advises(doctor, "chown %s: %s*", doctor->user.name, path);
+    doctor_advises(doctor, "chown %s: %s", doctor->user.name, all);
+}
+
+/* What lies beside it is named after it, without its .db. */
+static int stem_of(const char *path)
+{
+    size_t length = strlen(path);
+    return (int)(length > 3 && strcmp(path + length - 3, ".db") == 0 ? length - 3 : length);
+}
+
+/* As when somebody once ran the daemon as root: any one of these keeps it out. */
+static void own_files(struct doctor *doctor, const char *path)
+{
+    static const char *const ends[] = {".db-wal", ".lock"};
+    char all[PATH_MAX], file[PATH_MAX];
+    size_t before = json_array_size(doctor->findings);
+    snprintf(all, sizeof all, "%.*s*", stem_of(path), path);
+    own_file(doctor, path, all);
+    for (size_t i = 0; i < 2 && json_array_size(doctor->findings) == before; i++) {
+        snprintf(file, sizeof file, "%.*s%s", stem_of(path), path, ends[i]);
+        own_file(doctor, file, all);
+    }
 }
 
 static void disk_full(struct doctor *doctor, const char *path, uint64_t left, bool no_inodes)
@@ -77,10 +100,11 @@ static void disk(struct doctor *doctor, const char *path)
     struct statvfs fs;
     struct stat file;
     char left_text[SIZE_TEXT], needed_text[SIZE_TEXT];
-    if (statvfs(path, &fs) != 0)
+    bool is_new = stat(doctor->settings->store.path, &file) != 0;
+    if ((is_new && errno != ENOENT) || statvfs(path, &fs) != 0)
         return;
     uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize, quota = doctor->settings->store.max_size;
-    uint64_t used = stat(doctor->settings->store.path, &file) == 0 ? (uint64_t)file.st_size : 0;
+    uint64_t used = is_new ? 0 : (uint64_t)file.st_size;
     uint64_t needed = quota > used ? quota - used : 0;
     if (fs.f_flag & ST_RDONLY) {
         doctor_finds(doctor, "disk_read_only", DOCTOR_FAULT,
@@ -178,11 +202,9 @@ static void mode(struct doctor *doctor)
 static void holder(struct doctor *doctor, const char *path)
 {
     char lock[PATH_MAX], name[DOCTOR_NAME_MAX];
-    size_t stem = strlen(path);
-    if (stem > 3 && strcmp(path + stem - 3, ".db") == 0)
-        stem -= 3;
-    snprintf(lock, sizeof lock, "%.*s.lock", (int)stem, path);
-    pid_t pid = doctor->socket_error ? doctor_user_holder(lock, 0, name) : 0;
+    snprintf(lock, sizeof lock, "%.*s.lock", stem_of(path), path);
+    bool is_down = doctor->socket_error && doctor->socket_error != ETIMEDOUT;
+    pid_t pid = is_down ? doctor_user_holder(lock, 0, name) : 0;
     if (!pid)
         return;
     doctor_finds(doctor, "store_held", DOCTOR_STOPS,
@@ -201,7 +223,7 @@ void doctor_store(struct doctor *doctor)
     snprintf(copy, sizeof copy, "%s", doctor->settings->store.path);
     const char *path = dirname(copy);
     folder(doctor, path);
-    own_file(doctor, doctor->settings->store.path);
+    own_files(doctor, doctor->settings->store.path);
     disk(doctor, path);
     damaged(doctor);
     later(doctor, doctor->settings->store.path);

@@ -12,10 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers/clock.h"
 #include "gateway/ctl/doctor.h"
 #include "gateway/uplink/secret.h"
 
-enum { STEP_MS = 5000, TEXT_MAX = 200, DATE_MAX = 32, SOON_S = 14 * 24 * 3600 };
+enum { SHAKE_MS = 10000, TEXT_MAX = 200, DATE_MAX = 32, DAY_S = 86400, SOON_S = 14 * DAY_S };
 
 /* The first thing that is wrong with the chain. */
 struct verdict {
@@ -28,6 +29,7 @@ struct look {
     const struct settings_uplink *uplink;
     const struct settings_url *url;
     struct verdict verdict;
+    bool keyless; /* it has a private key that who asks may not read */
 };
 
 static void name_of(const X509_NAME *name, char out[TEXT_MAX])
@@ -179,16 +181,85 @@ static void tell_file(const struct look *look, const char *path, const char *why
         look->doctor->user.name, path);
 }
 
+/* For the daemon, and for us. */
 static bool readable(const struct look *look, const char *path)
 {
     bool handed = strncmp(path, SECRET_FOLDER "/", sizeof SECRET_FOLDER) == 0;
     int error = handed ? 0 : doctor_user_denied(&look->doctor->user, path, R_OK);
-    if (error)
+    if (error > 0)
         tell_file(look, path, say_errno(error));
-    return !error;
+    else if (access(path, R_OK) != 0)
+        doctor_user_passes_over(look->doctor, path);
+    else
+        return true;
+    return false;
 }
 
-static bool read_files(const struct look *look, SSL_CTX *context)
+static void own_ends(const struct look *look, const X509 *certificate)
+{
+    int days = 0, seconds = 0;
+    char until[DATE_MAX];
+    const ASN1_TIME *end = X509_get0_notAfter(certificate);
+    if (ASN1_TIME_diff(&days, &seconds, NULL, end) != 1 || days >= SOON_S / DAY_S)
+        return;
+    date_of(end, until);
+    doctor_finds(look->doctor, "tls_own_ends",
+                 days < 0 || seconds < 0 ? DOCTOR_FAULT : DOCTOR_WARNING,
+                 say("上行 %s：本网关的证书 %s 有效期到 %s",
+                     "uplink %s: this gateway's certificate %s ends on %s"),
+                 look->uplink->name, look->uplink->cert, until);
+    doctor_advises(
+        look->doctor,
+        say("向平台申请新证书，替换 cert 和 key，然后 systemctl restart lifeline-gateway",
+            "get a new one from the platform, put cert and key in place, then systemctl "
+            "restart lifeline-gateway"));
+}
+
+/* Who asks for a key with a password asks nobody. */
+static int no_passphrase(char *buffer, int size, int writing, void *data)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)data;
+    return -1;
+}
+
+static void tell_key(const struct look *look, const char *path, const char *why)
+{
+    doctor_finds(look->doctor, "tls_file", DOCTOR_FAULT,
+                 say("上行 %s 的 %s 不能用：%s", "uplink %s: %s cannot be used: %s"),
+                 look->uplink->name, path, why);
+    doctor_advises(
+        look->doctor,
+        say("应为 %s 的私钥，PEM，无口令：openssl pkey -in %s -noout 能读即可；去掉口令用 "
+            "openssl pkey -in 旧 -out 新",
+            "it is to be the private key of %s, PEM, without a password: openssl pkey "
+            "-in %s -noout reads it; openssl pkey -in OLD -out NEW takes a password off"),
+        look->uplink->cert, path);
+}
+
+static bool read_key(struct look *look, SSL_CTX *context)
+{
+    const char *path = look->uplink->key;
+    if (access(path, R_OK) !=
+        0) { /* no fault of the key; whether of its rights is told elsewhere */
+        look->keyless = true;
+        return true;
+    }
+    bool loaded = SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM) == 1;
+    if (loaded && SSL_CTX_check_private_key(context) == 1)
+        return true;
+    unsigned long error = ERR_peek_last_error();
+    bool is_other = loaded || (ERR_GET_LIB(error) == ERR_LIB_X509 &&
+                               ERR_GET_REASON(error) == X509_R_KEY_VALUES_MISMATCH);
+    tell_key(look, path,
+             is_other ? say("与 cert 不配对", "it does not belong to cert")
+                      : say("不是私钥，或有口令", "no private key in it, or one with a password"));
+    return false;
+}
+
+static bool read_files(struct look *look, SSL_CTX *context)
 {
     const struct settings_uplink *own = look->uplink;
     const char *why = say("不是证书", "no certificate in it");
@@ -206,17 +277,13 @@ static bool read_files(const struct look *look, SSL_CTX *context)
         tell_file(look, own->cert, why);
         return false;
     }
-    /* a key that we may not read is no fault of the key */
-    if (SSL_CTX_use_PrivateKey_file(context, own->key, SSL_FILETYPE_PEM) == 1 &&
-        SSL_CTX_check_private_key(context) != 1) {
-        tell_file(look, own->key, say("与 cert 不配对", "it does not belong to cert"));
-        return false;
-    }
-    return true;
+    own_ends(look, SSL_CTX_get0_certificate(context));
+    return read_key(look, context);
 }
 
 static bool shake_hands(SSL *ssl, int fd)
 {
+    int64_t end_ms = clock_mono().ns / 1000000 + SHAKE_MS;
     for (;;) {
         int rc = SSL_connect(ssl);
         int want = SSL_get_error(ssl, rc);
@@ -225,7 +292,8 @@ static bool shake_hands(SSL *ssl, int fd)
         if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE)
             return false;
         struct pollfd wait = {.fd = fd, .events = want == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT};
-        if (poll(&wait, 1, STEP_MS) <= 0)
+        int64_t left_ms = end_ms - clock_mono().ns / 1000000;
+        if (left_ms <= 0 || poll(&wait, 1, (int)left_ms) <= 0)
             return false;
     }
 }
@@ -252,7 +320,7 @@ static void ends_soon(const struct look *look, const SSL *ssl)
     X509 *certificate = SSL_get0_peer_certificate(ssl);
     if (!certificate ||
         ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) != 1 ||
-        days >= SOON_S / 86400)
+        days >= SOON_S / DAY_S)
         return;
     date_of(X509_get0_notAfter(certificate), until);
     doctor_finds(look->doctor, "tls_ends_soon", DOCTOR_WARNING,
@@ -277,6 +345,8 @@ bool doctor_tls(struct doctor *doctor, const struct settings_uplink *uplink,
     bool fine = false;
     SSL *ssl = NULL;
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (context)
+        SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     if (!context || !read_files(&look, context))
         goto out;
     SSL_CTX_set_app_data(context, &look);
@@ -291,6 +361,8 @@ bool doctor_tls(struct doctor *doctor, const struct settings_uplink *uplink,
     fine = shake_hands(ssl, fd);
     if (look.verdict.error)
         tell_verdict(&look);
+    else if (!fine && look.keyless) /* it may be for want of our certificate */
+        doctor_user_passes_over(doctor, uplink->key);
     else if (!fine)
         no_tls(&look);
     else

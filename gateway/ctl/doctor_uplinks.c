@@ -1,7 +1,7 @@
 /* Uplinks: what the daemon says of them, and where it cannot say, a look at the broker itself.
  *
- * One thread. An uplink that is connected is left alone but for its backlog; of one that is not, or
- * when there is no daemon, every address is tried. Owns nothing. */
+ * One thread. Every address is tried: of an uplink that is connected, what is wrong there is a
+ * warning (a certificate that ends soon, a second broker that is gone). Owns nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -110,6 +110,16 @@ static bool reach(struct doctor *doctor, const struct settings_uplink *own)
     return all;
 }
 
+/* What would be wrong only later, of an uplink that is connected. */
+static void reach_spares(struct doctor *doctor, const struct settings_uplink *own)
+{
+    size_t before = json_array_size(doctor->findings);
+    (void)reach(doctor, own);
+    for (size_t i = before; i < json_array_size(doctor->findings); i++)
+        json_object_set_new(json_array_get(doctor->findings, i), "severity",
+                            json_string("warning"));
+}
+
 /* Sectors as a list; false: there is none. */
 static bool sectors_of(const json_t *array, char *out, size_t size)
 {
@@ -186,8 +196,10 @@ void doctor_uplinks(struct doctor *doctor)
                 json_array_size(doctor->findings) == before)
                 unexplained(doctor, own, why);
         }
-        if (json_is_true(json_object_get(uplink, "connected")))
+        if (json_is_true(json_object_get(uplink, "connected"))) {
             taken_before(doctor, own, uplink);
+            reach_spares(doctor, own);
+        }
         if (uplink) {
             refusals(doctor, own, uplink);
             backlog(doctor, own, uplink);

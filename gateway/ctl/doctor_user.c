@@ -36,8 +36,39 @@ static void add_ports(struct doctor_user *user)
         user->groups[user->group_count++] = ports->gr_gid;
 }
 
-void doctor_user_find(struct doctor_user *user, bool is_known, uid_t uid)
+/* "Groups:\t20 104 \n" and the second number of "Gid:\t104\t104\t104\t104\n". */
+static void read_groups(struct doctor_user *user, const char *line)
 {
+    bool is_list = strncmp(line, "Groups:", strlen("Groups:")) == 0;
+    if (!is_list && strncmp(line, "Gid:", strlen("Gid:")) != 0)
+        return;
+    char *end;
+    const char *at = strchr(line, ':') + 1;
+    for (unsigned i = 0; user->group_count < DOCTOR_GROUPS_MAX; i++, at = end) {
+        unsigned long group = strtoul(at, &end, 10);
+        if (end == at)
+            return;
+        if (is_list || i == 1)
+            user->groups[user->group_count++] = (gid_t)group;
+    }
+}
+
+/* What a process has may be less than /etc/group says: it got them when it began. */
+static bool has_groups(struct doctor_user *user, pid_t pid)
+{
+    char path[64], line[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *status = fopen(path, "re");
+    while (status && fgets(line, sizeof line, status))
+        read_groups(user, line);
+    if (status)
+        fclose(status);
+    return user->group_count > 0;
+}
+
+void doctor_user_find(struct doctor_user *user, pid_t pid, uid_t uid)
+{
+    bool is_known = pid > 0;
     const struct passwd *entry = is_known ? getpwuid(uid) : getpwnam(SERVICE_USER);
     user->uid = is_known ? uid : geteuid();
     if (!entry && !is_known)
@@ -49,6 +80,8 @@ void doctor_user_find(struct doctor_user *user, bool is_known, uid_t uid)
     }
     user->uid = entry->pw_uid;
     snprintf(user->name, sizeof user->name, "%s", entry->pw_name);
+    if (is_known && has_groups(user, pid))
+        return;
     user->group_count = DOCTOR_GROUPS_MAX;
     if (getgrouplist(entry->pw_name, entry->pw_gid, user->groups, &user->group_count) < 0)
         user->group_count = DOCTOR_GROUPS_MAX;
@@ -66,7 +99,7 @@ int doctor_user_denied(const struct doctor_user *user, const char *path, int wan
     struct stat file;
     char real[PATH_MAX];
     if (!realpath(path, real))
-        return errno;
+        return errno == EACCES && user->uid != geteuid() ? DOCTOR_NOT_KNOWN : errno;
     for (char *slash = strchr(real + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         bool passes = stat(real, &file) == 0 && may(user, &file, X_OK);
@@ -77,6 +110,23 @@ int doctor_user_denied(const struct doctor_user *user, const char *path, int wan
     if (stat(real, &file) != 0)
         return errno;
     return may(user, &file, (unsigned)want) ? 0 : EACCES;
+}
+
+void doctor_user_passes_over(struct doctor *doctor, const char *path)
+{
+    if (!doctor->passed_over_count++)
+        snprintf(doctor->passed_over, sizeof doctor->passed_over, "%s", path);
+}
+
+void doctor_user_passed_over(struct doctor *doctor)
+{
+    if (!doctor->passed_over_count)
+        return;
+    doctor_finds(doctor, "not_examined", DOCTOR_WARNING,
+                 say("本用户无权查看 %s 等 %zu 处，这些没有检查",
+                     "this user may not look at %s (in all %zu): that was not examined"),
+                 doctor->passed_over, doctor->passed_over_count);
+    doctor_advises(doctor, say("用 sudo lifelinectl doctor 再查", "sudo lifelinectl doctor"));
 }
 
 static bool has_open(const char *pid, const char *real)

@@ -14,9 +14,11 @@ import os
 import pty
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 import unicodedata
 
@@ -74,6 +76,9 @@ class Doctor:
         findings = result["findings"]
         self.rig.check("%s: the exit status says whether (%s)" % (case, language),
                        code == bool(findings), code)
+        shown = self.check_text(case, language, config, **how)
+        self.rig.check("%s: people are told the same (%s)" % (case, language),
+                       shown == [f["id"] for f in findings], shown)
         return "".join("%s %s: %s\n    %s\n" % (f["severity"], f["id"], self.vague(f["what"]),
                                                 self.vague(f["advice"]))
                        for f in findings if not f["id"].startswith(NOT_OURS))
@@ -82,12 +87,12 @@ class Doctor:
         _, out, _ = self.ask(config, language, "text", **how)
         wide = [line for line in out.splitlines() if columns(line) > 80]
         self.rig.check("%s: 80 columns (%s)" % (case, language), out and not wide, wide)
+        return [found for found in re.findall(r"^(?:故障|警告|fault|warning) (\w+)(?:：|: )(?!-$)", out,
+                                              re.MULTILINE)]
 
     def examine(self, case, config, **how):
         path = os.path.join(GOLDEN, case + ".golden")
         said = "".join(self.said(case, language, config, **how) for language in LANGUAGES)
-        self.check_text(case, "zh", config, **how)
-        self.check_text(case, "en", config, **how)
         if os.environ.get("LIFELINE_GOLDEN") == "write":
             with open(path, "w", encoding="utf-8") as f:
                 f.write(said)
@@ -176,6 +181,15 @@ def ports():
     doctor.examine("config-denied", held, before=nobody)
     os.chmod(held, 0o644)
     doctor.examine("store-denied", held, before=nobody)
+    os.rename(rig.path("store.db"), rig.path("store.lock"))
+    doctor.examine("store-lock-denied", held, before=nobody)
+    os.unlink(rig.path("store.lock"))
+    secret = rig.write("secret", "word\n")
+    os.chmod(secret, 0o600)
+    locked = doctor.configure(line=serial % rig.path("tty"), uplink="username: gw, password_file: " + secret)
+    os.chmod(locked, 0o644)
+    doctor.examine("secret-denied", locked, before=nobody)
+    doctor.examine("port-no-port", doctor.configure(line=serial % rig.path("secret")))
     doctor.hidden[tty] = "/dev/pts/N"
     doctor.examine("port-moves", doctor.configure(line=serial % tty), before=with_port_link(rig, tty))
     os.close(master)
@@ -250,6 +264,53 @@ def certificates():
     doctor.examine("tls-none", doctor.configure(uplinks=[tls % (rig.broker_port, rig.path("ca.crt"))]))
     empty = rig.write("empty.crt", "no certificate\n")
     doctor.examine("tls-file", doctor.configure(uplinks=[tls % (ports["good"], empty)]))
+    own = tls[:-2] + ", cert: %s, key: %s }"
+    run_openssl("ec", "-aes128", "-passout", "pass:rain", "-in", rig.path("good.key"), "-out",
+                rig.path("locked.key"))
+    os.chmod(rig.path("locked.key"), 0o600)
+    for case, certificate, key in (("other-key", "good", "soon"), ("locked-key", "good", "locked"),
+                                   ("own-ends", "soon", "soon"), ("own-ended", "expired", "expired")):
+        os.chmod(rig.path(key + ".key"), 0o600)
+        doctor.examine("tls-" + case, doctor.configure(uplinks=[own % (
+            ports["good"], rig.path("ca.crt"), rig.path(certificate + ".crt"), rig.path(key + ".key"))]))
+    rig.finish()
+
+
+def odd():
+    """Brokers that take a connection and then behave as none does."""
+    doctor = Doctor("doctor-odd")
+    rig = doctor.rig
+    make_certificates(rig)
+    tls = "name: city, urls: [ \"mqtts://127.0.0.1:%d\" ], tls: { ca: " + rig.path("ca.crt") + " }"
+
+    def serve(behave):
+        server = socket.create_server(("127.0.0.1", 0))
+        doctor.hidden[str(server.getsockname()[1])] = "PORT"
+
+        def accept():
+            while True:
+                threading.Thread(target=behave, args=[server.accept()[0]], daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+        return server.getsockname()[1]
+
+    def hang_up(connection):
+        connection.close()
+
+    def drip(connection):
+        """Ever the next byte of a record that is never whole."""
+        with contextlib.suppress(OSError):
+            for byte in b"\x16\x03\x03\x3f\xff" + bytes(100):
+                connection.sendall(bytes([byte]))
+                time.sleep(1)
+
+    config = doctor.configure(uplinks=[tls % serve(hang_up)])
+    for _ in range(10):         # it was most times that a signal ended it, without a word
+        code, out, _ = doctor.ask(config, "en", "json")
+        rig.check("a broker that hangs up at once", code == 1 and
+                  "tls_none" in [f["id"] for f in json.loads(out)["findings"]], (code, out))
+    code, out, _ = doctor.ask(doctor.configure(uplinks=[tls % serve(drip)]), "en", "json")
+    rig.check("one that never comes to an end", code == 1 and
+              "tls_none" in [f["id"] for f in json.loads(out)["findings"]], (code, out))
     rig.finish()
 
 
@@ -335,6 +396,40 @@ def healthy():
     rig.finish()
 
 
+def spares():
+    """All is well as long as the certificate and the first broker last."""
+    doctor = Doctor("doctor-spares")
+    rig = doctor.rig
+    make_certificates(rig)
+    port, gone = doctor.port(), doctor.port()
+    rig.start_broker("listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n"
+                     % (port, rig.path("soon.crt"), rig.path("soon.key")))
+    config = doctor.configure(uplinks=[
+        "name: city, urls: [ \"mqtts://127.0.0.1:%d\", \"mqtt://127.0.0.1:%d\" ], tls: { ca: %s }"
+        % (port, gone, rig.path("ca.crt"))])
+    rig.start_sim(config)
+    rig.start_daemon(config)
+    rig.wait_connected()
+    doctor.examine("spares", config)
+    rig.finish()
+
+
+def stopped():
+    """There, and does not answer: no other holds its store."""
+    doctor = Doctor("doctor-stopped")
+    rig = doctor.rig
+    rig.start_broker()
+    config = doctor.configure()
+    daemon = rig.start_daemon(config)
+    rig.wait_connected()
+    daemon.send_signal(signal.SIGSTOP)
+    _, out, _ = doctor.ask(config, "en", "json")
+    daemon.send_signal(signal.SIGCONT)
+    rig.check("a daemon that hangs", [f["id"] for f in json.loads(out)["findings"]
+                                      if not f["id"].startswith(NOT_OURS)] == ["daemon_hangs"], out)
+    rig.finish()
+
+
 def credentials():
     doctor = Doctor("doctor-credentials")
     rig = doctor.rig
@@ -384,5 +479,5 @@ def refused():
 
 
 if __name__ == "__main__":
-    run_scenarios({f.__name__: f for f in (files, disks, ports, certificates, brokers, lines, beyond, healthy,
-                                           credentials, taken_over, refused)})
+    run_scenarios({f.__name__: f for f in (files, disks, ports, certificates, brokers, odd, lines, beyond, healthy,
+                                           spares, stopped, credentials, taken_over, refused)})

@@ -5,6 +5,8 @@
 #include "gateway/ctl/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,11 +14,56 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "gateway/ctl/text.h"
+
+enum { NOBODY = 65534 };
+
+/* As the name in a certificate may be. */
+static void what_is_no_text_is_told(void **state)
+{
+    struct doctor doctor = {.findings = json_array()};
+    (void)state;
+    doctor_finds(&doctor, "x", DOCTOR_FAULT, "%s", "caf\xe9 水");
+    doctor_advises(&doctor, "%s", "\xe6\xb0");
+    const json_t *finding = json_array_get(doctor.findings, 0);
+    assert_string_equal(text_of(finding, "what"), "caf? 水");
+    assert_string_equal(text_of(finding, "advice"), "??");
+    json_decref(doctor.findings);
+}
+
+/* What a process has, not what its user would have now. */
+static void groups_are_the_process_s(void **state)
+{
+    struct doctor_user user;
+    const gid_t own = 4242;
+    int begun[2], end[2];
+    char byte = 0;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(pipe2(begun, O_CLOEXEC) + pipe2(end, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(end[1]);
+        bool ready = setgroups(1, &own) == 0 && write(begun[1], "", 1) == 1;
+        _exit(ready && read(end[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    assert_int_equal(read(begun[0], &byte, 1), 1);
+    doctor_user_find(&user, child, 0);
+    close(end[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(user.group_count, 2);
+    assert_int_equal(user.groups[0], getegid());
+    assert_int_equal(user.groups[1], own);
+    close(begun[0]);
+    close(begun[1]);
+    close(end[0]);
+}
 
 static void clock_is_judged(void **state)
 {
@@ -76,6 +123,20 @@ static void rights_are_judged(void **state)
         if (geteuid() == 0)
             assert_int_equal(doctor_user_denied(&user, path, cases[i].want), cases[i].denied);
     }
+    if (geteuid() == 0) { /* the folder's mode is 0700 now */
+        struct ctl ctl = {.config = path};
+        struct doctor doctor = {.ctl = &ctl, .findings = json_array()};
+        assert_int_equal(setresuid(NOBODY, NOBODY, 0), 0);
+        assert_int_equal(doctor_user_denied(&doctor.user, path, R_OK), DOCTOR_NOT_KNOWN);
+        assert_int_equal(doctor_user_denied(&(struct doctor_user){.uid = NOBODY}, path, R_OK),
+                         EACCES);
+        doctor_configuration(&doctor);
+        assert_int_equal(setresuid(0, 0, 0), 0);
+        assert_int_equal(doctor.passed_over_count, 1);
+        assert_string_equal(doctor.passed_over, path);
+        assert_int_equal(json_array_size(doctor.findings), 0);
+        json_decref(doctor.findings);
+    }
     unlink(path);
     assert_int_equal(doctor_user_denied(&(struct doctor_user){.uid = 0}, path, R_OK), ENOENT);
     rmdir(folder);
@@ -96,7 +157,8 @@ static void expect(struct doctor *doctor, const char *wanted)
 /* In a /v1/lines of one line. */
 static void found(const char *units, enum transport_kind transport, const char *wanted)
 {
-    struct settings_line line = {.name = "l", .transport = transport, .host = "h"};
+    struct settings_line line = {
+        .name = "l", .transport = transport, .host = "h", .device = "/dev/d"};
     struct settings settings = {.lines = &line, .line_count = 1};
     struct doctor doctor = {.settings = &settings, .findings = json_array()};
     doctor.lines =
@@ -115,6 +177,8 @@ static void found(const char *units, enum transport_kind transport, const char *
 #define GARBLED UNIT("\"ok\"", "\"requests\": 1000, \"good\": 970, \"garbled\": 30")
 #define NOISY   UNIT("\"ok\"", "\"requests\": 1000, \"good\": 990, \"garbled\": 10")
 #define DEAF    UNIT("\"garbled\"", "\"requests\": 1000, \"garbled\": 500, \"foreign\": 400")
+#define NEVER   UNIT("\"timeout\"", "\"requests\": 1000, \"timeout\": 1000")
+#define REFUSES UNIT("\"exception\"", "\"requests\": 1000, \"exception\": 1000")
 #define GONE    UNIT("\"link\"", "\"requests\": 0")
 #define NEW     UNIT("null", "\"requests\": 0")
 
@@ -131,7 +195,10 @@ static void lines_are_judged(void **state)
     found("[" GARBLED "]", TRANSPORT_RTU, " line_garbled line_overloaded");
     found("[" DEAF "," DEAF "]", TRANSPORT_RTU, " line_unreadable line_overloaded");
     found("[" GONE "]", TRANSPORT_TCP, " line_no_link");
-    found("[" GONE "]", TRANSPORT_RTU, "");
+    found("[" GONE "]", TRANSPORT_RTU, " line_no_link");
+    found("[" REFUSES "]", TRANSPORT_TCP, " unit_refuses line_overloaded");
+    found("[" DEAF "," NEVER "]", TRANSPORT_RTU, " line_unreadable line_overloaded");
+    found("[" DEAF "," REFUSES "]", TRANSPORT_RTU, " unit_garbled unit_refuses line_overloaded");
 }
 
 static void threads_are_judged(void **state)
@@ -176,9 +243,10 @@ static void modes_are_judged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clock_is_judged),  cmocka_unit_test(rights_are_judged),
-        cmocka_unit_test(lines_are_judged), cmocka_unit_test(threads_are_judged),
-        cmocka_unit_test(modes_are_judged),
+        cmocka_unit_test(clock_is_judged),          cmocka_unit_test(rights_are_judged),
+        cmocka_unit_test(lines_are_judged),         cmocka_unit_test(threads_are_judged),
+        cmocka_unit_test(modes_are_judged),         cmocka_unit_test(what_is_no_text_is_told),
+        cmocka_unit_test(groups_are_the_process_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
